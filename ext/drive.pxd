@@ -1,0 +1,273 @@
+"""The loop around every reduction kernel: claim a chunk, bring its elements up leaf by leaf, fold the leaves, store.
+
+    x, a view (outer..., n, inner)             sink, one array a field: (parts, outer, inner)
+
+    inner == 1: lines(), along n               inner > 1: rows(), down n and across the columns of a tile
+
+         leaf 0   leaf 1   leaf 2                   row 0..31   -> leaf 0 \
+        [4096 el][4096 el][rest  ]                  row 32..63  -> leaf 1  } fold, column by column
+            \       /        |                      row 64..    -> leaf 2 /
+              fold           |
+                 \          /
+                    fold   -> slot -> sink
+
+A slot is what a kernel knows of a run of elements: up to four fields, each with its own type (nanmean: total and
+count). Leaves sit at absolute positions and fold in neighbour pairs, a binary tree that depends on n alone: a chunk
+is a power of two of leaves, hence a whole subtree, and no chunk size or number of workers changes a bit.
+
+Everything here moves bytes. What depends on the dtype is in three functions that a kernel supplies.
+"""
+from libc.stdint cimport int64_t, uint8_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_clock, allcores_fetch_add, claim
+
+cdef enum:
+    LANES = 32          # a line is read in rows of this many elements: lane = position mod 32
+    LINE_LEAF = 4096    # elements in a leaf of a line
+    ROWS_LEAF = 32      # rows in a leaf of columns
+    FIELDS = 4
+    LEVELS = 48         # depth of the tree: more than memory can hold
+
+# line: `padded` elements at v, a multiple of LANES, of which the first n count. They start at position `start` of
+# their line. `fresh`: the slot is new; otherwise it holds what came before, and the leaf is to be added to it.
+ctypedef void (*line_function)(
+    const void *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil
+# rows: n rows, `stride` bytes apart, of `cols` adjoining elements each.
+ctypedef void (*rows_function)(
+    const void *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil
+# fold: a becomes what is known of a's elements and then b's, for `width` adjoining slots.
+ctypedef void (*fold_function)(void **a, void **b, Py_ssize_t width) noexcept nogil
+# load: a gather that converts: n elements as doubles at `to`, NaN for what the mask leaves out and for padding.
+ctypedef void (*load_function)(
+    const char *x, Py_ssize_t stride, const char *mask, Py_ssize_t mask_stride,
+    Py_ssize_t n, Py_ssize_t padded, double *to) noexcept nogil
+
+
+cdef struct Job:
+    char *data                      # x: start, and strides in bytes
+    char *mask                      # `where`, of x's shape, or NULL
+    Py_ssize_t itemsize
+    Py_ssize_t width                # bytes of an element as line and rows see it: itemsize, or 8 after a load
+    bint aligned
+    int outer_ndim
+    Py_ssize_t *outer_shape
+    Py_ssize_t *outer_strides
+    Py_ssize_t *mask_outer_strides
+    Py_ssize_t outer, n, inner      # lengths
+    Py_ssize_t n_stride, inner_stride, mask_n_stride, mask_inner_stride
+    char padding[8]                 # one element that changes no result: fills the last row, and what `where` leaves out
+    line_function line
+    rows_function rows
+    load_function load              # NULL: elements are taken as they are
+    fold_function fold              # NULL: leaves are added to one running slot, in order
+    int decisive                    # the one-byte answer that nothing can change any more, or -1
+    int fields
+    Py_ssize_t size[FIELDS]         # bytes of a field
+    char *sink[FIELDS]
+
+
+cdef inline void outer_offsets(Job *job, Py_ssize_t position, Py_ssize_t *x, Py_ssize_t *mask) noexcept nogil:
+    """Byte offsets of one outer position in x and in the mask."""
+    cdef int d = job.outer_ndim - 1
+    cdef Py_ssize_t i
+    x[0] = 0
+    mask[0] = 0
+    while d >= 0:
+        i = position % job.outer_shape[d]
+        position //= job.outer_shape[d]
+        x[0] += i * job.outer_strides[d]
+        if job.mask != NULL:
+            mask[0] += i * job.mask_outer_strides[d]
+        d -= 1
+
+
+cdef inline void gather(
+        Job *job, const char *x, Py_ssize_t stride, const char *mask, Py_ssize_t mask_stride,
+        Py_ssize_t n, Py_ssize_t padded, char *to) noexcept nogil:
+    """Lay n elements side by side at `to`, then padding; what the mask leaves out becomes padding too."""
+    cdef Py_ssize_t i, size = job.itemsize
+    if job.load != NULL:
+        job.load(x, stride, mask, mask_stride, n, padded, <double *> to)
+        return
+    # A memcpy of constant size is one move, and unlike a typed load it may be unaligned.
+    if stride == size:
+        memcpy(to, x, n * size)
+    elif size == 8:
+        for i in range(n):
+            memcpy(to + 8 * i, x + i * stride, 8)
+    elif size == 4:
+        for i in range(n):
+            memcpy(to + 4 * i, x + i * stride, 4)
+    elif size == 2:
+        for i in range(n):
+            memcpy(to + 2 * i, x + i * stride, 2)
+    else:
+        for i in range(n):
+            to[i] = x[i * stride]
+    if mask != NULL:
+        if size == 8:
+            for i in range(n):
+                memcpy(to + 8 * i, to + 8 * i if mask[i * mask_stride] else job.padding, 8)
+        elif size == 4:
+            for i in range(n):
+                memcpy(to + 4 * i, to + 4 * i if mask[i * mask_stride] else job.padding, 4)
+        elif size == 2:
+            for i in range(n):
+                memcpy(to + 2 * i, to + 2 * i if mask[i * mask_stride] else job.padding, 2)
+        else:
+            for i in range(n):
+                to[i] = to[i] if mask[i * mask_stride] else job.padding[0]
+    for i in range(n, padded):
+        memcpy(to + i * size, job.padding, size)
+
+
+cdef inline int fold_up(Job *job, void *(*stack)[FIELDS], int depth, Py_ssize_t count, Py_ssize_t width) noexcept nogil:
+    """After leaf number `count` was pushed: fold neighbours of equal size, as a binary counter carries."""
+    while count & 1 == 0:
+        job.fold(stack[depth - 2], stack[depth - 1], width)
+        depth -= 1
+        count >>= 1
+    return depth
+
+
+cdef inline void fold_rest(Job *job, void *(*stack)[FIELDS], int depth, Py_ssize_t width) noexcept nogil:
+    """The leaves are over: fold what is left, from the smallest subtree to the largest."""
+    while depth > 1:
+        job.fold(stack[depth - 2], stack[depth - 1], width)
+        depth -= 1
+
+
+cdef inline void store(Job *job, void **slot, Py_ssize_t index, Py_ssize_t width) noexcept nogil:
+    cdef int f
+    for f in range(job.fields):
+        memcpy(job.sink[f] + index * job.size[f], slot[f], width * job.size[f])
+
+
+cdef inline void lines(
+        Job *job, Py_ssize_t part, Py_ssize_t first, Py_ssize_t last, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    """Outer positions first..last, elements begin..end of each, into one slot each."""
+    cdef double scratch[LINE_LEAF]
+    cdef double slots[LEVELS * FIELDS]
+    cdef void *stack[LEVELS][FIELDS]
+    cdef int depth, d, f
+    cdef Py_ssize_t position, at, n, padded, count, x_offset, mask_offset
+    cdef const char *x
+    cdef const char *mask = NULL
+    cdef const void *v
+    cdef bint direct = job.aligned and job.n_stride == job.itemsize and job.mask == NULL
+    for d in range(LEVELS):
+        for f in range(FIELDS):
+            stack[d][f] = &slots[d * FIELDS + f]
+    for position in range(first, last):
+        outer_offsets(job, position, &x_offset, &mask_offset)
+        depth = 0
+        count = 0
+        at = begin
+        while at < end:
+            n = end - at if end - at < LINE_LEAF else LINE_LEAF
+            padded = (n + LANES - 1) // LANES * LANES
+            x = job.data + x_offset + at * job.n_stride
+            if job.mask != NULL:
+                mask = job.mask + mask_offset + at * job.mask_n_stride
+            if padded == n and direct:
+                v = x
+            else:
+                gather(job, x, job.n_stride, mask, job.mask_n_stride, n, padded, <char *> scratch)
+                v = scratch
+            if job.fold == NULL:
+                job.line(v, padded, n, at, count == 0, stack[0])
+                depth = 1
+            else:
+                job.line(v, padded, n, at, True, stack[depth])
+                depth = fold_up(job, stack, depth + 1, count + 1, 1)
+            count += 1
+            at += n
+        if job.fold != NULL:
+            fold_rest(job, stack, depth, 1)
+        store(job, stack[0], part * job.outer + position, 1)
+
+
+cdef inline int rows(
+        Job *job, Py_ssize_t part, Py_ssize_t first, Py_ssize_t last, Py_ssize_t begin, Py_ssize_t end,
+        Py_ssize_t left, Py_ssize_t right) noexcept nogil:
+    """Outer positions first..last, rows begin..end, columns left..right. -1 where there is no memory."""
+    cdef Py_ssize_t cols = right - left
+    cdef Py_ssize_t position, at, n, i, count, stride, x_offset, mask_offset
+    cdef int depth, d, f, levels = 2
+    cdef void *stack[LEVELS][FIELDS]
+    cdef char *slots
+    cdef char *scratch
+    cdef const char *x
+    cdef const char *mask = NULL
+    cdef const void *v
+    cdef bint direct = job.aligned and job.inner_stride == job.itemsize and job.mask == NULL
+    if job.fold != NULL:
+        while ROWS_LEAF << (levels - 2) < end - begin:
+            levels += 1
+    slots = <char *> malloc(levels * job.fields * cols * 8 + (0 if direct else ROWS_LEAF * cols * job.width))
+    if slots == NULL:
+        return -1
+    scratch = slots + levels * job.fields * cols * 8
+    for d in range(levels):
+        for f in range(job.fields):
+            stack[d][f] = slots + (d * job.fields + f) * cols * 8
+    for position in range(first, last):
+        outer_offsets(job, position, &x_offset, &mask_offset)
+        depth = 0
+        count = 0
+        at = begin
+        while at < end:
+            n = end - at if end - at < ROWS_LEAF else ROWS_LEAF
+            x = job.data + x_offset + at * job.n_stride + left * job.inner_stride
+            stride = job.n_stride
+            v = x
+            if not direct:
+                for i in range(n):
+                    if job.mask != NULL:
+                        mask = job.mask + mask_offset + (at + i) * job.mask_n_stride + left * job.mask_inner_stride
+                    gather(job, x + i * job.n_stride, job.inner_stride, mask, job.mask_inner_stride, cols, cols,
+                           scratch + i * cols * job.width)
+                stride = cols * job.width
+                v = scratch
+            if job.fold == NULL:
+                job.rows(v, stride, n, cols, at, count == 0, stack[0])
+                depth = 1
+            else:
+                job.rows(v, stride, n, cols, at, True, stack[depth])
+                depth = fold_up(job, stack, depth + 1, count + 1, cols)
+            count += 1
+            at += n
+        if job.fold != NULL:
+            fold_rest(job, stack, depth, cols)
+        store(job, stack[0], (part * job.outer + position) * job.inner + left, cols)
+    free(slots)
+    return 0
+
+
+cdef inline int drive(Job *job, Cursor *cursor) noexcept nogil:
+    """Claim chunks until there are none, or until it is time to look at signals. -1 where there is no memory."""
+    cdef Py_ssize_t leaf = LINE_LEAF if job.inner == 1 else ROWS_LEAF
+    cdef Py_ssize_t run = cursor.leaves * leaf
+    cdef Py_ssize_t parts = (job.n + run - 1) // run
+    cdef Py_ssize_t tiles = (job.inner + cursor.tile - 1) // cursor.tile
+    cdef Py_ssize_t part, tile, first, last, end, right
+    cdef int64_t deadline = allcores_clock() + PATIENCE
+    cdef int64_t chunk = claim(cursor, deadline)
+    while chunk >= 0:
+        tile = chunk % tiles
+        part = chunk // tiles % parts
+        first = chunk // tiles // parts * cursor.lines
+        last = first + cursor.lines if first + cursor.lines < job.outer else job.outer
+        end = (part + 1) * run if (part + 1) * run < job.n else job.n
+        right = (tile + 1) * cursor.tile if (tile + 1) * cursor.tile < job.inner else job.inner
+        if job.inner == 1:
+            lines(job, part, first, last, part * run, end)
+        elif rows(job, part, first, last, part * run, end, tile * cursor.tile, right) < 0:
+            return -1
+        allcores_fetch_add(&cursor.done, 1)
+        if job.decisive >= 0 and job.outer == 1 and job.inner == 1 and job.sink[0][part] == job.decisive:
+            allcores_fetch_add(&cursor.next, cursor.end)        # nobody need look further
+        chunk = claim(cursor, deadline)
+    return 0

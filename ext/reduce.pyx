@@ -1,0 +1,701 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Sums, products and variances: one slot a chunk, filled leaf by leaf by the loops of drive.pxd.
+
+The orders of operations, which fallback/reduce.py repeats to the bit:
+  a line:   blocks of 16 rows of 32 lanes, down each lane; the lanes in halves; the blocks in neighbour pairs;
+  columns:  32 rows, one after the other.
+Floats accumulate in float64, integers in 64 bits with wrap-around.
+"""
+from libc.math cimport INFINITY, NAN
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memcpy
+
+from buffers cimport dtype_code
+from cursor cimport allcores_ahead
+from drive cimport FIELDS, LANES, LINE_LEAF, ROWS_LEAF, Job, fold_function, line_function, load_function, rows_function
+from entry cimport Views, close_views, open_views, run_job
+from reals cimport (
+    floating, int8_t, int16_t, integral, real, uint8_t, uint16_t, uint32_t, uint64_t)
+
+cdef enum:
+    # 16 rows of lanes: no chain is longer than NumPy's own, so errors are no larger.
+    BLOCK = 512
+    BLOCKS = 8              # in a leaf
+    TILE = 512              # columns whose intermediate values stay in the first-level cache
+
+cdef enum Term:             # what of an element is summed
+    PLAIN
+    NUMBER                  # NaN counts as 0
+    SQUARE
+
+
+# ---- orders of summation
+
+cdef inline double lanes_sum(double *lane) noexcept nogil:
+    cdef int l
+    for l in range(16):
+        lane[l] += lane[l + 16]
+    for l in range(8):
+        lane[l] += lane[l + 8]
+    for l in range(4):
+        lane[l] += lane[l + 4]
+    return (lane[0] + lane[2]) + (lane[1] + lane[3])
+
+
+cdef inline double blocks_sum(double *block, Py_ssize_t blocks) noexcept nogil:
+    """Neighbours in pairs; one left over moves up."""
+    cdef Py_ssize_t i
+    while blocks > 1:
+        for i in range(blocks // 2):
+            block[i] = block[2 * i] + block[2 * i + 1]
+        if blocks & 1:
+            block[blocks // 2] = block[blocks - 1]
+        blocks = (blocks + 1) // 2
+    return block[0]
+
+
+cdef inline double term(real v, Term what) noexcept nogil:
+    if what == NUMBER:
+        return <double> v if v == v else -0.0       # changes no sum
+    if what == SQUARE:
+        return <double> v * <double> v
+    return <double> v
+
+
+cdef inline double line_sum(const real *v, Py_ssize_t padded, Term what) noexcept nogil:
+    cdef double lane[LANES]
+    cdef double block[BLOCKS]
+    cdef Py_ssize_t i, end, at = 0, blocks = 0
+    cdef int l
+    while at < padded:
+        end = at + BLOCK if at + BLOCK < padded else padded
+        allcores_ahead(v + at, 32 * sizeof(real))
+        for l in range(LANES):
+            lane[l] = term(v[at + l], what)
+        for i in range(at + LANES, end, 32):        # 32: an enum can't be a step without the GIL
+            allcores_ahead(v + i, 32 * sizeof(real))
+            for l in range(LANES):
+                lane[l] += term(v[i + l], what)
+        block[blocks] = lanes_sum(lane)
+        blocks += 1
+        at = end
+    return blocks_sum(block, blocks)
+
+
+cdef inline Py_ssize_t line_nans(const real *v, Py_ssize_t padded) noexcept nogil:
+    cdef Py_ssize_t nans = 0, i
+    if real in floating:
+        for i in range(padded):
+            nans += v[i] != v[i]
+    return nans
+
+
+cdef inline void rows_sum(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Term what, double *total) noexcept nogil:
+    """Eight rows a step, in the order of single rows: eight streams from memory are twice as fast as one."""
+    cdef const real *a = v
+    cdef Py_ssize_t i = 1, j, s = stride // <Py_ssize_t> sizeof(real)
+    for j in range(cols):
+        total[j] = term(v[j], what)
+    while i + 8 <= n:
+        a = v + i * s
+        for j in range(cols):
+            total[j] = (((((((total[j] + term(a[j], what)) + term(a[j + s], what)) + term(a[j + 2 * s], what))
+                            + term(a[j + 3 * s], what)) + term(a[j + 4 * s], what)) + term(a[j + 5 * s], what))
+                        + term(a[j + 6 * s], what)) + term(a[j + 7 * s], what)
+        i += 8
+    while i < n:
+        a = v + i * s
+        for j in range(cols):
+            total[j] += term(a[j], what)
+        i += 1
+
+
+cdef inline void rows_count(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, int64_t *count) noexcept nogil:
+    """How many of each column are not NaN."""
+    cdef const real *a
+    cdef Py_ssize_t i = 0, j, s = stride // <Py_ssize_t> sizeof(real)
+    for j in range(cols):
+        count[j] = n
+    if real in floating:
+        while i + 4 <= n:
+            a = v + i * s
+            for j in range(cols):
+                count[j] -= (a[j] != a[j]) + (a[j + s] != a[j + s]) + (a[j + 2 * s] != a[j + 2 * s]) + (
+                    a[j + 3 * s] != a[j + 3 * s])
+            i += 4
+        while i < n:
+            a = v + i * s
+            for j in range(cols):
+                count[j] -= a[j] != a[j]
+            i += 1
+
+
+# ---- sum, nansum, ss in float64
+
+cdef void sum_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    (<double *> slot[0])[0] = line_sum(v, padded, PLAIN)
+
+
+cdef void nansum_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    (<double *> slot[0])[0] = line_sum(v, padded, NUMBER)
+
+
+cdef void ss_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    (<double *> slot[0])[0] = line_sum(v, padded, SQUARE)
+
+
+cdef void sum_rows(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_sum(v, stride, n, cols, PLAIN, <double *> slot[0])
+
+
+cdef void nansum_rows(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_sum(v, stride, n, cols, NUMBER, <double *> slot[0])
+
+
+cdef void ss_rows(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_sum(v, stride, n, cols, SQUARE, <double *> slot[0])
+
+
+cdef void sum_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
+    cdef double *total = <double *> a[0]
+    cdef double *more = <double *> b[0]
+    cdef Py_ssize_t j
+    for j in range(width):
+        total[j] += more[j]
+
+
+# ---- nanmean: total, count
+
+cdef void nanmean_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    (<double *> slot[0])[0] = line_sum(v, padded, NUMBER)
+    (<int64_t *> slot[1])[0] = padded - line_nans(v, padded)
+
+
+cdef void nanmean_rows(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_sum(v, stride, n, cols, NUMBER, <double *> slot[0])
+    rows_count(v, stride, n, cols, <int64_t *> slot[1])
+
+
+cdef void nanmean_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
+    cdef int64_t *count = <int64_t *> a[1]
+    cdef int64_t *more = <int64_t *> b[1]
+    cdef Py_ssize_t j
+    sum_fold(a, b, width)
+    for j in range(width):
+        count[j] += more[j]
+
+
+# ---- sum and ss of integers, in 64 bits with wrap-around: exact, so in any order
+
+cdef void isum_line(const integral *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    cdef int64_t total = 0
+    cdef int32_t small = 0                          # a leaf of 4096 elements of 16 bits fits
+    cdef Py_ssize_t at = 0, end, i
+    while at < padded:
+        end = at + BLOCK if at + BLOCK < padded else padded
+        for i in range(at, end, 32):
+            allcores_ahead(v + i, 32 * sizeof(integral))
+        if sizeof(integral) <= 2:
+            for i in range(at, end):
+                small += v[i]
+        else:
+            for i in range(at, end):
+                total += <int64_t> v[i]
+        at = end
+    (<int64_t *> slot[0])[0] = total + small
+
+
+cdef void iss_line(const integral *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    cdef int64_t total = 0
+    cdef Py_ssize_t i
+    for i in range(padded):
+        total += <int64_t> v[i] * <int64_t> v[i]
+    (<int64_t *> slot[0])[0] = total
+
+
+cdef void isum_rows(
+        const integral *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    cdef int64_t *total = <int64_t *> slot[0]
+    cdef const integral *a
+    cdef Py_ssize_t i = 0, j, s = stride // <Py_ssize_t> sizeof(integral)
+    for j in range(cols):
+        total[j] = 0
+    while i + 8 <= n:
+        a = v + i * s
+        for j in range(cols):
+            if sizeof(integral) <= 2:
+                total[j] += <int32_t> a[j] + <int32_t> a[j + s] + <int32_t> a[j + 2 * s] + <int32_t> a[j + 3 * s] + (
+                    <int32_t> a[j + 4 * s] + <int32_t> a[j + 5 * s] + <int32_t> a[j + 6 * s] + <int32_t> a[j + 7 * s])
+            else:
+                total[j] += <int64_t> a[j] + <int64_t> a[j + s] + <int64_t> a[j + 2 * s] + <int64_t> a[j + 3 * s] + (
+                    <int64_t> a[j + 4 * s] + <int64_t> a[j + 5 * s] + <int64_t> a[j + 6 * s] + <int64_t> a[j + 7 * s])
+        i += 8
+    while i < n:
+        a = v + i * s
+        for j in range(cols):
+            total[j] += <int64_t> a[j]
+        i += 1
+
+
+cdef void iss_rows(
+        const integral *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    cdef int64_t *total = <int64_t *> slot[0]
+    cdef const integral *a
+    cdef Py_ssize_t i, j, s = stride // <Py_ssize_t> sizeof(integral)
+    for j in range(cols):
+        total[j] = 0
+    for i in range(n):
+        a = v + i * s
+        for j in range(cols):
+            total[j] += <int64_t> a[j] * <int64_t> a[j]
+
+
+cdef void isum_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
+    cdef int64_t *total = <int64_t *> a[0]
+    cdef int64_t *more = <int64_t *> b[0]
+    cdef Py_ssize_t j
+    for j in range(width):
+        total[j] += more[j]
+
+
+# ---- prod, nanprod: the order of sum
+
+cdef inline double factor(real v, bint skip) noexcept nogil:
+    return <double> v if not skip or v == v else 1.0
+
+
+cdef inline double line_product(const real *v, Py_ssize_t padded, bint skip) noexcept nogil:
+    cdef double lane[LANES]
+    cdef double block[BLOCKS]
+    cdef Py_ssize_t i, end, at = 0, blocks = 0
+    cdef int l, half
+    while at < padded:
+        end = at + BLOCK if at + BLOCK < padded else padded
+        for l in range(LANES):
+            lane[l] = factor(v[at + l], skip)
+        for i in range(at + LANES, end, 32):
+            allcores_ahead(v + i, 32 * sizeof(real))
+            for l in range(LANES):
+                lane[l] *= factor(v[i + l], skip)
+        half = LANES // 2
+        while half:
+            for l in range(half):
+                lane[l] *= lane[l + half]
+            half //= 2
+        block[blocks] = lane[0]
+        blocks += 1
+        at = end
+    while blocks > 1:
+        for i in range(blocks // 2):
+            block[i] = block[2 * i] * block[2 * i + 1]
+        if blocks & 1:
+            block[blocks // 2] = block[blocks - 1]
+        blocks = (blocks + 1) // 2
+    return block[0]
+
+
+cdef inline void rows_product(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, bint skip, double *product) noexcept nogil:
+    cdef const real *a
+    cdef Py_ssize_t i = 1, j, s = stride // <Py_ssize_t> sizeof(real)
+    for j in range(cols):
+        product[j] = factor(v[j], skip)
+    while i + 4 <= n:
+        a = v + i * s
+        for j in range(cols):
+            product[j] = (((product[j] * factor(a[j], skip)) * factor(a[j + s], skip))
+                          * factor(a[j + 2 * s], skip)) * factor(a[j + 3 * s], skip)
+        i += 4
+    while i < n:
+        a = v + i * s
+        for j in range(cols):
+            product[j] *= factor(a[j], skip)
+        i += 1
+
+
+cdef void prod_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    (<double *> slot[0])[0] = line_product(v, padded, False)
+
+
+cdef void nanprod_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    (<double *> slot[0])[0] = line_product(v, padded, True)
+
+
+cdef void prod_rows(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_product(v, stride, n, cols, False, <double *> slot[0])
+
+
+cdef void nanprod_rows(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_product(v, stride, n, cols, True, <double *> slot[0])
+
+
+cdef void prod_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
+    cdef double *product = <double *> a[0]
+    cdef double *more = <double *> b[0]
+    cdef Py_ssize_t j
+    for j in range(width):
+        product[j] *= more[j]
+
+
+cdef void iprod_line(const integral *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    cdef int64_t lane[8]                            # eight chains hide the multiplier's latency
+    cdef Py_ssize_t i
+    cdef int l
+    for l in range(8):
+        lane[l] = 1
+    for i in range(0, padded, 8):
+        for l in range(8):
+            lane[l] *= <int64_t> v[i + l]
+    for l in range(1, 8):
+        lane[0] *= lane[l]
+    (<int64_t *> slot[0])[0] = lane[0]
+
+
+cdef void iprod_rows(
+        const integral *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    cdef int64_t *product = <int64_t *> slot[0]
+    cdef const integral *a
+    cdef Py_ssize_t i, j, s = stride // <Py_ssize_t> sizeof(integral)
+    for j in range(cols):
+        product[j] = 1
+    for i in range(n):
+        a = v + i * s
+        for j in range(cols):
+            product[j] *= <int64_t> a[j]
+
+
+cdef void iprod_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
+    cdef int64_t *product = <int64_t *> a[0]
+    cdef int64_t *more = <int64_t *> b[0]
+    cdef Py_ssize_t j
+    for j in range(width):
+        product[j] *= more[j]
+
+
+# ---- var, nanvar: count, pivot, shift, m2
+#
+# The mean of a leaf is pivot + shift: pivot is the mean as one pass gives it, shift the mean of what is left when it is
+# subtracted, which is exact where elements are close to the pivot. m2 is the sum of squares around that mean, by the
+# corrected two-pass algorithm (Chan, Golub, LeVeque 1983). Merged by Chan's formula with the pivots subtracted from
+# each other, which loses nothing either: on 1e8 plus noise the error is 1e-16, where means alone give 2.5e-11.
+
+cdef inline double deviation(real v, double pivot, bint skip) noexcept nogil:
+    return <double> v - pivot if not skip or v == v else 0.0
+
+
+cdef inline void moments(double count, double pivot, double sum1, double sum2, double *shift, double *m2) noexcept nogil:
+    cdef double mean = sum1 / count if count > 0 else 0.0
+    cdef double rest = sum2 - sum1 * mean if sum2 - sum2 == 0 else sum2     # an overflow stays inf
+    shift[0] = mean if sum2 - sum2 == 0 else 0.0
+    m2[0] = 0.0 if rest < 0 else rest
+
+
+cdef inline void line_var(const real *v, Py_ssize_t padded, Py_ssize_t n, bint skip, void **slot) noexcept nogil:
+    cdef double lane1[LANES]
+    cdef double lane2[LANES]
+    cdef double block1[BLOCKS]
+    cdef double block2[BLOCKS]
+    cdef double d, pivot, count = <double> (padded - line_nans(v, padded) if skip else n)
+    cdef Py_ssize_t i, end, at = 0, blocks = 0
+    cdef int l
+    pivot = line_sum(v, padded, NUMBER if skip else PLAIN) / count if count > 0 else 0.0
+    while at < padded:
+        end = at + BLOCK if at + BLOCK < padded else padded
+        for l in range(LANES):
+            lane1[l] = 0
+            lane2[l] = 0
+        for i in range(at, end, 32):
+            if i + 32 <= n:
+                for l in range(LANES):
+                    d = deviation(v[i + l], pivot, skip)
+                    lane1[l] += d
+                    lane2[l] += d * d
+            else:
+                for l in range(n - i):
+                    d = deviation(v[i + l], pivot, skip)
+                    lane1[l] += d
+                    lane2[l] += d * d
+        block1[blocks] = lanes_sum(lane1)
+        block2[blocks] = lanes_sum(lane2)
+        blocks += 1
+        at = end
+    (<double *> slot[0])[0] = count
+    (<double *> slot[1])[0] = pivot
+    moments(count, pivot, blocks_sum(block1, blocks), blocks_sum(block2, blocks), <double *> slot[2], <double *> slot[3])
+
+
+cdef inline void rows_var(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, bint skip, void **slot) noexcept nogil:
+    cdef double pivot[TILE]
+    cdef double sum1[TILE]
+    cdef double sum2[TILE]
+    cdef double count[TILE]
+    cdef int64_t numbers[TILE]
+    cdef double d
+    cdef const real *a
+    cdef Py_ssize_t i, j, left = 0, width
+    while left < cols:
+        width = TILE if cols - left > TILE else cols - left
+        rows_sum(v + left, stride, n, width, NUMBER if skip else PLAIN, pivot)
+        if skip:
+            rows_count(v + left, stride, n, width, numbers)
+        for j in range(width):
+            count[j] = <double> numbers[j] if skip else <double> n
+            pivot[j] = pivot[j] / count[j] if count[j] > 0 else 0.0
+            sum1[j] = 0
+            sum2[j] = 0
+        for i in range(n):
+            a = <const real *> (<const char *> v + i * stride) + left
+            for j in range(width):
+                d = deviation(a[j], pivot[j], skip)
+                sum1[j] += d
+                sum2[j] += d * d
+        for j in range(width):
+            moments(count[j], pivot[j], sum1[j], sum2[j], <double *> slot[2] + left + j, <double *> slot[3] + left + j)
+        memcpy(<double *> slot[0] + left, count, 8 * width)
+        memcpy(<double *> slot[1] + left, pivot, 8 * width)
+        left += width
+
+
+cdef void var_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    line_var(v, padded, n, False, slot)
+
+
+cdef void nanvar_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    line_var(v, padded, n, True, slot)
+
+
+cdef void var_rows(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_var(v, stride, n, cols, False, slot)
+
+
+cdef void nanvar_rows(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_var(v, stride, n, cols, True, slot)
+
+
+cdef void var_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
+    cdef double *count = <double *> a[0]
+    cdef double *pivot = <double *> a[1]
+    cdef double *shift = <double *> a[2]
+    cdef double *m2 = <double *> a[3]
+    cdef double na, nb, n, delta, spread, weight
+    cdef Py_ssize_t j
+    for j in range(width):
+        na = count[j]
+        nb = (<double *> b[0])[j]
+        n = na + nb
+        spread = m2[j] + (<double *> b[3])[j]
+        if na == 0:
+            pivot[j] = (<double *> b[1])[j]
+            shift[j] = (<double *> b[2])[j]
+        elif nb > 0 and not spread == INFINITY:     # an overflow stays inf: inf - inf would make it NaN
+            weight = nb / n
+            delta = ((<double *> b[1])[j] - pivot[j]) + ((<double *> b[2])[j] - shift[j])
+            shift[j] += delta * weight
+            spread += (delta * delta) * (na * weight)
+        count[j] = n
+        m2[j] = spread
+
+
+# ---- what a masked integer becomes before a nanvar
+
+cdef void load_masked(
+        const real *x, Py_ssize_t stride, const char *mask, Py_ssize_t mask_stride,
+        Py_ssize_t n, Py_ssize_t padded, double *to) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef real v
+    for i in range(n):
+        memcpy(&v, <const char *> x + i * stride, sizeof(real))
+        to[i] = <double> v if mask[i * mask_stride] else NAN
+    for i in range(n, padded):
+        to[i] = NAN
+
+
+# ---- which functions make a kernel
+
+cdef enum Kernel:
+    SUM
+    NANSUM
+    NANMEAN
+    SS
+    PROD
+    NANPROD
+    VAR
+    NANVAR
+
+
+cdef void bind_real(Job *job, Kernel kernel, real *_) noexcept nogil:
+    """Elements of any type, accumulated in float64."""
+    cdef real pad = 0
+    if kernel == SUM:
+        job.line = <line_function> <void *> sum_line[real]
+        job.rows = <rows_function> <void *> sum_rows[real]
+        job.fold = sum_fold
+        if real in floating:
+            pad = -0.0                              # the one number that changes no sum
+    elif kernel == SS:
+        job.line = <line_function> <void *> ss_line[real]
+        job.rows = <rows_function> <void *> ss_rows[real]
+        job.fold = sum_fold
+    elif kernel == PROD:
+        job.line = <line_function> <void *> prod_line[real]
+        job.rows = <rows_function> <void *> prod_rows[real]
+        job.fold = prod_fold
+        pad = 1
+    elif kernel == VAR:
+        job.line = <line_function> <void *> var_line[real]
+        job.rows = <rows_function> <void *> var_rows[real]
+        job.fold = var_fold
+        if real in floating:
+            pad = -0.0
+    memcpy(job.padding, &pad, sizeof(real))
+
+
+cdef void bind_floating(Job *job, Kernel kernel, floating *_) noexcept nogil:
+    """Elements that may be NaN, which is skipped."""
+    cdef floating pad = NAN
+    if kernel == NANSUM:
+        job.line = <line_function> <void *> nansum_line[floating]
+        job.rows = <rows_function> <void *> nansum_rows[floating]
+        job.fold = sum_fold
+    elif kernel == NANMEAN:
+        job.line = <line_function> <void *> nanmean_line[floating]
+        job.rows = <rows_function> <void *> nanmean_rows[floating]
+        job.fold = nanmean_fold
+    elif kernel == NANPROD:
+        job.line = <line_function> <void *> nanprod_line[floating]
+        job.rows = <rows_function> <void *> nanprod_rows[floating]
+        job.fold = prod_fold
+    elif kernel == NANVAR:
+        job.line = <line_function> <void *> nanvar_line[floating]
+        job.rows = <rows_function> <void *> nanvar_rows[floating]
+        job.fold = var_fold
+    memcpy(job.padding, &pad, sizeof(floating))
+
+
+cdef void bind_integral(Job *job, Kernel kernel, integral *_) noexcept nogil:
+    """Integers, accumulated in 64 bits; or masked, as doubles with NaN."""
+    cdef integral pad = 0
+    if kernel == SUM:
+        job.line = <line_function> <void *> isum_line[integral]
+        job.rows = <rows_function> <void *> isum_rows[integral]
+        job.fold = isum_fold
+    elif kernel == SS:
+        job.line = <line_function> <void *> iss_line[integral]
+        job.rows = <rows_function> <void *> iss_rows[integral]
+        job.fold = isum_fold
+    elif kernel == PROD:
+        job.line = <line_function> <void *> iprod_line[integral]
+        job.rows = <rows_function> <void *> iprod_rows[integral]
+        job.fold = iprod_fold
+        pad = 1
+    elif kernel == NANVAR:
+        job.load = <load_function> <void *> load_masked[integral]
+        job.width = 8
+        job.line = <line_function> <void *> nanvar_line[double]
+        job.rows = <rows_function> <void *> nanvar_rows[double]
+        job.fold = var_fold
+    memcpy(job.padding, &pad, sizeof(integral))
+
+
+cdef bint bind(Job *job, Kernel kernel, char code, bint integers) noexcept nogil:
+    """Fill the job's functions. False where there is no kernel for these dtypes."""
+    cdef bint nan = kernel in (NANSUM, NANMEAN, NANPROD, NANVAR)
+    job.line = NULL
+    if nan and code == b"d":
+        bind_floating(job, kernel, <double *> NULL)
+    elif nan and code == b"f":
+        bind_floating(job, kernel, <float *> NULL)
+    elif integers or nan:
+        if code == b"b":
+            bind_integral(job, kernel, <int8_t *> NULL)
+        elif code == b"h":
+            bind_integral(job, kernel, <int16_t *> NULL)
+        elif code == b"i":
+            bind_integral(job, kernel, <int32_t *> NULL)
+        elif code == b"q":
+            bind_integral(job, kernel, <int64_t *> NULL)
+        elif code == b"B" or code == b"?":
+            bind_integral(job, kernel, <uint8_t *> NULL)
+        elif code == b"H":
+            bind_integral(job, kernel, <uint16_t *> NULL)
+        elif code == b"I":
+            bind_integral(job, kernel, <uint32_t *> NULL)
+        elif code == b"Q":
+            bind_integral(job, kernel, <uint64_t *> NULL)
+    elif code == b"d":
+        bind_real(job, kernel, <double *> NULL)
+    elif code == b"f":
+        bind_real(job, kernel, <float *> NULL)
+    elif code == b"b":
+        bind_real(job, kernel, <int8_t *> NULL)
+    elif code == b"h":
+        bind_real(job, kernel, <int16_t *> NULL)
+    elif code == b"i":
+        bind_real(job, kernel, <int32_t *> NULL)
+    elif code == b"q":
+        bind_real(job, kernel, <int64_t *> NULL)
+    elif code == b"B" or code == b"?":
+        bind_real(job, kernel, <uint8_t *> NULL)
+    elif code == b"H":
+        bind_real(job, kernel, <uint16_t *> NULL)
+    elif code == b"I":
+        bind_real(job, kernel, <uint32_t *> NULL)
+    elif code == b"Q":
+        bind_real(job, kernel, <uint64_t *> NULL)
+    return job.line != NULL and (job.load == NULL or job.mask != NULL)
+
+
+cdef int run(Kernel kernel, object x, object where, object cursor, tuple sinks) except -1:
+    cdef Job job
+    cdef Views views
+    cdef char code
+    try:
+        code = open_views(&views, &job, x, where, cursor, sinks)
+        if not bind(&job, kernel, code, dtype_code(&views.sink[0]) in (b"q", b"Q")):
+            raise TypeError("no kernel for arrays of this dtype")
+        return run_job(&job, &views)
+    finally:
+        close_views(&views)
+
+
+def sum(x, where, cursor, total):
+    return run(SUM, x, where, cursor, (total,))
+
+
+def nansum(x, where, cursor, total):
+    return run(NANSUM, x, where, cursor, (total,))
+
+
+def nanmean(x, where, cursor, total, count):
+    return run(NANMEAN, x, where, cursor, (total, count))
+
+
+def ss(x, where, cursor, total):
+    return run(SS, x, where, cursor, (total,))
+
+
+def prod(x, where, cursor, product):
+    return run(PROD, x, where, cursor, (product,))
+
+
+def nanprod(x, where, cursor, product):
+    return run(NANPROD, x, where, cursor, (product,))
+
+
+def var(x, where, cursor, count, pivot, shift, m2):
+    return run(VAR, x, where, cursor, (count, pivot, shift, m2))
+
+
+def nanvar(x, where, cursor, count, pivot, shift, m2):
+    return run(NANVAR, x, where, cursor, (count, pivot, shift, m2))

@@ -1,0 +1,322 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Truth and counts. any, all, anynan and allnan stop looking as soon as the answer is known."""
+from libc.math cimport NAN
+from libc.string cimport memcpy
+
+from cursor cimport allcores_ahead
+from drive cimport Job, fold_function, line_function, rows_function
+from entry cimport Views, close_views, open_views, run_job
+from reals cimport (
+    floating, int8_t, int16_t, int32_t, int64_t, integral, real, uint8_t, uint16_t, uint32_t, uint64_t)
+
+cdef enum:
+    BLOCK = 512             # elements between two looks at the answer
+
+
+cdef enum Predicate:
+    TRUE
+    FALSE
+    NUMBER
+    NOT_NUMBER
+
+
+cdef inline bint holds(real v, Predicate what) noexcept nogil:
+    if what == TRUE:
+        return v != 0
+    if what == FALSE:
+        return v == 0
+    if what == NUMBER:
+        return v == v
+    return v != v
+
+
+cdef inline bint line_has(const real *v, Py_ssize_t n, Predicate what) noexcept nogil:
+    """Whether the predicate holds anywhere."""
+    cdef Py_ssize_t i, end, at = 0
+    cdef int found
+    while at < n:
+        end = at + BLOCK if at + BLOCK < n else n
+        found = 0
+        for i in range(at, end, 32):
+            allcores_ahead(v + i, 32 * sizeof(real))
+        for i in range(at, end):
+            found |= holds(v[i], what)
+        if found:
+            return True
+        at = end
+    return False
+
+
+cdef inline int64_t line_count(const real *v, Py_ssize_t n, Predicate what) noexcept nogil:
+    """How often the predicate holds. A leaf of 4096 elements of one byte has 128 rows: they fit lanes of one byte."""
+    cdef uint8_t lane[32]
+    cdef int64_t count = 0
+    cdef int small = 0
+    cdef Py_ssize_t i = 0, end, at = 0
+    cdef int l
+    if sizeof(real) == 1:
+        for l in range(32):
+            lane[l] = 0
+        while i + 32 <= n:
+            for l in range(32):
+                lane[l] += holds(v[i + l], what)
+            i += 32
+        for l in range(32):
+            small += lane[l]
+        for l in range(n - i):
+            small += holds(v[i + l], what)
+        return small
+    while at < n:
+        end = at + BLOCK if at + BLOCK < n else n
+        for i in range(at, end, 32):
+            allcores_ahead(v + i, 32 * sizeof(real))
+        if sizeof(real) == 8:
+            for i in range(at, end):
+                count += holds(v[i], what)
+        else:
+            for i in range(at, end):
+                small += holds(v[i], what)
+        at = end
+    return count + small
+
+
+cdef inline void rows_has(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Predicate what, uint8_t *found) noexcept nogil:
+    """Set found[j] to 1 where the predicate holds somewhere in column j, and leave the others."""
+    cdef const real *a
+    cdef Py_ssize_t i = 0, j, s = stride // <Py_ssize_t> sizeof(real)
+    while i + 4 <= n:
+        a = v + i * s
+        for j in range(cols):
+            found[j] |= holds(a[j], what) | holds(a[j + s], what) | holds(a[j + 2 * s], what) | holds(a[j + 3 * s], what)
+        i += 4
+    while i < n:
+        a = v + i * s
+        for j in range(cols):
+            found[j] |= holds(a[j], what)
+        i += 1
+
+
+cdef inline void rows_count(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Predicate what, bint fresh, int64_t *count) noexcept nogil:
+    cdef const real *a
+    cdef Py_ssize_t i = 0, j, s = stride // <Py_ssize_t> sizeof(real)
+    if fresh:
+        for j in range(cols):
+            count[j] = 0
+    while i + 4 <= n:
+        a = v + i * s
+        for j in range(cols):
+            count[j] += holds(a[j], what) + holds(a[j + s], what) + holds(a[j + 2 * s], what) + holds(a[j + 3 * s], what)
+        i += 4
+    while i < n:
+        a = v + i * s
+        for j in range(cols):
+            count[j] += holds(a[j], what)
+        i += 1
+
+
+cdef inline void line_exists(const real *v, Py_ssize_t n, Predicate what, bint fresh, uint8_t *truth) noexcept nogil:
+    """Into an answer that is 1 as soon as the predicate holds."""
+    if fresh:
+        truth[0] = 0
+    if not truth[0]:
+        truth[0] = line_has(v, n, what)
+
+
+cdef inline void line_refuted(const real *v, Py_ssize_t n, Predicate what, bint fresh, uint8_t *truth) noexcept nogil:
+    """Into an answer that is 0 as soon as the predicate holds."""
+    if fresh:
+        truth[0] = 1
+    if truth[0]:
+        truth[0] = not line_has(v, n, what)
+
+
+cdef inline void rows_refuted(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Predicate what, bint fresh, uint8_t *truth) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(cols):
+        truth[j] = 0 if fresh else not truth[j]
+    rows_has(v, stride, n, cols, what, truth)
+    for j in range(cols):
+        truth[j] = not truth[j]
+
+
+cdef inline void rows_exists(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Predicate what, bint fresh, uint8_t *truth) noexcept nogil:
+    cdef Py_ssize_t j
+    if fresh:
+        for j in range(cols):
+            truth[j] = 0
+    rows_has(v, stride, n, cols, what, truth)
+
+
+# ---- kernels: field 0 the answer
+
+cdef void any_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    line_exists(v, n, TRUE, fresh, <uint8_t *> slot[0])
+
+
+cdef void any_rows(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_exists(v, stride, n, cols, TRUE, fresh, <uint8_t *> slot[0])
+
+
+cdef void all_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    line_refuted(v, n, FALSE, fresh, <uint8_t *> slot[0])
+
+
+cdef void all_rows(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_refuted(v, stride, n, cols, FALSE, fresh, <uint8_t *> slot[0])
+
+
+cdef void anynan_line(const floating *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    line_exists(v, n, NOT_NUMBER, fresh, <uint8_t *> slot[0])
+
+
+cdef void anynan_rows(
+        const floating *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_exists(v, stride, n, cols, NOT_NUMBER, fresh, <uint8_t *> slot[0])
+
+
+cdef void allnan_line(const floating *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    line_refuted(v, n, NUMBER, fresh, <uint8_t *> slot[0])
+
+
+cdef void allnan_rows(
+        const floating *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_refuted(v, stride, n, cols, NUMBER, fresh, <uint8_t *> slot[0])
+
+
+cdef void count_nonzero_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    (<int64_t *> slot[0])[0] = line_count(v, n, TRUE) + (0 if fresh else (<int64_t *> slot[0])[0])
+
+
+cdef void count_nonzero_rows(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_count(v, stride, n, cols, TRUE, fresh, <int64_t *> slot[0])
+
+
+cdef void nancount_line(const floating *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    (<int64_t *> slot[0])[0] = line_count(v, n, NUMBER) + (0 if fresh else (<int64_t *> slot[0])[0])
+
+
+cdef void nancount_rows(
+        const floating *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_count(v, stride, n, cols, NUMBER, fresh, <int64_t *> slot[0])
+
+
+# ---- which functions make a kernel
+
+cdef enum Kernel:
+    ANY
+    ALL
+    COUNT_NONZERO
+    ANYNAN
+    ALLNAN
+    NANCOUNT
+
+
+cdef void bind_real(Job *job, Kernel kernel, real *_) noexcept nogil:
+    cdef real pad = 0
+    if kernel == ANY:
+        job.line = <line_function> <void *> any_line[real]
+        job.rows = <rows_function> <void *> any_rows[real]
+    elif kernel == ALL:
+        job.line = <line_function> <void *> all_line[real]
+        job.rows = <rows_function> <void *> all_rows[real]
+    elif kernel == COUNT_NONZERO:
+        job.line = <line_function> <void *> count_nonzero_line[real]
+        job.rows = <rows_function> <void *> count_nonzero_rows[real]
+    if kernel == ALL:
+        pad = 1
+    memcpy(job.padding, &pad, sizeof(real))
+
+
+cdef void bind_floating(Job *job, Kernel kernel, floating *_) noexcept nogil:
+    cdef floating pad = NAN
+    if kernel == ANYNAN:
+        job.line = <line_function> <void *> anynan_line[floating]
+        job.rows = <rows_function> <void *> anynan_rows[floating]
+    elif kernel == ALLNAN:
+        job.line = <line_function> <void *> allnan_line[floating]
+        job.rows = <rows_function> <void *> allnan_rows[floating]
+    elif kernel == NANCOUNT:
+        job.line = <line_function> <void *> nancount_line[floating]
+        job.rows = <rows_function> <void *> nancount_rows[floating]
+    if kernel == ANYNAN:
+        pad = 0
+    memcpy(job.padding, &pad, sizeof(floating))
+
+
+cdef bint bind(Job *job, Kernel kernel, char code) noexcept nogil:
+    """Fill the job's functions. False where there is no kernel for this dtype."""
+    job.line = NULL
+    if kernel in (ANYNAN, ALLNAN, NANCOUNT):
+        if code == b"d":
+            bind_floating(job, kernel, <double *> NULL)
+        elif code == b"f":
+            bind_floating(job, kernel, <float *> NULL)
+    elif code == b"d":
+        bind_real(job, kernel, <double *> NULL)
+    elif code == b"f":
+        bind_real(job, kernel, <float *> NULL)
+    elif code == b"b":
+        bind_real(job, kernel, <int8_t *> NULL)
+    elif code == b"h":
+        bind_real(job, kernel, <int16_t *> NULL)
+    elif code == b"i":
+        bind_real(job, kernel, <int32_t *> NULL)
+    elif code == b"q":
+        bind_real(job, kernel, <int64_t *> NULL)
+    elif code == b"B" or code == b"?":
+        bind_real(job, kernel, <uint8_t *> NULL)
+    elif code == b"H":
+        bind_real(job, kernel, <uint16_t *> NULL)
+    elif code == b"I":
+        bind_real(job, kernel, <uint32_t *> NULL)
+    elif code == b"Q":
+        bind_real(job, kernel, <uint64_t *> NULL)
+    if kernel in (ANY, ANYNAN):
+        job.decisive = 1
+    elif kernel in (ALL, ALLNAN):
+        job.decisive = 0
+    return job.line != NULL
+
+
+cdef int run(Kernel kernel, object x, object where, object cursor, tuple sinks) except -1:
+    cdef Job job
+    cdef Views views
+    cdef char code
+    try:
+        code = open_views(&views, &job, x, where, cursor, sinks)
+        if not bind(&job, kernel, code):
+            raise TypeError("no kernel for arrays of this dtype")
+        return run_job(&job, &views)
+    finally:
+        close_views(&views)
+
+
+def any(x, where, cursor, truth):
+    return run(ANY, x, where, cursor, (truth,))
+
+
+def all(x, where, cursor, truth):
+    return run(ALL, x, where, cursor, (truth,))
+
+
+def anynan(x, where, cursor, truth):
+    return run(ANYNAN, x, where, cursor, (truth,))
+
+
+def allnan(x, where, cursor, truth):
+    return run(ALLNAN, x, where, cursor, (truth,))
+
+
+def count_nonzero(x, where, cursor, count):
+    return run(COUNT_NONZERO, x, where, cursor, (count,))
+
+
+def nancount(x, where, cursor, count):
+    return run(NANCOUNT, x, where, cursor, (count,))

@@ -1,0 +1,68 @@
+"""NumPy's CPU-bound calls, and your own functions, on all the cores of a machine."""
+
+__version__ = "0.1.0"
+
+from . import fallback
+from ._engine.settings import get_workers, set_workers
+from .config import show_config
+from .reductions import (
+    all,
+    allnan,
+    any,
+    anynan,
+    argmax,
+    argmin,
+    count_nonzero,
+    max,
+    mean,
+    min,
+    nanargmax,
+    nanargmin,
+    nancount,
+    nanmax,
+    nanmean,
+    nanmin,
+    nanprod,
+    nanstd,
+    nansum,
+    nanvar,
+    prod,
+    ptp,
+    ss,
+    std,
+    sum,
+    var,
+)
+
+__all__ = [
+    "all",
+    "allnan",
+    "any",
+    "anynan",
+    "argmax",
+    "argmin",
+    "count_nonzero",
+    "fallback",
+    "get_workers",
+    "max",
+    "mean",
+    "min",
+    "nanargmax",
+    "nanargmin",
+    "nancount",
+    "nanmax",
+    "nanmean",
+    "nanmin",
+    "nanprod",
+    "nanstd",
+    "nansum",
+    "nanvar",
+    "prod",
+    "ptp",
+    "set_workers",
+    "show_config",
+    "ss",
+    "std",
+    "sum",
+    "var",
+]

@@ -1,0 +1,103 @@
+"""Shape and parameters to leaves and chunks: pure arithmetic, no arrays.
+
+A kernel reads a view `(outer..., n, inner)`. Leaves are fixed runs along n at absolute positions; a chunk is a power
+of two of whole leaves, hence a subtree of the fixed binary tree, so that its size changes no bit of any result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+LINE_LEAF = 4096  # elements in a leaf where inner == 1
+ROWS_LEAF = 32  # rows in a leaf where inner > 1
+
+CHUNK = 131_072  # elements: 1 MiB of float64, some 40 us of work, so that claiming one costs nothing
+TILE = 4096  # columns: the accumulators of a sum (32 KiB) stay in the first-level cache
+PARTIALS = 8 << 20  # bytes of partial results in one pass
+
+Slices = tuple[slice, slice, slice]
+
+
+def ceil_div(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def power_above(n: int) -> int:
+    """The smallest power of two that is not less than n."""
+    return 1 << max(n - 1, 0).bit_length()
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """How a view of `outer` x `n` x `inner` elements is cut into chunks.
+
+    A chunk is `lines` outer positions x `leaves` leaves along n x `tile` inner positions. Chunks are numbered along
+    inner first, then along n, then along outer: the order of a C array.
+    """
+
+    outer: int
+    n: int
+    inner: int
+    lines: int
+    leaves: int
+    tile: int
+
+    @property
+    def run(self) -> int:
+        """Elements along n in a chunk."""
+        return self.leaves * (LINE_LEAF if self.inner == 1 else ROWS_LEAF)
+
+    @property
+    def parts(self) -> int:
+        """Chunks along n: as many partial results does each output position have."""
+        return ceil_div(self.n, self.run)
+
+    @property
+    def tiles(self) -> int:
+        return ceil_div(self.inner, self.tile)
+
+    @property
+    def chunks(self) -> int:
+        return ceil_div(self.outer, self.lines) * self.parts * self.tiles
+
+    def chunk(self, number: int) -> tuple[int, int, int, int, int, int, int]:
+        """What chunk `number` covers: part, then begin and end along outer, n and inner."""
+        number, tile = divmod(number, self.tiles)
+        number, part = divmod(number, self.parts)
+        first, begin, left = number * self.lines, part * self.run, tile * self.tile
+        return (
+            part,
+            first,
+            min(first + self.lines, self.outer),
+            begin,
+            min(begin + self.run, self.n),
+            left,
+            min(left + self.tile, self.inner),
+        )
+
+    def region(self, number: int) -> Slices:
+        """Where in a sink of shape (parts, outer, inner) chunk `number` writes."""
+        part, first, last, _, _, left, right = self.chunk(number)
+        return slice(part, part + 1), slice(first, last), slice(left, right)
+
+
+def cut(shape: tuple[int, ...], chunk: int = CHUNK, slot: int = 8) -> Grid:
+    """A grid for a view of `shape` (outer..., n, inner) with about `chunk` elements in a chunk.
+
+    `slot` is the size in bytes of what is kept for each part of an output position: parts are merged into longer
+    ones where they would take more than PARTIALS bytes.
+    """
+    outer, n, inner = prod(shape[:-2]), shape[-2], shape[-1]
+    tile = min(inner, max(1, min(TILE, chunk)))
+    leaf = LINE_LEAF if inner == 1 else ROWS_LEAF
+    total = ceil_div(n, leaf)
+    # Whole lines, where there are enough of them to keep everybody busy.
+    whole = n * tile <= chunk or (n * tile <= 16 * chunk and outer * ceil_div(inner, tile) >= 64)
+    leaves = power_above(total) if whole else max(1, 1 << (max(chunk // (leaf * tile), 1).bit_length() - 1))
+    most = max(1, PARTIALS // (outer * inner * slot))
+    leaves = max(leaves, power_above(ceil_div(total, most)))
+    lines = 1
+    if leaves >= total and tile == inner:
+        lines = max(1, min(outer, chunk // (n * inner)))
+    return Grid(outer, n, inner, lines, leaves, tile)

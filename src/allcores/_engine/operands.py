@@ -1,0 +1,109 @@
+"""What a kernel reads: canonical views of the user's array, and the way back to the result's shape.
+
+    a, any layout                                 x, a view of the same memory
+    shape (30, 7, 400), reduce axis 1    ->       (outer..., n, inner) = (30, 7, 400)
+    its transpose, reduce axis 1         ->       the same view: the order in memory decides, not the order of axes
+    C-contiguous, reduce all             ->       (84000, 1)
+
+Nothing is copied. The longest reduced axis becomes n; all other axes are carried along, reduced ones among them, whose
+partial results are folded afterwards. Carried axes that are faster in memory than n become inner where they adjoin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(slots=True)
+class Axis:
+    length: int
+    stride: int
+    mask_stride: int
+    reduced: bool
+    axes: tuple[int, ...]  # of the user's array, slowest first
+
+
+@dataclass(frozen=True, slots=True)
+class Canonical:
+    """A view (outer..., n, inner) and what its carried positions mean."""
+
+    x: Array
+    mask: Array | None
+    along: Axis  # what n is made of
+    carried: tuple[Axis, ...]  # what (outer..., inner) are made of
+    flipped: tuple[int, ...]  # which of the user's kept axes run backwards
+
+
+def canonical(a: Array, reduced: Sequence[int], mask: Array | None = None, *, ordered: bool = False) -> Canonical:
+    """View `a` as (outer..., n, inner), to be reduced along the axes `reduced`.
+
+    `mask` has a's shape. `ordered`: elements along a reduced axis keep their order, and reduced axes are not merged
+    with each other unless they adjoin in C order.
+    """
+    flips = [slice(None)] * a.ndim
+    flipped = []
+    for axis, (length, stride) in enumerate(zip(a.shape, a.strides, strict=True)):
+        if stride < 0 and length > 1 and not (ordered and axis in reduced):
+            flips[axis] = slice(None, None, -1)
+            if axis not in reduced:
+                flipped.append(axis)
+    if any(flip.step for flip in flips):
+        a = a[tuple(flips)]
+        mask = None if mask is None else mask[tuple(flips)]
+    mask_strides = a.strides if mask is None else mask.strides
+    axes = [
+        Axis(length, stride, mask_stride, axis in reduced, (axis,))
+        for axis, (length, stride, mask_stride) in enumerate(zip(a.shape, a.strides, mask_strides, strict=True))
+        if length > 1
+    ]
+    # Slowest first; a broadcast axis is the slowest of all. Stable, so C order decides between equals.
+    axes.sort(key=lambda axis: -abs(axis.stride) or -(1 << 62))
+    axes = coalesce(axes, ordered)
+    candidates = [axis for axis in axes if axis.reduced]
+    n = max(candidates, key=lambda axis: axis.length, default=None)
+    carried = [axis for axis in axes if axis is not n]
+    if n is None:
+        n = Axis(1, 0, 0, True, ())
+    inner = []
+    if axes and axes[-1] is not n:
+        # All carried axes at the end that adjoin, reduced or not.
+        inner = [carried.pop()]
+        at = axes.index(n) if n in axes else -1
+        while carried and axes.index(carried[-1]) > at and adjoin(carried[-1], inner[0]):
+            inner.insert(0, carried.pop())
+    outer = carried
+    columns = Axis(1, 0, 0, False, ()) if not inner else inner[-1]
+    layout = [*outer, n, Axis(prod(axis.length for axis in inner), columns.stride, columns.mask_stride, False, ())]
+    shape = tuple(axis.length for axis in layout)
+    x = np.lib.stride_tricks.as_strided(a, shape, tuple(axis.stride for axis in layout), writeable=False)
+    if mask is not None:
+        strides = tuple(axis.mask_stride for axis in layout)
+        mask = np.lib.stride_tricks.as_strided(mask, shape, strides, writeable=False)
+    return Canonical(x, mask, n, (*outer, *inner), tuple(flipped))
+
+
+def adjoin(slow: Axis, fast: Axis) -> bool:
+    """Whether the two make one axis."""
+    return slow.stride == fast.stride * fast.length and slow.mask_stride == fast.mask_stride * fast.length
+
+
+def coalesce(axes: list[Axis], ordered: bool) -> list[Axis]:
+    """Join neighbours of the same kind that adjoin in memory."""
+    joined: list[Axis] = []
+    for axis in axes:
+        last = joined[-1] if joined else None
+        in_order = not (ordered and axis.reduced) or (last is not None and last.axes[-1] < axis.axes[0])
+        if last is not None and last.reduced == axis.reduced and adjoin(last, axis) and in_order:
+            joined[-1] = Axis(
+                last.length * axis.length, axis.stride, axis.mask_stride, axis.reduced, last.axes + axis.axes
+            )
+        else:
+            joined.append(axis)
+    return joined

@@ -1,0 +1,69 @@
+"""KERNELS: one row a kernel. Tests, benchmarks and documentation iterate it.
+
+`cells` are the dtypes that are compiled, as NumPy's characters: what they promise never to leave to NumPy. `fields` are
+what a slot holds: "T" is the dtype of the elements, "A" their accumulator (float64, or 64-bit integers where the result
+is an integer). `fill` is the answer of a chunk that need not be looked at any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._kernels.fallback import folds
+from .._kernels.fallback.drive import Fold
+from .task import Field
+
+INTEGERS = "bhilqBHILQ"
+FLOATS = "fd"
+REALS = "?" + INTEGERS + FLOATS
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    name: str
+    cells: str
+    fields: tuple[str, ...]
+    fold: Fold
+    promise: str  # of the fallback against the compiled kernel, and of any of them against itself
+    ns: float  # an element of float64, beyond the caches, on one core: decides from where a team pays
+    ordered: bool = False  # elements keep their order in C, for positions
+    fill: int | None = None
+
+    def slots(self, dtype: np.dtype, integers: bool = False) -> tuple[Field, ...]:
+        """The fields for elements of `dtype`."""
+        types = {"T": dtype, "A": np.dtype(np.int64 if integers else np.float64)}
+        return tuple(Field(types.get(field) or np.dtype(field), self.fill) for field in self.fields)
+
+
+BITS = "the same bits"
+
+KERNELS = {
+    row.name: row
+    for row in (
+        Row("sum", REALS, ("A",), folds.add, BITS, 0.20),
+        Row("prod", REALS, ("A",), folds.multiply, BITS, 0.20),
+        Row("ss", REALS, ("A",), folds.add, BITS, 0.20),
+        Row("var", REALS, ("f8", "f8", "f8", "f8"), folds.moments, BITS, 0.50),
+        Row("nansum", FLOATS, ("A",), folds.add, BITS, 0.25),
+        Row("nanprod", FLOATS, ("A",), folds.multiply, BITS, 0.25),
+        Row("nanmean", FLOATS, ("f8", "i8"), folds.add, BITS, 0.30),
+        Row("nanvar", REALS, ("f8", "f8", "f8", "f8"), folds.moments, BITS, 0.60),
+        Row("min", REALS, ("T",), folds.minimum, BITS, 0.25),
+        Row("max", REALS, ("T",), folds.maximum, BITS, 0.25),
+        Row("ptp", INTEGERS + FLOATS, ("T", "T"), folds.extent, BITS, 0.30),
+        Row("nanmin", FLOATS, ("T",), folds.nanminimum, BITS, 0.25),
+        Row("nanmax", FLOATS, ("T",), folds.nanmaximum, BITS, 0.25),
+        Row("argmin", REALS, ("T", "i8"), folds.first_minimum, BITS, 0.25, ordered=True),
+        Row("argmax", REALS, ("T", "i8"), folds.first_maximum, BITS, 0.25, ordered=True),
+        Row("nanargmin", FLOATS, ("T", "i8"), folds.first_nanminimum, BITS, 0.25, ordered=True),
+        Row("nanargmax", FLOATS, ("T", "i8"), folds.first_nanmaximum, BITS, 0.25, ordered=True),
+        Row("any", REALS, ("u1",), folds.either, BITS, 0.20, fill=0),
+        Row("all", REALS, ("u1",), folds.both, BITS, 0.20, fill=1),
+        Row("anynan", FLOATS, ("u1",), folds.either, BITS, 0.20, fill=0),
+        Row("allnan", FLOATS, ("u1",), folds.both, BITS, 0.20, fill=1),
+        Row("count_nonzero", REALS, ("i8",), folds.add, BITS, 0.20),
+        Row("nancount", FLOATS, ("i8",), folds.add, BITS, 0.20),
+    )
+}

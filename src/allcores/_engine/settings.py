@@ -1,0 +1,183 @@
+"""Workers and backend: context variables, environment variables, and what this machine allows."""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
+
+from .. import _kernels
+
+_workers: ContextVar[int | None] = ContextVar("allcores_workers", default=None)
+_backend: ContextVar[str | None] = ContextVar("allcores_backend", default=None)
+
+
+def affinity() -> int:
+    """CPUs on which this process may run."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def quota(root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgroup") -> float | None:
+    """CPUs' worth of time that the control group of this process may use, v2 or v1; None where there is no limit."""
+    try:
+        lines = Path(membership).read_text().splitlines()
+    except OSError:
+        return None
+    limits = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            base, unified = Path(root), True
+        elif "cpu" in controllers.split(","):
+            base, unified = (
+                next((p for p in (Path(root, controllers), Path(root, "cpu")) if p.is_dir()), Path(root)),
+                False,
+            )
+        else:
+            continue
+        # The limit of a group holds for the groups below it; inside a container only part of the path can be seen.
+        parts = [part for part in path.split("/") if part and part != ".."]
+        for depth in range(len(parts) + 1):
+            directory = base.joinpath(*parts[:depth])
+            try:
+                if unified:
+                    most, period = (directory / "cpu.max").read_text().split()
+                else:
+                    most = (directory / "cpu.cfs_quota_us").read_text().strip()
+                    period = (directory / "cpu.cfs_period_us").read_text().strip()
+                if most not in ("max", "-1"):
+                    limits.append(int(most) / int(period))
+            except (OSError, ValueError, ZeroDivisionError):
+                continue
+    return min(limits, default=None)
+
+
+def cores() -> int:
+    """Cores that this process may use: its affinity, capped by its control group's quota."""
+    limit = quota()
+    return affinity() if limit is None else max(1, min(affinity(), math.ceil(limit)))
+
+
+def check_workers(workers: object, name: str = "workers") -> int:
+    """A number of workers from an argument: None and -1 mean all cores; zero and other negative numbers are errors."""
+    if workers is None:
+        return cores()
+    if isinstance(workers, bool):
+        raise TypeError(f"{name} must be an integer or None, not bool")
+    try:
+        number = operator.index(workers)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{name} must be an integer or None, not {type(workers).__name__}") from None
+    if number == -1:
+        return cores()
+    if number < 1:
+        raise ValueError(f"{name} must be a positive number, -1 or None (all cores), got {number}")
+    return number
+
+
+def _from_environment() -> int | None:
+    text = os.environ.get("ALLCORES_WORKERS")
+    if not text:
+        return None
+    try:
+        return check_workers(int(text), "ALLCORES_WORKERS")
+    except ValueError:
+        raise ImportError(f"ALLCORES_WORKERS={text!r} must be a positive integer, or -1 for all cores") from None
+
+
+ENVIRONMENT_WORKERS = _from_environment()
+
+
+def workers_and_source() -> tuple[int, str]:
+    """The number of workers of a call that does not say, and where it comes from."""
+    number = _workers.get()
+    if number is not None:
+        return number, "set_workers"
+    if ENVIRONMENT_WORKERS is not None:
+        return ENVIRONMENT_WORKERS, "ALLCORES_WORKERS"
+    limit = quota()
+    if limit is not None and limit < affinity():
+        return cores(), f"control group quota of {limit:g} CPUs"
+    return cores(), "CPU affinity"
+
+
+def resolve_workers(workers: object) -> int:
+    """The number of workers of one call."""
+    return workers_and_source()[0] if workers is None else check_workers(workers)
+
+
+def get_workers() -> int:
+    """Number of workers that a call uses which does not say ``workers=``.
+
+    Returns
+    -------
+    int
+        What `set_workers` set in this context, else the environment variable ``ALLCORES_WORKERS``, else the number of
+        cores that this process may use (its CPU affinity, capped by the CPU quota of its control group).
+
+    Examples
+    --------
+    >>> import allcores as ac
+    >>> with ac.set_workers(2):
+    ...     ac.get_workers()
+    2
+    """
+    return workers_and_source()[0]
+
+
+@contextmanager
+def set_workers(workers: int | None) -> Iterator[None]:
+    """Context manager that sets the default number of workers, as `scipy.fft.set_workers` does.
+
+    Parameters
+    ----------
+    workers : int or None
+        Number of workers of the calls inside the ``with`` block that do not say; None and -1 mean all the cores that
+        this process may use.
+
+    Raises
+    ------
+    ValueError
+        If `workers` is zero or less than -1.
+
+    Notes
+    -----
+    The setting belongs to the current context (`contextvars`): other threads and asynchronous tasks don't see it.
+
+    Examples
+    --------
+    >>> import allcores as ac
+    >>> with ac.set_workers(1):
+    ...     ac.sum([1.0, 2.0])
+    np.float64(3.0)
+    """
+    token = _workers.set(check_workers(workers))
+    try:
+        yield
+    finally:
+        _workers.reset(token)
+
+
+def backend() -> str:
+    """The backend of this context."""
+    return _backend.get() or _kernels.DEFAULT
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Run the calls of a ``with`` block on another backend."""
+    if name not in _kernels.available():
+        raise ValueError(f"backend must be one of {', '.join(_kernels.available())}, got {name!r}")
+    token = _backend.set(name)
+    try:
+        yield
+    finally:
+        _backend.reset(token)

@@ -1,0 +1,389 @@
+"""The reductions by kind: dtypes, identities, finish. Public functions of reductions.py are one call to these."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+
+from .._kernels.fallback.drive import Flags
+from .arguments import NoValue, Request, ask_numpy, keepdims_shape, prepare
+from .operands import Array
+from .reduction import position_of_all
+from .task import Slots
+
+UNSIGNED = "BHILQ"
+SIGNED = "?bhilq"
+
+# Kernels for what has no NaN: the function without NaN.
+PLAIN = {
+    "nansum": "sum",
+    "nanprod": "prod",
+    "nanmean": "sum",
+    "nanvar": "var",
+    "nanmin": "min",
+    "nanmax": "max",
+    "nanargmin": "argmin",
+    "nanargmax": "argmax",
+}
+
+
+def kernel_for(name: str, a: Any) -> str:
+    """The kernel of a function for an operand's dtype: integers have no NaN to skip."""
+    dtype = a.dtype if isinstance(a, np.ndarray) else np.asarray(a).dtype
+    return PLAIN.get(name, name) if dtype.kind in "biu" else name
+
+
+def cast(values: Array, dtype: np.dtype[Any], request: Request) -> Array:
+    """Round to the result's dtype; where that overflows, the reduction has."""
+    if values.dtype == dtype:
+        return values
+    flags = Flags()
+    with flags.watch():
+        values = values.astype(dtype)
+    request.call.status |= flags.raised & 2
+    return values
+
+
+def warn_caller(message: str) -> None:
+    """A RuntimeWarning that points at the code outside this package."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("allcores"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, RuntimeWarning, stacklevel=level - 1)
+
+
+# ---- sum, prod, nansum, nanprod, ss
+
+
+def accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype in which NumPy adds and multiplies elements of `dtype`."""
+    if dtype.char in SIGNED:
+        return np.dtype(np.promote_types(dtype, np.intp) if dtype.kind != "b" else np.intp)
+    if dtype.char in UNSIGNED:
+        return np.promote_types(dtype, np.uintp)
+    return dtype
+
+
+def result_dtype(natural: np.dtype[Any], a: Array, dtype: Any) -> np.dtype[Any] | None:
+    """The dtype of a sum or product where kernels give NumPy's result for it, else None."""
+    if dtype is None:
+        return natural
+    try:
+        wanted = np.dtype(dtype)
+    except TypeError:
+        return None
+    if not wanted.isnative:
+        return None
+    if a.dtype.kind == "f":
+        return wanted if wanted in (a.dtype, np.dtype(np.float64)) else None
+    # Truncating a 64-bit total is the same as wrapping around at every step.
+    return wanted if wanted.kind in "iu" or wanted == np.float64 else None
+
+
+def fits(initial: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether `initial` is a plain number of the result's dtype."""
+    if isinstance(initial, (bool, np.bool_)):
+        return True
+    if dtype.kind == "f":
+        return isinstance(initial, (int, float, np.integer, np.floating)) and not isinstance(initial, np.longdouble)
+    if dtype.kind in "iu" and isinstance(initial, (int, np.integer)):
+        return bool(np.iinfo(dtype).min <= int(initial) <= np.iinfo(dtype).max)
+    return False
+
+
+def total(
+    name: str, a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, initial: Any, where: Any, workers: int | None
+) -> Any:
+    """sum, prod, nansum, nanprod: a monoid over float64 or 64-bit integers."""
+    kernel = kernel_for(name, a)
+    a, request = prepare(kernel, a, axis, out=out, keepdims=keepdims, where=where, workers=workers)
+    wanted = None if request is None else result_dtype(accumulator(request.a.dtype), request.a, dtype)
+    if (
+        request is None
+        or wanted is None
+        or (out is not None and out.dtype != wanted)
+        or (initial is not NoValue and not fits(initial, wanted))
+    ):
+        return ask_numpy(
+            getattr(np, name), a, axis=axis, dtype=dtype, out=out, keepdims=keepdims, initial=initial, where=where
+        )
+    integers = wanted.kind in "iu"
+    op = np.multiply if name.endswith("prod") else np.add
+
+    def finish(slots: Slots, count: Array | int) -> tuple[Array]:
+        values = slots[0]
+        if name == "nansum" and not integers:
+            values = values + 0.0  # nothing but NaN sums to 0.0, not -0.0
+        if initial is not NoValue:
+            first = np.array(initial).astype(np.int64) if integers else np.float64(initial)
+            with np.errstate(all="ignore"):
+                values = op(first, values)
+        return (values.view(wanted) if wanted.itemsize == 8 else cast(values, wanted, request),)
+
+    return request.deliver(request.reduce(kernel, finish, integers=integers)[0])
+
+
+def sum_of_squares(a: Any, axis: Any, workers: int | None) -> Any:
+    a, request = prepare("ss", a, axis, workers=workers)
+    if request is None:
+        return np.sum(np.multiply(a, a), axis=axis)
+    wanted = accumulator(request.a.dtype)
+    integers = wanted.kind in "iu"
+
+    def finish(slots: Slots, count: Array | int) -> tuple[Array]:
+        return (slots[0].view(wanted) if wanted.itemsize == 8 else cast(slots[0], wanted, request),)
+
+    return request.deliver(request.reduce("ss", finish, integers=integers)[0])
+
+
+# ---- mean, var, std
+
+
+def mean_dtype(a: Array, dtype: Any) -> np.dtype[Any] | None:
+    """The dtype of a mean or variance where kernels give NumPy's result for it, else None."""
+    natural = a.dtype if a.dtype.kind == "f" else np.dtype(np.float64)
+    if dtype is None:
+        return natural
+    try:
+        wanted = np.dtype(dtype)
+    except TypeError:
+        return None
+    return wanted if wanted in (natural, np.dtype(np.float64)) and wanted.isnative else None
+
+
+def mean(name: str, a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, where: Any, workers: int | None) -> Any:
+    kernel = "sum" if name == "mean" else kernel_for("nanmean", a)
+    a, request = prepare(kernel, a, axis, out=out, keepdims=keepdims, where=where, workers=workers)
+    wanted = None if request is None else mean_dtype(request.a, dtype)
+    if request is None or wanted is None or (out is not None and out.dtype != wanted):
+        return ask_numpy(getattr(np, name), a, axis=axis, dtype=dtype, out=out, keepdims=keepdims, where=where)
+    empty = False
+
+    def finish(slots: Slots, count: Array | int) -> tuple[Array]:
+        nonlocal empty
+        if len(slots) > 1:
+            count = slots[1]
+        empty = empty or bool(np.any(np.equal(count, 0)))
+        total = slots[0] + 0.0 if kernel == "nanmean" else slots[0]
+        with np.errstate(all="ignore") if name == "nanmean" else np.errstate():
+            return (cast(np.asarray(np.true_divide(total, count)), wanted, request),)
+
+    result = request.reduce(kernel, finish, counted=True)[0]
+    if empty:
+        warn_caller("Mean of empty slice" if name == "nanmean" else "Mean of empty slice.")
+    return request.deliver(result)
+
+
+def degrees(ddof: Any, correction: Any) -> Any:
+    """The argument that was given of the two that mean the same."""
+    if correction is NoValue:
+        return ddof
+    if ddof != 0:
+        raise ValueError("ddof and correction can't be provided simultaneously.")
+    return correction
+
+
+def variance(
+    name: str,
+    a: Any,
+    axis: Any,
+    dtype: Any,
+    out: Any,
+    ddof: Any,
+    keepdims: Any,
+    where: Any,
+    mean: Any,
+    correction: Any,
+    workers: int | None,
+) -> Any:
+    """var, std, nanvar, nanstd"""
+    skip = name.startswith("nan")
+    kernel = kernel_for("nanvar", a) if skip else "var"
+    a, request = prepare(kernel, a, axis, out=out, keepdims=keepdims, where=where, workers=workers)
+    wanted = None if request is None else mean_dtype(request.a, dtype)
+    free = degrees(ddof, correction)
+    centre = None
+    if request is not None and mean is not NoValue:
+        centre = np.asarray(mean)
+        if centre.dtype.kind not in "biuf" or centre.shape != keepdims_shape(request.a.shape, request.reduced):
+            request = None
+    if (
+        request is None
+        or wanted is None
+        or (out is not None and out.dtype != wanted)
+        or not isinstance(free, (int, float, np.integer, np.floating))
+    ):
+        return ask_numpy(
+            getattr(np, name),
+            a,
+            axis=axis,
+            dtype=dtype,
+            out=out,
+            ddof=ddof,
+            keepdims=keepdims,
+            where=where,
+            mean=mean,
+            correction=correction,
+        )
+    masked = request.where is not None
+    few = False
+
+    def finish(slots: Slots, count: Array | int) -> tuple[Array, ...]:
+        """m2, the count, and the mean where it is to be replaced."""
+        nonlocal few
+        numbers, pivot, shift, m2 = slots
+        if masked and not skip:
+            # Masked elements went in as NaN, and were skipped; so were the NaN that `where` selects.
+            m2 = np.where(numbers == count, m2, np.nan)
+        few = few or bool(np.any(numbers - free <= 0)) if skip else few or bool(np.any(np.less_equal(count, free)))
+        n = numbers if skip or masked and centre is not None else np.broadcast_to(np.float64(count), m2.shape)
+        if masked and not skip:
+            n = np.broadcast_to(np.asarray(count, dtype=np.float64), m2.shape)
+        if centre is not None:
+            return m2, n, pivot, shift
+        return (scale(m2, n),)
+
+    def scale(m2: Array, n: Array) -> Array:
+        if skip:
+            with np.errstate(all="ignore"):
+                values = np.true_divide(m2, n - free)
+            values = np.where(n - free <= 0, np.nan, values)
+        else:
+            values = np.asarray(np.true_divide(m2, np.maximum(n - free, 0)))
+        if name.endswith("std"):
+            values = np.sqrt(values)
+        return cast(np.asarray(values), wanted, request)
+
+    # Where `where` selects, the kernel that skips NaN does: what is left out goes in as NaN.
+    results = request.reduce("nanvar" if masked else kernel, finish, counted=masked and not skip)
+    if few:
+        warn_caller("Degrees of freedom <= 0 for slice." if skip else "Degrees of freedom <= 0 for slice")
+    if centre is None:
+        return request.deliver(results[0])
+    m2, n, pivot, shift = results
+    offset = (pivot - centre.reshape(m2.shape)) + shift
+    return request.deliver(scale(m2 + n * (offset * offset), n))
+
+
+# ---- min, max, ptp and positions
+
+
+def extremum(
+    name: str, a: Any, axis: Any, out: Any, keepdims: Any, initial: Any, where: Any, workers: int | None
+) -> Any:
+    """min, max, nanmin, nanmax"""
+    kernel = kernel_for(name, a)
+    a, request = prepare(kernel, a, axis, out=out, keepdims=keepdims, where=where, workers=workers)
+    if (
+        request is None
+        or (out is not None and out.dtype != request.a.dtype)
+        or (request.where is not None and initial is NoValue)
+        or (initial is not NoValue and not fits(initial, request.a.dtype))
+    ):
+        return ask_numpy(getattr(np, name), a, axis=axis, out=out, keepdims=keepdims, initial=initial, where=where)
+    if name.startswith("nan"):
+        better = np.fmin if name == "nanmin" else np.fmax
+    else:
+        better = np.minimum if name == "min" else np.maximum
+    empty = False
+
+    def finish(slots: Slots, count: Array | int) -> tuple[Array]:
+        nonlocal empty
+        values = slots[0]
+        if initial is not NoValue:
+            values = better(values.dtype.type(initial), values)
+        if kernel.startswith("nan"):
+            empty = empty or bool(np.isnan(values).any())
+        return (np.asarray(values),)
+
+    result = request.reduce(kernel, finish)[0]
+    if empty:
+        warn_caller("All-NaN slice encountered")
+    return request.deliver(result)
+
+
+def extent(a: Any, axis: Any, out: Any, keepdims: Any, workers: int | None) -> Any:
+    """ptp"""
+    a, request = prepare("ptp", a, axis, out=out, keepdims=keepdims, workers=workers)
+    if request is None or (out is not None and out.dtype != request.a.dtype):
+        return ask_numpy(np.ptp, a, axis=axis, out=out, keepdims=keepdims)
+
+    def finish(slots: Slots, count: Array | int) -> tuple[Array]:
+        return (np.asarray(np.subtract(slots[1], slots[0])),)
+
+    return request.deliver(request.reduce("ptp", finish)[0])
+
+
+def position(name: str, a: Any, axis: Any, out: Any, keepdims: Any, workers: int | None) -> Any:
+    """argmin, argmax, nanargmin, nanargmax"""
+    kernel = kernel_for(name, a)
+    a, request = prepare(kernel, a, axis, out=out, keepdims=keepdims, workers=workers, same_axes=False)
+    if request is None or (out is not None and out.dtype != np.intp):
+        return ask_numpy(getattr(np, name), a, axis=axis, out=out, keepdims=keepdims)
+    if axis is None:
+        result = np.asarray(position_of_all(kernel, request.a, request.call))
+    else:
+
+        def finish(slots: Slots, count: Array | int) -> tuple[Array]:
+            return (slots[1],)
+
+        result = request.reduce(kernel, finish)[0]
+    if kernel.startswith("nan") and np.any(result < 0):
+        raise ValueError("All-NaN slice encountered")
+    return request.deliver(result.astype(np.intp, copy=False))
+
+
+# ---- any, all, anynan, allnan and counts
+
+
+def truth(name: str, a: Any, axis: Any, out: Any, keepdims: Any, where: Any, workers: int | None) -> Any:
+    """any, all"""
+    a, request = prepare(name, a, axis, out=out, keepdims=keepdims, where=where, workers=workers)
+    if request is None or (out is not None and out.dtype != np.bool_):
+        return ask_numpy(getattr(np, name), a, axis=axis, out=out, keepdims=keepdims, where=where)
+
+    def finish(slots: Slots, count: Array | int) -> tuple[Array]:
+        return (slots[0].view(np.bool_),)
+
+    return request.deliver(request.reduce(name, finish)[0])
+
+
+def nan_truth(name: str, a: Any, axis: Any, workers: int | None) -> Any:
+    """anynan, allnan"""
+    a, request = prepare(name, a, axis, workers=workers)
+    if request is None:
+        return (np.any if name == "anynan" else np.all)(is_nan(a), axis=axis)
+
+    def finish(slots: Slots, count: Array | int) -> tuple[Array]:
+        return (slots[0].view(np.bool_),)
+
+    return request.deliver(request.reduce(name, finish)[0])
+
+
+def count(name: str, a: Any, axis: Any, keepdims: Any, workers: int | None) -> Any:
+    """count_nonzero, nancount"""
+    a, request = prepare(name, a, axis, keepdims=keepdims, workers=workers)
+    if request is None:
+        if name == "count_nonzero":
+            return np.count_nonzero(a, axis=axis, keepdims=keepdims)
+        return np.sum(~is_nan(a), axis=axis, keepdims=keepdims, dtype=np.intp)
+
+    def finish(slots: Slots, count: Array | int) -> tuple[Array]:
+        return (slots[0].astype(np.intp, copy=False),)
+
+    result = request.deliver(request.reduce(name, finish)[0])
+    if name == "count_nonzero" and axis is None and not keepdims:
+        return COUNT_TYPE(result)
+    return result
+
+
+# int in NumPy before 2.4, np.intp since.
+COUNT_TYPE: Any = type(np.count_nonzero(np.ones(1)))
+
+
+def is_nan(a: Any) -> Any:
+    """Where elements are NaN; nothing is, in dtypes without one."""
+    return np.not_equal(a, a) if a.dtype.kind in "fcOmM" else np.zeros(a.shape, dtype=bool)

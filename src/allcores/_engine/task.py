@@ -1,0 +1,84 @@
+"""What any worker runs: a kernel's name, its operands and a grid. The only place where a kernel is called.
+
+A task is data, never a closure, so that threads, processes and clusters run the same one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import _kernels
+from .grid import Grid
+from .operands import Array
+
+NEXT, END, STOP, DONE, LINES, LEAVES, TILE = range(7)
+
+Slots = tuple[Array, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a kernel's slot: its dtype, and the value of a slot that nobody has written."""
+
+    dtype: np.dtype[Any]
+    fill: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """`kernel` of `backend` over the chunks of `grid`."""
+
+    version: str
+    backend: str
+    kernel: str
+    x: Array
+    where: Array | None
+    fields: tuple[Field, ...]
+    grid: Grid
+
+    def cursor(self, begin: int = 0, end: int | None = None) -> Array:
+        """The shared state of the workers of this task: see ext/cursor.pxd."""
+        cursor = np.zeros(8, dtype=np.int64)
+        cursor[NEXT] = begin
+        cursor[END] = self.grid.chunks if end is None else end
+        cursor[LINES], cursor[LEAVES], cursor[TILE] = self.grid.lines, self.grid.leaves, self.grid.tile
+        return cursor
+
+    def sinks(self) -> Slots:
+        shape = (self.grid.parts, self.grid.outer, self.grid.inner)
+        return tuple(
+            np.empty(shape, field.dtype) if field.fill is None else np.full(shape, field.fill, field.dtype)
+            for field in self.fields
+        )
+
+    def run(self, cursor: Array, sinks: Slots) -> int:
+        """Compute claimed chunks until there are none or a stop is asked for; return floating-point flags.
+
+        The kernel returns to Python every 20 ms, which lets the main thread handle signals.
+        """
+        kernel = getattr(_kernels.load(self.backend), self.kernel)
+        status = 0
+        while cursor[NEXT] < cursor[END] and not cursor[STOP]:
+            status |= kernel(self.x, self.where, cursor, *sinks)
+        return status
+
+
+def run_range(task: Task, begin: int, end: int) -> tuple[list[Slots], int]:
+    """What a worker in another process runs: chunks begin..end, returned as one tuple of slots a chunk."""
+    from .. import __version__
+
+    if task.version != __version__:
+        raise RuntimeError(f"the task is from allcores {task.version}, this worker has {__version__}")
+    sinks = task.sinks()
+    status = task.run(task.cursor(begin, end), sinks)
+    return [tuple(sink[task.grid.region(chunk)] for sink in sinks) for chunk in range(begin, end)], status
+
+
+def merge_range(task: Task, sinks: Slots, begin: int, slots: list[Slots]) -> None:
+    """Put what `run_range` returned where this process's own workers would have put it."""
+    for chunk, values in enumerate(slots, begin):
+        for sink, value in zip(sinks, values, strict=True):
+            sink[task.grid.region(chunk)] = value

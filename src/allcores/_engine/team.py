@@ -1,0 +1,113 @@
+"""Threads of this process around one cursor.
+
+W - 1 threads of a pool and the caller each make the same kernel call and share one cursor: one GIL hand-over a worker
+and call, not a chunk, and a slow core claims fewer chunks. Helpers that have not started when the cursor runs out are
+cancelled, so that a call never waits for a busy pool, and a call inside a worker runs inline: no deadlock.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from statistics import median
+
+from . import settings
+from .operands import Array
+from .task import END, NEXT, STOP, Slots, Task
+
+
+class _Here(threading.local):
+    """Whether this thread is a worker."""
+
+    worker = False
+
+
+here = _Here()
+_lock = threading.Lock()
+_pool: ThreadPoolExecutor | None = None
+_pool_size = 0
+_hand_over: float | None = None
+
+
+def _forget_pool() -> None:
+    """In a forked child: the threads were not copied, and the lock may have been held."""
+    global _pool, _pool_size, _lock
+    _lock, _pool, _pool_size = threading.Lock(), None, 0
+    here.worker = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)
+
+
+def _become_worker() -> None:
+    here.worker = True
+
+
+def pool(size: int) -> ThreadPoolExecutor:
+    """The threads of this process, at least `size` of them; made when first needed, joined at exit."""
+    global _pool, _pool_size
+    with _lock:
+        if _pool is None or _pool_size < size:
+            old, _pool_size = _pool, max(size, settings.cores())
+            _pool = ThreadPoolExecutor(_pool_size, thread_name_prefix="allcores", initializer=_become_worker)
+            if old is not None:
+                old.shutdown(wait=False)
+        return _pool
+
+
+def hand_over() -> float:
+    """Seconds that a round trip through the pool takes, measured once a process."""
+    global _hand_over
+    if _hand_over is None:
+        times = []
+        for _ in range(9):
+            begin = time.perf_counter()
+            pool(1).submit(int).result()
+            times.append(time.perf_counter() - begin)
+        _hand_over = min(max(median(times), 10e-6), 500e-6)
+    return _hand_over
+
+
+def run(task: Task, sinks: Slots, workers: int) -> int:
+    """Run the task on the caller and `workers` - 1 threads; return the floating-point flags of all."""
+    cursor = task.cursor()
+    helpers: list[Future[int]] = []
+    try:
+        try:
+            for _ in range(workers - 1):
+                helpers.append(pool(workers - 1).submit(task.run, cursor, sinks))
+        except RuntimeError:
+            pass  # the interpreter is going down: what could not be handed over, the caller does
+        status = task.run(cursor, sinks)
+        for helper in helpers:
+            helper.cancel()
+        _wait(helpers)
+    except BaseException:
+        cursor[STOP] = 1
+        raise
+    finally:
+        _settle(helpers)
+    for helper in helpers:
+        if not helper.cancelled():
+            status |= helper.result()
+    return status
+
+
+def _wait(helpers: list[Future[int]]) -> None:
+    """Wait for the helpers' last chunks, with an eye on signals."""
+    while wait(helpers, timeout=0.02).not_done:
+        pass
+
+
+def _settle(helpers: list[Future[int]]) -> None:
+    """Nobody may write into the sinks any more when a call returns, however it returns."""
+    for helper in helpers:
+        helper.cancel()
+    wait(helpers)
+
+
+def exhausted(cursor: Array) -> bool:
+    return bool(cursor[NEXT] >= cursor[END])

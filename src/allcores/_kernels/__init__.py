@@ -1,0 +1,83 @@
+"""The backends: one namespace of kernels each. The default is chosen once, at import.
+
+v2, v3, ...   the compiled families, built for an instruction-set level (x86-64-v2, ...)
+base          the same for the compiler's baseline, where there are no levels
+fallback      pure Python over NumPy
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import warnings
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+FAMILIES = ("reduce", "extrema", "truth")
+LEVELS = {"base": 0, "v2": 2, "v3": 3, "v4": 4}
+
+
+@cache
+def built() -> tuple[str, ...]:
+    """The compiled backends in this installation."""
+    here = Path(__file__).parent
+    return tuple(level for level in LEVELS if any((here / level).glob("reduce.*")))
+
+
+@cache
+def level() -> int:
+    """The instruction-set level that this CPU and operating system allow."""
+    try:
+        cpu: Any = import_module("allcores._kernels.cpu")
+    except ImportError:
+        return 0
+    found: int = cpu.level()
+    return found
+
+
+@cache
+def available() -> tuple[str, ...]:
+    """The backends that run here, the best one last, the fallback first."""
+    return ("fallback", *(name for name in built() if LEVELS[name] <= level()))
+
+
+@cache
+def load(backend: str) -> Any:
+    """The namespace of a backend's kernels."""
+    if backend == "fallback":
+        return import_module("allcores._kernels.fallback")
+    kernels = SimpleNamespace()
+    for family in FAMILIES:
+        module = import_module(f"allcores._kernels.{backend}.{family}")
+        vars(kernels).update((name, value) for name, value in vars(module).items() if not name.startswith("_"))
+    return kernels
+
+
+def choose() -> tuple[str, str]:
+    """The default backend, and why."""
+    forced = os.environ.get("ALLCORES_BACKEND")
+    if forced:
+        if forced not in available():
+            raise ImportError(
+                f"ALLCORES_BACKEND={forced!r} is not available here; choose one of {', '.join(available())}"
+            )
+        return forced, "ALLCORES_BACKEND"
+    best = available()[-1]
+    if best != "fallback":
+        return best, "the best level that this CPU runs"
+    if built():
+        return best, f"this CPU runs none of the levels built ({', '.join(built())})"
+    if platform.python_implementation() == "CPython":
+        warnings.warn(
+            "allcores was installed without its compiled kernels and runs its pure-Python fallback, which is slow; "
+            "install a C compiler and reinstall, or set ALLCORES_BACKEND=fallback to silence this warning",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return best, "no compiled kernels in this installation"
+
+
+DEFAULT, REASON = choose()

@@ -1,0 +1,86 @@
+"""What is known of a run of elements and of the run after it, made one. Slots are tuples of arrays, one a field."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .drive import Slots
+
+
+def add(a: Slots, b: Slots) -> Slots:
+    return tuple(np.add(x, y) for x, y in zip(a, b, strict=True))
+
+
+def multiply(a: Slots, b: Slots) -> Slots:
+    return tuple(np.multiply(x, y) for x, y in zip(a, b, strict=True))
+
+
+def moments(a: Slots, b: Slots) -> Slots:
+    """(count, pivot, shift, m2) by Chan's formula; see ext/reduce.pyx."""
+    (count, pivot, shift, m2), (count_b, pivot_b, shift_b, m2_b) = a, b
+    n = count + count_b
+    spread = m2 + m2_b
+    first = count == 0
+    merged = ~first & (count_b > 0) & ~(spread == np.inf)
+    weight = np.divide(count_b, n, out=np.zeros_like(n), where=merged)
+    delta = np.subtract(pivot_b, pivot, out=np.zeros_like(n), where=merged)
+    delta = np.add(delta, np.subtract(shift_b, shift, out=np.zeros_like(n), where=merged), out=delta, where=merged)
+    return (
+        n,
+        np.where(first, pivot_b, pivot),
+        np.add(shift, delta * weight, out=np.where(first, shift_b, shift), where=merged),
+        np.add(spread, (delta * delta) * (count * weight), out=spread, where=merged),
+    )
+
+
+def minimum(a: Slots, b: Slots) -> Slots:
+    """NaN wins; of equals the first."""
+    return tuple(np.where((y < x) | (y != y) & (x == x), y, x) for x, y in zip(a, b, strict=True))
+
+
+def maximum(a: Slots, b: Slots) -> Slots:
+    return tuple(np.where((y > x) | (y != y) & (x == x), y, x) for x, y in zip(a, b, strict=True))
+
+
+def nanminimum(a: Slots, b: Slots) -> Slots:
+    """NaN loses; of equals the first."""
+    return tuple(np.where((y < x) | (x != x), y, x) for x, y in zip(a, b, strict=True))
+
+
+def nanmaximum(a: Slots, b: Slots) -> Slots:
+    return tuple(np.where((y > x) | (x != x), y, x) for x, y in zip(a, b, strict=True))
+
+
+def extent(a: Slots, b: Slots) -> Slots:
+    """(low, high)"""
+    return minimum(a[:1], b[:1]) + maximum(a[1:], b[1:])
+
+
+def _with_index(take: np.ndarray, a: Slots, b: Slots) -> Slots:
+    return tuple(np.where(take, y, x) for x, y in zip(a, b, strict=True))
+
+
+def first_minimum(a: Slots, b: Slots) -> Slots:
+    """(value, index): the first NaN, otherwise the first of the least."""
+    return _with_index((b[0] < a[0]) | (b[0] != b[0]) & (a[0] == a[0]), a, b)
+
+
+def first_maximum(a: Slots, b: Slots) -> Slots:
+    return _with_index((b[0] > a[0]) | (b[0] != b[0]) & (a[0] == a[0]), a, b)
+
+
+def first_nanminimum(a: Slots, b: Slots) -> Slots:
+    """(value, index) of the first of the least that is not NaN; an index of -1 says that there is none."""
+    return _with_index((b[1] >= 0) & ((a[1] < 0) | (b[0] < a[0])), a, b)
+
+
+def first_nanmaximum(a: Slots, b: Slots) -> Slots:
+    return _with_index((b[1] >= 0) & ((a[1] < 0) | (b[0] > a[0])), a, b)
+
+
+def either(a: Slots, b: Slots) -> Slots:
+    return tuple(np.bitwise_or(x, y) for x, y in zip(a, b, strict=True))
+
+
+def both(a: Slots, b: Slots) -> Slots:
+    return tuple(np.bitwise_and(x, y) for x, y in zip(a, b, strict=True))

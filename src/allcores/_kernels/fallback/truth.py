@@ -1,0 +1,49 @@
+"""Truth and counts; the compiled twin is ext/truth.pyx."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from . import drive
+from .drive import END, NEXT, Array, chunks
+
+
+def look(
+    x: Array, where: Array | None, cursor: Array, sink: Array, padding: int, answer: Callable[[Array], Array]
+) -> int:
+    """One answer a column of each chunk; for one answer in all, look no further once it is settled."""
+    single = sink[0].size == 1
+    for block, keep, _, region in chunks(x, where, cursor):
+        if keep is not None:
+            block = np.where(keep, block, x.dtype.type(padding))
+        sink[region] = answer(block)
+        if single and sink.dtype == np.uint8 and sink[region] != padding:
+            with drive.claiming:
+                cursor[NEXT] += cursor[END]
+    return 0
+
+
+def any(x: Array, where: Array | None, cursor: Array, truth: Array) -> int:
+    return look(x, where, cursor, truth, 0, lambda block: (block != 0).any(axis=1))
+
+
+def all(x: Array, where: Array | None, cursor: Array, truth: Array) -> int:
+    return look(x, where, cursor, truth, 1, lambda block: (block != 0).all(axis=1))
+
+
+def anynan(x: Array, where: Array | None, cursor: Array, truth: Array) -> int:
+    return look(x, where, cursor, truth, 0, lambda block: (block != block).any(axis=1))
+
+
+def allnan(x: Array, where: Array | None, cursor: Array, truth: Array) -> int:
+    return look(x, where, cursor, truth, 1, lambda block: (block != block).all(axis=1))
+
+
+def count_nonzero(x: Array, where: Array | None, cursor: Array, count: Array) -> int:
+    return look(x, where, cursor, count, 0, lambda block: np.count_nonzero(block, axis=1))
+
+
+def nancount(x: Array, where: Array | None, cursor: Array, count: Array) -> int:
+    return look(x, where, cursor, count, 0, lambda block: np.count_nonzero(block == block, axis=1))

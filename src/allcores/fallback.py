@@ -1,0 +1,37 @@
+"""Every function in pure Python over NumPy: ``ac.fallback.nansum(x)`` gives the same bits as ``ac.nansum(x)``, slower.
+
+For comparison at any time, and to read: the kernels in ``allcores/_kernels/fallback`` are the definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from . import reductions
+from ._engine import settings
+
+
+def _on_fallback(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with settings.use_backend("fallback"):
+            return function(*args, **kwargs)
+
+    return call
+
+
+__all__ = list(reductions.__all__)
+
+
+def __getattr__(name: str) -> Callable[..., Any]:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    call = _on_fallback(getattr(reductions, name))
+    globals()[name] = call
+    return call
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
