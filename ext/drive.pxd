@@ -30,10 +30,10 @@ cdef enum:
     FIELDS = 4
     LEVELS = 48         # depth of the tree: more than memory can hold
 
-# line: `padded` elements at v, a multiple of LANES, of which the first n count. They start at position `start` of
-# their line. `fresh`: the slot is new; otherwise it holds what came before, and the leaf is to be added to it.
+# line: n adjoining elements at v, from position `start` of their line. Where n is no multiple of LANES, its last row is
+# at `tail` once more, padded. `fresh`: the slot is new; otherwise it holds what came before, and the leaf is added to it.
 ctypedef void (*line_function)(
-    const void *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil
+    const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil
 # rows: n rows, `stride` bytes apart, of `cols` adjoining elements each.
 ctypedef void (*rows_function)(
     const void *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil
@@ -149,16 +149,20 @@ cdef inline void lines(
         Job *job, Py_ssize_t part, Py_ssize_t first, Py_ssize_t last, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     """Outer positions first..last, elements begin..end of each, into one slot each."""
     cdef double scratch[LINE_LEAF]
+    cdef double last_row[LANES]
     cdef double slots[LEVELS * FIELDS]
     cdef void *stack[LEVELS][FIELDS]
-    cdef int depth, d, f
-    cdef Py_ssize_t position, at, n, padded, count, x_offset, mask_offset
+    cdef int depth, d, f, levels = 2
+    cdef Py_ssize_t position, at, n, rest, count, x_offset, mask_offset
     cdef const char *x
     cdef const char *mask = NULL
     cdef const void *v
+    cdef const void *tail = last_row
     cdef bint direct = job.aligned and job.n_stride == job.itemsize and job.mask == NULL
-    for d in range(LEVELS):
-        for f in range(FIELDS):
+    while <Py_ssize_t> LINE_LEAF << (levels - 2) < end - begin:
+        levels += 1
+    for d in range(levels):
+        for f in range(job.fields):
             stack[d][f] = &slots[d * FIELDS + f]
     for position in range(first, last):
         outer_offsets(job, position, &x_offset, &mask_offset)
@@ -167,20 +171,23 @@ cdef inline void lines(
         at = begin
         while at < end:
             n = end - at if end - at < LINE_LEAF else LINE_LEAF
-            padded = (n + LANES - 1) // LANES * LANES
+            rest = n % LANES
             x = job.data + x_offset + at * job.n_stride
             if job.mask != NULL:
                 mask = job.mask + mask_offset + at * job.mask_n_stride
-            if padded == n and direct:
+            if direct:
                 v = x
+                if rest:
+                    gather(job, x + (n - rest) * job.n_stride, job.n_stride, NULL, 0, rest, LANES, <char *> last_row)
             else:
-                gather(job, x, job.n_stride, mask, job.mask_n_stride, n, padded, <char *> scratch)
+                gather(job, x, job.n_stride, mask, job.mask_n_stride, n, n - rest + (LANES if rest else 0), <char *> scratch)
                 v = scratch
+                tail = <char *> scratch + (n - rest) * job.width
             if job.fold == NULL:
-                job.line(v, padded, n, at, count == 0, stack[0])
+                job.line(v, tail, n, at, count == 0, stack[0])
                 depth = 1
             else:
-                job.line(v, padded, n, at, True, stack[depth])
+                job.line(v, tail, n, at, True, stack[depth])
                 depth = fold_up(job, stack, depth + 1, count + 1, 1)
             count += 1
             at += n
@@ -204,7 +211,7 @@ cdef inline int rows(
     cdef const void *v
     cdef bint direct = job.aligned and job.inner_stride == job.itemsize and job.mask == NULL
     if job.fold != NULL:
-        while ROWS_LEAF << (levels - 2) < end - begin:
+        while <Py_ssize_t> ROWS_LEAF << (levels - 2) < end - begin:
             levels += 1
     slots = <char *> malloc(levels * job.fields * cols * 8 + (0 if direct else ROWS_LEAF * cols * job.width))
     if slots == NULL:

@@ -4,11 +4,17 @@
 A leaf of a line is searched by value at the speed of memory; only where it beats what came before is it searched once
 more for the position, which happens seldom in most data, and in the first-level cache.
 """
+from numpy import (
+    bool_, empty, float32, float64, int8, int16, int32, int64, intp, uint8, uint16, uint32, uint64)
+from numpy import ndarray as _ndarray
+
 from libc.math cimport INFINITY, NAN
 from libc.stdint cimport INT8_MAX, INT8_MIN, INT16_MAX, INT16_MIN, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN
 from libc.string cimport memcpy
 
 from cursor cimport allcores_ahead
+from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer
+from door cimport Small, close_small, open_small, run_small, slots_small
 from drive cimport LANES, Job, line_function, rows_function
 from entry cimport Views, close_views, open_views, run_job
 from reals cimport (
@@ -53,7 +59,7 @@ cdef inline real lowest(real _) noexcept nogil:
 # ---- which of two, a being the earlier
 
 cdef inline bint lower(real a, real b, bint skip) noexcept nogil:
-    """Whether b takes the place of a in a minimum: NaN wins, or with `skip` loses."""
+    """Whether b takes the place of a in a minimum: NaN wins, or with `skip` loses. """
     if real in floating:
         return b < a or (a != a if skip else b != b and a == a)
     else:
@@ -69,12 +75,11 @@ cdef inline bint higher(real a, real b, bint skip) noexcept nogil:
 
 # ---- a leaf of a line
 
-cdef inline Py_ssize_t line_nans(const real *v, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t nans = 0, i
-    if real in floating:
-        for i in range(n):
-            nans += v[i] != v[i]
-    return nans
+cdef inline bint line_has_number(const real *v, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i = 0
+    while i < n and v[i] != v[i]:
+        i += 1
+    return i < n
 
 
 cdef inline Py_ssize_t find(const real *v, real value) noexcept nogil:
@@ -90,7 +95,30 @@ cdef inline Py_ssize_t find(const real *v, real value) noexcept nogil:
 
 
 cdef inline real line_low(const real *v, Py_ssize_t n) noexcept nogil:
-    """The least number; the highest of the type where there is none."""
+    """The least element, or NaN where there is one."""
+    cdef real lane[LANES]
+    cdef real c
+    cdef Py_ssize_t i = 0
+    cdef int l
+    for l in range(LANES):
+        lane[l] = highest(v[0])
+    while i + LANES <= n:
+        allcores_ahead(v + i, 32 * sizeof(real))
+        for l in range(LANES):
+            c = v[i + l]
+            lane[l] = c if (c < lane[l]) | (c != c) else lane[l]
+        i += LANES
+    for l in range(n - i):
+        c = v[i + l]
+        lane[l] = c if (c < lane[l]) | (c != c) else lane[l]
+    for l in range(1, LANES):
+        c = lane[l]
+        lane[0] = c if (c < lane[0]) | (c != c) else lane[0]
+    return lane[0]
+
+
+cdef inline real line_nanlow(const real *v, Py_ssize_t n) noexcept nogil:
+    """The least number, or NaN where there is none."""
     cdef real lane[LANES]
     cdef Py_ssize_t i = 0
     cdef int l
@@ -105,10 +133,36 @@ cdef inline real line_low(const real *v, Py_ssize_t n) noexcept nogil:
         lane[l] = v[i + l] if v[i + l] < lane[l] else lane[l]
     for l in range(1, LANES):
         lane[0] = lane[l] if lane[l] < lane[0] else lane[0]
+    if lane[0] == highest(v[0]) and not line_has_number(v, n):
+        return v[0]
     return lane[0]
 
 
 cdef inline real line_high(const real *v, Py_ssize_t n) noexcept nogil:
+    """The greatest element, or NaN where there is one."""
+    cdef real lane[LANES]
+    cdef real c
+    cdef Py_ssize_t i = 0
+    cdef int l
+    for l in range(LANES):
+        lane[l] = lowest(v[0])
+    while i + LANES <= n:
+        allcores_ahead(v + i, 32 * sizeof(real))
+        for l in range(LANES):
+            c = v[i + l]
+            lane[l] = c if (c > lane[l]) | (c != c) else lane[l]
+        i += LANES
+    for l in range(n - i):
+        c = v[i + l]
+        lane[l] = c if (c > lane[l]) | (c != c) else lane[l]
+    for l in range(1, LANES):
+        c = lane[l]
+        lane[0] = c if (c > lane[0]) | (c != c) else lane[0]
+    return lane[0]
+
+
+cdef inline real line_nanhigh(const real *v, Py_ssize_t n) noexcept nogil:
+    """The greatest number, or NaN where there is none."""
     cdef real lane[LANES]
     cdef Py_ssize_t i = 0
     cdef int l
@@ -123,17 +177,14 @@ cdef inline real line_high(const real *v, Py_ssize_t n) noexcept nogil:
         lane[l] = v[i + l] if v[i + l] > lane[l] else lane[l]
     for l in range(1, LANES):
         lane[0] = lane[l] if lane[l] > lane[0] else lane[0]
+    if lane[0] == lowest(v[0]) and not line_has_number(v, n):
+        return v[0]
     return lane[0]
 
 
-cdef inline real settle(const real *v, Py_ssize_t n, real value, bint skip, real none) noexcept nogil:
-    """What the search for the least or greatest number left open: NaN, and which zero."""
+cdef inline real first_zero(const real *v, real value) noexcept nogil:
+    """Of equal zeros the first."""
     if real in floating:
-        if skip:
-            if value == none and line_nans(v, n) == n:
-                return NAN
-        elif line_nans(v, n):
-            return NAN
         if value == 0:
             return v[find(v, value)]
     return value
@@ -143,7 +194,7 @@ cdef inline void line_min(const real *v, Py_ssize_t n, bint skip, bint fresh, re
     cdef real value
     if not fresh and not skip and best[0] != best[0]:
         return
-    value = settle(v, n, line_low(v, n), skip, highest(v[0]))
+    value = first_zero(v, line_nanlow(v, n) if skip else line_low(v, n))
     if fresh or lower(best[0], value, skip):
         best[0] = value
 
@@ -152,7 +203,7 @@ cdef inline void line_max(const real *v, Py_ssize_t n, bint skip, bint fresh, re
     cdef real value
     if not fresh and not skip and best[0] != best[0]:
         return
-    value = settle(v, n, line_high(v, n), skip, lowest(v[0]))
+    value = first_zero(v, line_nanhigh(v, n) if skip else line_high(v, n))
     if fresh or higher(best[0], value, skip):
         best[0] = value
 
@@ -164,7 +215,7 @@ cdef inline void line_argmin(
         index[0] = -1
     elif not skip and best[0] != best[0]:
         return
-    value = settle(v, n, line_low(v, n), skip, highest(v[0]))
+    value = first_zero(v, line_nanlow(v, n) if skip else line_low(v, n))
     if skip and value != value:
         return
     if index[0] < 0 or lower(best[0], value, skip):
@@ -179,7 +230,7 @@ cdef inline void line_argmax(
         index[0] = -1
     elif not skip and best[0] != best[0]:
         return
-    value = settle(v, n, line_high(v, n), skip, lowest(v[0]))
+    value = first_zero(v, line_nanhigh(v, n) if skip else line_high(v, n))
     if skip and value != value:
         return
     if index[0] < 0 or higher(best[0], value, skip):
@@ -187,59 +238,86 @@ cdef inline void line_argmax(
         index[0] = start + find(v, value)
 
 
-# ---- a leaf of columns
+# ---- a leaf of columns: eight rows a step, in the order of single rows. `|` and a test of c alone are what gcc vectorises.
 
 cdef inline void rows_min(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, bint skip, bint fresh, real *best) noexcept nogil:
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, bint fresh, real *best) noexcept nogil:
     cdef const real *a
     cdef Py_ssize_t i = 0, j, s = stride // <Py_ssize_t> sizeof(real)
-    cdef real b
+    cdef real b, c
     if fresh:
         memcpy(best, v, cols * sizeof(real))
-        i = 1
-    while i + 4 <= n:
+    while i + 8 <= n:
         a = v + i * s
         for j in range(cols):
             b = best[j]
-            b = a[j] if lower(b, a[j], skip) else b
-            b = a[j + s] if lower(b, a[j + s], skip) else b
-            b = a[j + 2 * s] if lower(b, a[j + 2 * s], skip) else b
-            b = a[j + 3 * s] if lower(b, a[j + 3 * s], skip) else b
+            c = a[j]
+            b = c if (c < b) | (c != c) else b
+            c = a[j + s]
+            b = c if (c < b) | (c != c) else b
+            c = a[j + 2 * s]
+            b = c if (c < b) | (c != c) else b
+            c = a[j + 3 * s]
+            b = c if (c < b) | (c != c) else b
+            c = a[j + 4 * s]
+            b = c if (c < b) | (c != c) else b
+            c = a[j + 5 * s]
+            b = c if (c < b) | (c != c) else b
+            c = a[j + 6 * s]
+            b = c if (c < b) | (c != c) else b
+            c = a[j + 7 * s]
+            b = c if (c < b) | (c != c) else b
             best[j] = b
-        i += 4
+        i += 8
     while i < n:
         a = v + i * s
         for j in range(cols):
-            best[j] = a[j] if lower(best[j], a[j], skip) else best[j]
+            b = best[j]
+            c = a[j]
+            best[j] = c if (c < b) | (c != c) else b
         i += 1
 
 
 cdef inline void rows_max(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, bint skip, bint fresh, real *best) noexcept nogil:
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, bint fresh, real *best) noexcept nogil:
     cdef const real *a
     cdef Py_ssize_t i = 0, j, s = stride // <Py_ssize_t> sizeof(real)
-    cdef real b
+    cdef real b, c
     if fresh:
         memcpy(best, v, cols * sizeof(real))
-        i = 1
-    while i + 4 <= n:
+    while i + 8 <= n:
         a = v + i * s
         for j in range(cols):
             b = best[j]
-            b = a[j] if higher(b, a[j], skip) else b
-            b = a[j + s] if higher(b, a[j + s], skip) else b
-            b = a[j + 2 * s] if higher(b, a[j + 2 * s], skip) else b
-            b = a[j + 3 * s] if higher(b, a[j + 3 * s], skip) else b
+            c = a[j]
+            b = c if (c > b) | (c != c) else b
+            c = a[j + s]
+            b = c if (c > b) | (c != c) else b
+            c = a[j + 2 * s]
+            b = c if (c > b) | (c != c) else b
+            c = a[j + 3 * s]
+            b = c if (c > b) | (c != c) else b
+            c = a[j + 4 * s]
+            b = c if (c > b) | (c != c) else b
+            c = a[j + 5 * s]
+            b = c if (c > b) | (c != c) else b
+            c = a[j + 6 * s]
+            b = c if (c > b) | (c != c) else b
+            c = a[j + 7 * s]
+            b = c if (c > b) | (c != c) else b
             best[j] = b
-        i += 4
+        i += 8
     while i < n:
         a = v + i * s
         for j in range(cols):
-            best[j] = a[j] if higher(best[j], a[j], skip) else best[j]
+            b = best[j]
+            c = a[j]
+            best[j] = c if (c > b) | (c != c) else b
         i += 1
 
 
 cdef inline Py_ssize_t find_row(const real *v, Py_ssize_t s, real value) noexcept nogil:
+    """The row of the first element of a column that equals `value`, or is NaN where that is NaN. There must be one."""
     cdef Py_ssize_t i = 0
     if value == value:
         while not v[i * s] == value:
@@ -250,22 +328,255 @@ cdef inline Py_ssize_t find_row(const real *v, Py_ssize_t s, real value) noexcep
     return i
 
 
+cdef inline bint column_has_number(const real *v, Py_ssize_t s, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i = 0
+    while i < n and v[i * s] != v[i * s]:
+        i += 1
+    return i < n
+
+
+cdef inline void rows_low(
+        const real *v, Py_ssize_t s, Py_ssize_t n, Py_ssize_t width, real *low, real *at) noexcept nogil:
+    """The least element of each column of a leaf, and its row: of the type of the elements, so that it is vectorised."""
+    cdef const real *a
+    cdef Py_ssize_t i = 0, j
+    cdef real b, c, k
+    cdef bint t
+    for j in range(width):
+        low[j] = highest(v[0])
+        at[j] = 0
+    while i + 4 <= n:
+        a = v + i * s
+        for j in range(width):
+            b = low[j]
+            k = at[j]
+            c = a[j]
+            t = (c < b) | (c != c)
+            b = c if t else b
+            k = <real> (i + 0) if t else k
+            c = a[j + s]
+            t = (c < b) | (c != c)
+            b = c if t else b
+            k = <real> (i + 1) if t else k
+            c = a[j + 2 * s]
+            t = (c < b) | (c != c)
+            b = c if t else b
+            k = <real> (i + 2) if t else k
+            c = a[j + 3 * s]
+            t = (c < b) | (c != c)
+            b = c if t else b
+            k = <real> (i + 3) if t else k
+            low[j] = b
+            at[j] = k
+        i += 4
+    while i < n:
+        a = v + i * s
+        for j in range(width):
+            b = low[j]
+            c = a[j]
+            t = (c < b) | (c != c)
+            low[j] = c if t else b
+            at[j] = <real> i if t else at[j]
+        i += 1
+
+
+cdef inline void rows_nanlow(
+        const real *v, Py_ssize_t s, Py_ssize_t n, Py_ssize_t width, real *low, real *at) noexcept nogil:
+    """The least number of each column of a leaf, and its row: of the type of the elements, so that it is vectorised."""
+    cdef const real *a
+    cdef Py_ssize_t i = 0, j
+    cdef real b, c, k
+    cdef bint t
+    for j in range(width):
+        low[j] = highest(v[0])
+        at[j] = 0
+    while i + 4 <= n:
+        a = v + i * s
+        for j in range(width):
+            b = low[j]
+            k = at[j]
+            c = a[j]
+            t = c < b
+            b = c if t else b
+            k = <real> (i + 0) if t else k
+            c = a[j + s]
+            t = c < b
+            b = c if t else b
+            k = <real> (i + 1) if t else k
+            c = a[j + 2 * s]
+            t = c < b
+            b = c if t else b
+            k = <real> (i + 2) if t else k
+            c = a[j + 3 * s]
+            t = c < b
+            b = c if t else b
+            k = <real> (i + 3) if t else k
+            low[j] = b
+            at[j] = k
+        i += 4
+    while i < n:
+        a = v + i * s
+        for j in range(width):
+            b = low[j]
+            c = a[j]
+            t = c < b
+            low[j] = c if t else b
+            at[j] = <real> i if t else at[j]
+        i += 1
+    for j in range(width):
+        if low[j] == highest(v[0]) and not column_has_number(v + j, s, n):
+            low[j] = v[j]
+
+
+cdef inline void rows_high(
+        const real *v, Py_ssize_t s, Py_ssize_t n, Py_ssize_t width, real *high, real *at) noexcept nogil:
+    """The greatest element of each column of a leaf, and its row: of the type of the elements, so that it is vectorised."""
+    cdef const real *a
+    cdef Py_ssize_t i = 0, j
+    cdef real b, c, k
+    cdef bint t
+    for j in range(width):
+        high[j] = lowest(v[0])
+        at[j] = 0
+    while i + 4 <= n:
+        a = v + i * s
+        for j in range(width):
+            b = high[j]
+            k = at[j]
+            c = a[j]
+            t = (c > b) | (c != c)
+            b = c if t else b
+            k = <real> (i + 0) if t else k
+            c = a[j + s]
+            t = (c > b) | (c != c)
+            b = c if t else b
+            k = <real> (i + 1) if t else k
+            c = a[j + 2 * s]
+            t = (c > b) | (c != c)
+            b = c if t else b
+            k = <real> (i + 2) if t else k
+            c = a[j + 3 * s]
+            t = (c > b) | (c != c)
+            b = c if t else b
+            k = <real> (i + 3) if t else k
+            high[j] = b
+            at[j] = k
+        i += 4
+    while i < n:
+        a = v + i * s
+        for j in range(width):
+            b = high[j]
+            c = a[j]
+            t = (c > b) | (c != c)
+            high[j] = c if t else b
+            at[j] = <real> i if t else at[j]
+        i += 1
+
+
+cdef inline void rows_nanhigh(
+        const real *v, Py_ssize_t s, Py_ssize_t n, Py_ssize_t width, real *high, real *at) noexcept nogil:
+    """The greatest number of each column of a leaf, and its row: of the type of the elements, so that it is vectorised."""
+    cdef const real *a
+    cdef Py_ssize_t i = 0, j
+    cdef real b, c, k
+    cdef bint t
+    for j in range(width):
+        high[j] = lowest(v[0])
+        at[j] = 0
+    while i + 4 <= n:
+        a = v + i * s
+        for j in range(width):
+            b = high[j]
+            k = at[j]
+            c = a[j]
+            t = c > b
+            b = c if t else b
+            k = <real> (i + 0) if t else k
+            c = a[j + s]
+            t = c > b
+            b = c if t else b
+            k = <real> (i + 1) if t else k
+            c = a[j + 2 * s]
+            t = c > b
+            b = c if t else b
+            k = <real> (i + 2) if t else k
+            c = a[j + 3 * s]
+            t = c > b
+            b = c if t else b
+            k = <real> (i + 3) if t else k
+            high[j] = b
+            at[j] = k
+        i += 4
+    while i < n:
+        a = v + i * s
+        for j in range(width):
+            b = high[j]
+            c = a[j]
+            t = c > b
+            high[j] = c if t else b
+            at[j] = <real> i if t else at[j]
+        i += 1
+    for j in range(width):
+        if high[j] == lowest(v[0]) and not column_has_number(v + j, s, n):
+            high[j] = v[j]
+
+
+cdef inline void rows_nanmin(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, bint fresh, real *best) noexcept nogil:
+    cdef real low[TILE]
+    cdef real at[TILE]
+    cdef Py_ssize_t left = 0, width, j, s = stride // <Py_ssize_t> sizeof(real)
+    while left < cols:
+        width = TILE if cols - left > TILE else cols - left
+        rows_nanlow(v + left, s, n, width, low, at)
+        for j in range(width):
+            if fresh or lower(best[left + j], low[j], True):
+                best[left + j] = low[j]
+        left += width
+
+
 cdef inline void rows_argmin(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint skip, bint fresh,
         real *best, int64_t *index) noexcept nogil:
     cdef real low[TILE]
+    cdef real at[TILE]
+    cdef real value
     cdef Py_ssize_t left = 0, width, j, s = stride // <Py_ssize_t> sizeof(real)
     while left < cols:
         width = TILE if cols - left > TILE else cols - left
-        rows_min(v + left, stride, n, width, skip, True, low)
+        if skip:
+            rows_nanlow(v + left, s, n, width, low, at)
+        else:
+            rows_low(v + left, s, n, width, low, at)
         for j in range(width):
+            value = low[j]
             if fresh:
                 index[left + j] = -1
-            if skip and low[j] != low[j]:
+                if skip and value != value:
+                    best[left + j] = value
+                    continue
+            elif not lower(best[left + j], value, skip):
                 continue
-            if index[left + j] < 0 or lower(best[left + j], low[j], skip):
-                best[left + j] = low[j]
-                index[left + j] = start + find_row(v + left + j, s, low[j])
+            best[left + j] = value
+            # A row is not to be trusted where there was NaN, or nothing that beat the end of the type.
+            if value != value or value == highest(value):
+                index[left + j] = start + find_row(v + left + j, s, value) if not skip or value == value else -1
+            else:
+                index[left + j] = start + <int64_t> at[j]
+        left += width
+
+
+cdef inline void rows_nanmax(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, bint fresh, real *best) noexcept nogil:
+    cdef real high[TILE]
+    cdef real at[TILE]
+    cdef Py_ssize_t left = 0, width, j, s = stride // <Py_ssize_t> sizeof(real)
+    while left < cols:
+        width = TILE if cols - left > TILE else cols - left
+        rows_nanhigh(v + left, s, n, width, high, at)
+        for j in range(width):
+            if fresh or higher(best[left + j], high[j], True):
+                best[left + j] = high[j]
         left += width
 
 
@@ -273,33 +584,45 @@ cdef inline void rows_argmax(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint skip, bint fresh,
         real *best, int64_t *index) noexcept nogil:
     cdef real high[TILE]
+    cdef real at[TILE]
+    cdef real value
     cdef Py_ssize_t left = 0, width, j, s = stride // <Py_ssize_t> sizeof(real)
     while left < cols:
         width = TILE if cols - left > TILE else cols - left
-        rows_max(v + left, stride, n, width, skip, True, high)
+        if skip:
+            rows_nanhigh(v + left, s, n, width, high, at)
+        else:
+            rows_high(v + left, s, n, width, high, at)
         for j in range(width):
+            value = high[j]
             if fresh:
                 index[left + j] = -1
-            if skip and high[j] != high[j]:
+                if skip and value != value:
+                    best[left + j] = value
+                    continue
+            elif not higher(best[left + j], value, skip):
                 continue
-            if index[left + j] < 0 or higher(best[left + j], high[j], skip):
-                best[left + j] = high[j]
-                index[left + j] = start + find_row(v + left + j, s, high[j])
+            best[left + j] = value
+            # A row is not to be trusted where there was NaN, or nothing that beat the end of the type.
+            if value != value or value == lowest(value):
+                index[left + j] = start + find_row(v + left + j, s, value) if not skip or value == value else -1
+            else:
+                index[left + j] = start + <int64_t> at[j]
         left += width
 
 
 # ---- kernels: field 0 the value, field 1 the position or, of ptp, the other end
 
-cdef void min_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void min_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     line_min(v, n, False, fresh, <real *> slot[0])
 
 
 cdef void min_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_min(v, stride, n, cols, False, fresh, <real *> slot[0])
+    rows_min(v, stride, n, cols, fresh, <real *> slot[0])
 
 
-cdef void argmin_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void argmin_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     line_argmin(v, n, start, False, fresh, <real *> slot[0], <int64_t *> slot[1])
 
 
@@ -308,16 +631,16 @@ cdef void argmin_rows(
     rows_argmin(v, stride, n, cols, start, False, fresh, <real *> slot[0], <int64_t *> slot[1])
 
 
-cdef void nanmin_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void nanmin_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     line_min(v, n, True, fresh, <real *> slot[0])
 
 
 cdef void nanmin_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_min(v, stride, n, cols, True, fresh, <real *> slot[0])
+    rows_nanmin(v, stride, n, cols, fresh, <real *> slot[0])
 
 
-cdef void nanargmin_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void nanargmin_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     line_argmin(v, n, start, True, fresh, <real *> slot[0], <int64_t *> slot[1])
 
 
@@ -326,16 +649,16 @@ cdef void nanargmin_rows(
     rows_argmin(v, stride, n, cols, start, True, fresh, <real *> slot[0], <int64_t *> slot[1])
 
 
-cdef void max_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void max_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     line_max(v, n, False, fresh, <real *> slot[0])
 
 
 cdef void max_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_max(v, stride, n, cols, False, fresh, <real *> slot[0])
+    rows_max(v, stride, n, cols, fresh, <real *> slot[0])
 
 
-cdef void argmax_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void argmax_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     line_argmax(v, n, start, False, fresh, <real *> slot[0], <int64_t *> slot[1])
 
 
@@ -344,16 +667,16 @@ cdef void argmax_rows(
     rows_argmax(v, stride, n, cols, start, False, fresh, <real *> slot[0], <int64_t *> slot[1])
 
 
-cdef void nanmax_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void nanmax_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     line_max(v, n, True, fresh, <real *> slot[0])
 
 
 cdef void nanmax_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_max(v, stride, n, cols, True, fresh, <real *> slot[0])
+    rows_nanmax(v, stride, n, cols, fresh, <real *> slot[0])
 
 
-cdef void nanargmax_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void nanargmax_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     line_argmax(v, n, start, True, fresh, <real *> slot[0], <int64_t *> slot[1])
 
 
@@ -362,15 +685,15 @@ cdef void nanargmax_rows(
     rows_argmax(v, stride, n, cols, start, True, fresh, <real *> slot[0], <int64_t *> slot[1])
 
 
-cdef void ptp_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void ptp_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     line_min(v, n, False, fresh, <real *> slot[0])
     line_max(v, n, False, fresh, <real *> slot[1])
 
 
 cdef void ptp_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_min(v, stride, n, cols, False, fresh, <real *> slot[0])
-    rows_max(v, stride, n, cols, False, fresh, <real *> slot[1])
+    rows_min(v, stride, n, cols, fresh, <real *> slot[0])
+    rows_max(v, stride, n, cols, fresh, <real *> slot[1])
 
 
 # ---- which functions make a kernel
@@ -466,7 +789,8 @@ cdef int run(Kernel kernel, object x, object where, object cursor, tuple sinks) 
         code = open_views(&views, &job, x, where, cursor, sinks)
         if not bind(&job, kernel, code):
             raise TypeError("no kernel for arrays of this dtype")
-        return run_job(&job, &views)
+        run_job(&job, &views)
+        return 0            # comparing with a NaN raises a flag, but nothing of which NumPy warns
     finally:
         close_views(&views)
 
@@ -505,3 +829,106 @@ def nanargmin(x, where, cursor, value, index):
 
 def nanargmax(x, where, cursor, value, index):
     return run(NANARGMAX, x, where, cursor, (value, index))
+
+
+# ---- doors: small arrays, with all arguments but these at their defaults
+
+cdef object ndarray = _ndarray      # as a C variable, not looked up in the module at each call
+
+cdef object scalar(char code, const char *p):
+    """One element as NumPy's scalar."""
+    if code == b"d":
+        return float64((<double *> p)[0])
+    if code == b"f":
+        return float32((<float *> p)[0])
+    if code == b"q":
+        return int64((<int64_t *> p)[0])
+    if code == b"i":
+        return int32((<int32_t *> p)[0])
+    if code == b"?":
+        return bool_((<uint8_t *> p)[0])
+    if code == b"B":
+        return uint8((<uint8_t *> p)[0])
+    if code == b"b":
+        return int8((<int8_t *> p)[0])
+    if code == b"h":
+        return int16((<int16_t *> p)[0])
+    if code == b"H":
+        return uint16((<uint16_t *> p)[0])
+    if code == b"I":
+        return uint32((<uint32_t *> p)[0])
+    return uint64((<uint64_t *> p)[0])
+
+
+cdef object small(Kernel kernel, object a, object axis):
+    cdef Job job
+    cdef Small it
+    cdef Py_buffer out
+    cdef char code
+    cdef Py_ssize_t i
+    cdef bint positions = kernel in (ARGMIN, ARGMAX, NANARGMIN, NANARGMAX)
+    if type(a) is not ndarray:
+        return None
+    code = open_small(&it, &job, a, axis)
+    if code == 0:
+        return None
+    it.slots = it.fixed
+    try:
+        if code != b"d" and code != b"f":           # no NaN to skip
+            kernel = (MIN if kernel == NANMIN else MAX if kernel == NANMAX
+                      else ARGMIN if kernel == NANARGMIN else ARGMAX if kernel == NANARGMAX else kernel)
+        if not bind(&job, kernel, code) or not slots_small(&it, &job, 2 if positions else 1):
+            return None
+        job.size[0] = job.itemsize
+        run_small(&it, &job)
+        if kernel in (NANARGMIN, NANARGMAX):
+            for i in range(it.outputs):
+                if (<int64_t *> job.sink[1])[i] < 0:
+                    return None                     # nothing but NaN
+        elif kernel in (NANMIN, NANMAX):
+            for i in range(it.outputs):
+                if code == b"d" and (<double *> it.slots)[i] != (<double *> it.slots)[i]:
+                    return None
+                if code == b"f" and (<float *> it.slots)[i] != (<float *> it.slots)[i]:
+                    return None
+        if it.scalar:
+            return intp((<int64_t *> job.sink[1])[0]) if positions else scalar(code, it.slots)
+        result = empty(it.outputs, int64 if positions else a.dtype)
+        PyObject_GetBuffer(result, &out, PyBUF_FULL)
+        memcpy(out.buf, job.sink[1] if positions else it.slots, it.outputs * (8 if positions else job.itemsize))
+        PyBuffer_Release(&out)
+        return result.astype(intp, copy=False) if positions else result
+    finally:
+        close_small(&it)
+
+
+def small_min(a, axis):
+    return small(MIN, a, axis)
+
+
+def small_max(a, axis):
+    return small(MAX, a, axis)
+
+
+def small_nanmin(a, axis):
+    return small(NANMIN, a, axis)
+
+
+def small_nanmax(a, axis):
+    return small(NANMAX, a, axis)
+
+
+def small_argmin(a, axis):
+    return small(ARGMIN, a, axis)
+
+
+def small_argmax(a, axis):
+    return small(ARGMAX, a, axis)
+
+
+def small_nanargmin(a, axis):
+    return small(NANARGMIN, a, axis)
+
+
+def small_nanargmax(a, axis):
+    return small(NANARGMAX, a, axis)

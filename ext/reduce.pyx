@@ -6,12 +6,16 @@ The orders of operations, which fallback/reduce.py repeats to the bit:
   columns:  32 rows, one after the other.
 Floats accumulate in float64, integers in 64 bits with wrap-around.
 """
-from libc.math cimport INFINITY, NAN
+from numpy import empty, float32, float64, int64, uint64
+from numpy import ndarray as _ndarray
+
+from libc.math cimport INFINITY, NAN, fabs, isfinite, signbit, sqrt
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 
-from buffers cimport dtype_code
+from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer, dtype_code
 from cursor cimport allcores_ahead
+from door cimport Small, close_small, open_small, quiet_small, run_small, slots_small
 from drive cimport FIELDS, LANES, LINE_LEAF, ROWS_LEAF, Job, fold_function, line_function, load_function, rows_function
 from entry cimport Views, close_views, open_views, run_job
 from reals cimport (
@@ -55,48 +59,81 @@ cdef inline double blocks_sum(double *block, Py_ssize_t blocks) noexcept nogil:
 
 
 cdef inline double term(real v, Term what) noexcept nogil:
+    cdef double d = <double> v
     if what == NUMBER:
-        return <double> v if v == v else -0.0       # changes no sum
+        return d if d == d else -0.0        # changes no sum
     if what == SQUARE:
-        return <double> v * <double> v
-    return <double> v
+        return d * d
+    return d
 
 
-cdef inline double line_sum(const real *v, Py_ssize_t padded, Term what) noexcept nogil:
+cdef inline const real *row_at(const real *v, const real *tail, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
+    """The row of lanes that begins at position i of a leaf."""
+    return v + i if i + LANES <= n else tail
+
+
+cdef inline double line_sum(const real *v, const real *tail, Py_ssize_t n, Term what) noexcept nogil:
     cdef double lane[LANES]
     cdef double block[BLOCKS]
+    cdef const real *row
     cdef Py_ssize_t i, end, at = 0, blocks = 0
     cdef int l
-    while at < padded:
-        end = at + BLOCK if at + BLOCK < padded else padded
-        allcores_ahead(v + at, 32 * sizeof(real))
+    while at < n:
+        end = at + BLOCK if at + BLOCK < n else n
+        row = row_at(v, tail, at, n)
+        allcores_ahead(row, 32 * sizeof(real))
         for l in range(LANES):
-            lane[l] = term(v[at + l], what)
+            lane[l] = term(row[l], what)
         for i in range(at + LANES, end, 32):        # 32: an enum can't be a step without the GIL
-            allcores_ahead(v + i, 32 * sizeof(real))
+            row = row_at(v, tail, i, n)
+            allcores_ahead(row, 32 * sizeof(real))
             for l in range(LANES):
-                lane[l] += term(v[i + l], what)
+                lane[l] += term(row[l], what)
         block[blocks] = lanes_sum(lane)
         blocks += 1
         at = end
     return blocks_sum(block, blocks)
 
 
-cdef inline Py_ssize_t line_nans(const real *v, Py_ssize_t padded) noexcept nogil:
-    cdef Py_ssize_t nans = 0, i
-    if real in floating:
-        for i in range(padded):
-            nans += v[i] != v[i]
-    return nans
+cdef inline Py_ssize_t line_count(const real *v, Py_ssize_t n) noexcept nogil:
+    """How many are not NaN, counted in lanes as wide as an element. Its own pass: counting while summing is slower."""
+    cdef int32_t lane4[LANES]
+    cdef int64_t lane8[LANES]
+    cdef Py_ssize_t i = 0, count = 0
+    cdef int l
+    if real not in floating:
+        return n
+    for l in range(LANES):
+        lane4[l] = 0
+        lane8[l] = 0
+    while i + LANES <= n:
+        for l in range(LANES):
+            if sizeof(real) == 8:
+                lane8[l] += v[i + l] == v[i + l]
+            else:
+                lane4[l] += v[i + l] == v[i + l]
+        i += LANES
+    for l in range(LANES):
+        count += lane4[l] + lane8[l]
+    while i < n:
+        count += v[i] == v[i]
+        i += 1
+    return count
 
 
 cdef inline void rows_sum(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Term what, double *total) noexcept nogil:
     """Eight rows a step, in the order of single rows: eight streams from memory are twice as fast as one."""
-    cdef const real *a = v
-    cdef Py_ssize_t i = 1, j, s = stride // <Py_ssize_t> sizeof(real)
-    for j in range(cols):
-        total[j] = term(v[j], what)
+    cdef const real *a
+    cdef Py_ssize_t i = 8 if n >= 8 else 1, j, s = stride // <Py_ssize_t> sizeof(real)
+    if n >= 8:
+        for j in range(cols):
+            total[j] = ((((((term(v[j], what) + term(v[j + s], what)) + term(v[j + 2 * s], what))
+                           + term(v[j + 3 * s], what)) + term(v[j + 4 * s], what)) + term(v[j + 5 * s], what))
+                        + term(v[j + 6 * s], what)) + term(v[j + 7 * s], what)
+    else:
+        for j in range(cols):
+            total[j] = term(v[j], what)
     while i + 8 <= n:
         a = v + i * s
         for j in range(cols):
@@ -134,16 +171,16 @@ cdef inline void rows_count(
 
 # ---- sum, nansum, ss in float64
 
-cdef void sum_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    (<double *> slot[0])[0] = line_sum(v, padded, PLAIN)
+cdef void sum_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    (<double *> slot[0])[0] = line_sum(v, tail, n, PLAIN)
 
 
-cdef void nansum_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    (<double *> slot[0])[0] = line_sum(v, padded, NUMBER)
+cdef void nansum_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    (<double *> slot[0])[0] = line_sum(v, tail, n, NUMBER)
 
 
-cdef void ss_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    (<double *> slot[0])[0] = line_sum(v, padded, SQUARE)
+cdef void ss_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    (<double *> slot[0])[0] = line_sum(v, tail, n, SQUARE)
 
 
 cdef void sum_rows(
@@ -171,9 +208,9 @@ cdef void sum_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
 
 # ---- nanmean: total, count
 
-cdef void nanmean_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    (<double *> slot[0])[0] = line_sum(v, padded, NUMBER)
-    (<int64_t *> slot[1])[0] = padded - line_nans(v, padded)
+cdef void nanmean_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    (<double *> slot[0])[0] = line_sum(v, tail, n, NUMBER)
+    (<int64_t *> slot[1])[0] = line_count(v, n)
 
 
 cdef void nanmean_rows(
@@ -193,12 +230,12 @@ cdef void nanmean_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
 
 # ---- sum and ss of integers, in 64 bits with wrap-around: exact, so in any order
 
-cdef void isum_line(const integral *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void isum_line(const integral *v, const integral *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     cdef int64_t total = 0
     cdef int32_t small = 0                          # a leaf of 4096 elements of 16 bits fits
     cdef Py_ssize_t at = 0, end, i
-    while at < padded:
-        end = at + BLOCK if at + BLOCK < padded else padded
+    while at < n:
+        end = at + BLOCK if at + BLOCK < n else n
         for i in range(at, end, 32):
             allcores_ahead(v + i, 32 * sizeof(integral))
         if sizeof(integral) <= 2:
@@ -211,10 +248,10 @@ cdef void isum_line(const integral *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize
     (<int64_t *> slot[0])[0] = total + small
 
 
-cdef void iss_line(const integral *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void iss_line(const integral *v, const integral *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     cdef int64_t total = 0
     cdef Py_ssize_t i
-    for i in range(padded):
+    for i in range(n):
         total += <int64_t> v[i] * <int64_t> v[i]
     (<int64_t *> slot[0])[0] = total
 
@@ -267,22 +304,26 @@ cdef void isum_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
 # ---- prod, nanprod: the order of sum
 
 cdef inline double factor(real v, bint skip) noexcept nogil:
-    return <double> v if not skip or v == v else 1.0
+    cdef double d = <double> v
+    return d if not skip or d == d else 1.0
 
 
-cdef inline double line_product(const real *v, Py_ssize_t padded, bint skip) noexcept nogil:
+cdef inline double line_product(const real *v, const real *tail, Py_ssize_t n, bint skip) noexcept nogil:
     cdef double lane[LANES]
     cdef double block[BLOCKS]
+    cdef const real *row
     cdef Py_ssize_t i, end, at = 0, blocks = 0
     cdef int l, half
-    while at < padded:
-        end = at + BLOCK if at + BLOCK < padded else padded
+    while at < n:
+        end = at + BLOCK if at + BLOCK < n else n
+        row = row_at(v, tail, at, n)
         for l in range(LANES):
-            lane[l] = factor(v[at + l], skip)
+            lane[l] = factor(row[l], skip)
         for i in range(at + LANES, end, 32):
-            allcores_ahead(v + i, 32 * sizeof(real))
+            row = row_at(v, tail, i, n)
+            allcores_ahead(row, 32 * sizeof(real))
             for l in range(LANES):
-                lane[l] *= factor(v[i + l], skip)
+                lane[l] *= factor(row[l], skip)
         half = LANES // 2
         while half:
             for l in range(half):
@@ -319,12 +360,12 @@ cdef inline void rows_product(
         i += 1
 
 
-cdef void prod_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    (<double *> slot[0])[0] = line_product(v, padded, False)
+cdef void prod_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    (<double *> slot[0])[0] = line_product(v, tail, n, False)
 
 
-cdef void nanprod_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    (<double *> slot[0])[0] = line_product(v, padded, True)
+cdef void nanprod_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    (<double *> slot[0])[0] = line_product(v, tail, n, True)
 
 
 cdef void prod_rows(
@@ -345,15 +386,17 @@ cdef void prod_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
         product[j] *= more[j]
 
 
-cdef void iprod_line(const integral *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void iprod_line(const integral *v, const integral *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     cdef int64_t lane[8]                            # eight chains hide the multiplier's latency
     cdef Py_ssize_t i
     cdef int l
     for l in range(8):
         lane[l] = 1
-    for i in range(0, padded, 8):
+    for i in range(0, n - 7, 8):
         for l in range(8):
             lane[l] *= <int64_t> v[i + l]
+    for i in range(n // 8 * 8, n):
+        lane[0] *= <int64_t> v[i]
     for l in range(1, 8):
         lane[0] *= lane[l]
     (<int64_t *> slot[0])[0] = lane[0]
@@ -388,41 +431,50 @@ cdef void iprod_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
 # each other, which loses nothing either: on 1e8 plus noise the error is 1e-16, where means alone give 2.5e-11.
 
 cdef inline double deviation(real v, double pivot, bint skip) noexcept nogil:
-    return <double> v - pivot if not skip or v == v else 0.0
+    cdef double d = <double> v
+    return d - pivot if not skip or d == d else 0.0
+
+
+cdef inline bint overflowed(double v) noexcept nogil:
+    """Whether v is inf, by its bits: gcc makes v > DBL_MAX of v == INFINITY, which raises the invalid flag for NaN."""
+    cdef int64_t bits
+    memcpy(&bits, &v, 8)
+    return bits == 0x7FF0000000000000
 
 
 cdef inline void moments(double count, double pivot, double sum1, double sum2, double *shift, double *m2) noexcept nogil:
     cdef double mean = sum1 / count if count > 0 else 0.0
-    cdef double rest = sum2 - sum1 * mean if sum2 - sum2 == 0 else sum2     # an overflow stays inf
-    shift[0] = mean if sum2 - sum2 == 0 else 0.0
-    m2[0] = 0.0 if rest < 0 else rest
+    cdef bint overflow = overflowed(sum2)                           # stays inf, where inf - inf would be NaN
+    cdef double rest = sum2 if overflow else sum2 - sum1 * mean
+    shift[0] = 0.0 if overflow else mean
+    # Rounding can leave less than nothing. A comparison with < would raise the invalid flag where rest is NaN.
+    m2[0] = 0.0 if signbit(rest) and rest == rest else rest
 
 
-cdef inline void line_var(const real *v, Py_ssize_t padded, Py_ssize_t n, bint skip, void **slot) noexcept nogil:
+cdef inline void line_var(const real *v, const real *tail, Py_ssize_t n, bint skip, void **slot) noexcept nogil:
     cdef double lane1[LANES]
     cdef double lane2[LANES]
     cdef double block1[BLOCKS]
     cdef double block2[BLOCKS]
-    cdef double d, pivot, count = <double> (padded - line_nans(v, padded) if skip else n)
+    cdef double d, count = <double> (line_count(v, n) if skip else n)
+    cdef double pivot = line_sum(v, tail, n, NUMBER if skip else PLAIN) / count if count > 0 else 0.0
     cdef Py_ssize_t i, end, at = 0, blocks = 0
     cdef int l
-    pivot = line_sum(v, padded, NUMBER if skip else PLAIN) / count if count > 0 else 0.0
-    while at < padded:
-        end = at + BLOCK if at + BLOCK < padded else padded
+    while at < n:
+        end = at + BLOCK if at + BLOCK < n else n
         for l in range(LANES):
             lane1[l] = 0
             lane2[l] = 0
-        for i in range(at, end, 32):
-            if i + 32 <= n:
-                for l in range(LANES):
-                    d = deviation(v[i + l], pivot, skip)
-                    lane1[l] += d
-                    lane2[l] += d * d
-            else:
-                for l in range(n - i):
-                    d = deviation(v[i + l], pivot, skip)
-                    lane1[l] += d
-                    lane2[l] += d * d
+        for i in range(at, end - 31, 32):
+            for l in range(LANES):
+                d = deviation(v[i + l], pivot, skip)
+                lane1[l] += d
+                lane2[l] += d * d
+        i = at + (end - at) // 32 * 32
+        for l in range(end - i):
+            d = deviation(v[i + l], pivot, skip)
+            lane1[l] += d
+            lane2[l] += d * d
         block1[blocks] = lanes_sum(lane1)
         block2[blocks] = lanes_sum(lane2)
         blocks += 1
@@ -439,9 +491,9 @@ cdef inline void rows_var(
     cdef double sum2[TILE]
     cdef double count[TILE]
     cdef int64_t numbers[TILE]
-    cdef double d
+    cdef double p, d0, d1, d2, d3
     cdef const real *a
-    cdef Py_ssize_t i, j, left = 0, width
+    cdef Py_ssize_t i, j, left = 0, width, s = stride // <Py_ssize_t> sizeof(real)
     while left < cols:
         width = TILE if cols - left > TILE else cols - left
         rows_sum(v + left, stride, n, width, NUMBER if skip else PLAIN, pivot)
@@ -452,12 +504,25 @@ cdef inline void rows_var(
             pivot[j] = pivot[j] / count[j] if count[j] > 0 else 0.0
             sum1[j] = 0
             sum2[j] = 0
-        for i in range(n):
-            a = <const real *> (<const char *> v + i * stride) + left
+        i = 0
+        while i + 4 <= n:
+            a = v + i * s + left
             for j in range(width):
-                d = deviation(a[j], pivot[j], skip)
-                sum1[j] += d
-                sum2[j] += d * d
+                p = pivot[j]
+                d0 = deviation(a[j], p, skip)
+                d1 = deviation(a[j + s], p, skip)
+                d2 = deviation(a[j + 2 * s], p, skip)
+                d3 = deviation(a[j + 3 * s], p, skip)
+                sum1[j] = (((sum1[j] + d0) + d1) + d2) + d3
+                sum2[j] = (((sum2[j] + d0 * d0) + d1 * d1) + d2 * d2) + d3 * d3
+            i += 4
+        while i < n:
+            a = v + i * s + left
+            for j in range(width):
+                d0 = deviation(a[j], pivot[j], skip)
+                sum1[j] += d0
+                sum2[j] += d0 * d0
+            i += 1
         for j in range(width):
             moments(count[j], pivot[j], sum1[j], sum2[j], <double *> slot[2] + left + j, <double *> slot[3] + left + j)
         memcpy(<double *> slot[0] + left, count, 8 * width)
@@ -465,12 +530,12 @@ cdef inline void rows_var(
         left += width
 
 
-cdef void var_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_var(v, padded, n, False, slot)
+cdef void var_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    line_var(v, tail, n, False, slot)
 
 
-cdef void nanvar_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_var(v, padded, n, True, slot)
+cdef void nanvar_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    line_var(v, tail, n, True, slot)
 
 
 cdef void var_rows(
@@ -498,7 +563,7 @@ cdef void var_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
         if na == 0:
             pivot[j] = (<double *> b[1])[j]
             shift[j] = (<double *> b[2])[j]
-        elif nb > 0 and not spread == INFINITY:     # an overflow stays inf: inf - inf would make it NaN
+        elif nb > 0 and not overflowed(spread):
             weight = nb / n
             delta = ((<double *> b[1])[j] - pivot[j]) + ((<double *> b[2])[j] - shift[j])
             shift[j] += delta * weight
@@ -699,3 +764,160 @@ def var(x, where, cursor, count, pivot, shift, m2):
 
 def nanvar(x, where, cursor, count, pivot, shift, m2):
     return run(NANVAR, x, where, cursor, (count, pivot, shift, m2))
+
+
+# ---- doors: small arrays, with all arguments but these at their defaults
+
+cdef object ndarray = _ndarray      # as C variables, not looked up in the module at each call
+cdef object scalar32 = float32
+cdef object scalar64 = float64
+
+cdef enum Finish:
+    TOTAL
+    AVERAGE
+    SPREAD
+    ROOT
+
+
+cdef object small(Kernel kernel, Finish finish, object a, object axis, double ddof):
+    cdef Job job
+    cdef Small it
+    cdef char code
+    cdef bint integers, odd = False
+    cdef double n, value
+    cdef double *values
+    cdef Py_ssize_t i
+    if type(a) is not ndarray:
+        return None
+    code = open_small(&it, &job, a, axis)
+    if code == 0:
+        return None
+    it.slots = it.fixed
+    try:
+        integers = code != b"d" and code != b"f"
+        if integers:                                # no NaN to skip
+            kernel = (SUM if kernel in (NANSUM, NANMEAN) else PROD if kernel == NANPROD
+                      else VAR if kernel == NANVAR else kernel)
+        integers = integers and finish == TOTAL
+        if not bind(&job, kernel, code, integers):
+            return None
+        if not slots_small(&it, &job, 4 if kernel in (VAR, NANVAR) else 2 if kernel == NANMEAN else 1):
+            return None
+        run_small(&it, &job)
+        values = <double *> it.slots
+        if integers:
+            return deliver_integers(&it, code)
+        for i in range(it.outputs):
+            value = values[i]
+            if finish == TOTAL:
+                if kernel in (SUM, NANSUM):
+                    value += 0.0                    # NumPy's sum of nothing but -0.0, or NaN, is 0.0
+            elif finish == AVERAGE:
+                if kernel == NANMEAN:
+                    n = <double> (<int64_t *> job.sink[1])[i]
+                else:
+                    n = <double> job.n
+                if n == 0:
+                    return None
+                value = (value + 0.0) / n
+            else:
+                n = values[i] - ddof
+                value = (<double *> job.sink[3])[i]
+                if not n > 0:
+                    return None
+                value = value / n
+                if finish == ROOT:
+                    value = sqrt(value)
+            if code == b"f" and isfinite(value) and not isfinite(<float> value):
+                return None
+            # Not finite, or so small that digits may have been lost: is it a case of which NumPy warns?
+            odd = odd or not 1e-140 < fabs(value) < INFINITY
+            values[i] = value
+        if odd:
+            # The results move aside: the slots are computed once more.
+            return deliver_odd(&it, &job, code)
+        return deliver(&it, code)
+    finally:
+        close_small(&it)
+
+
+cdef object deliver_odd(Small *it, Job *job, char code):
+    """The results, if no floating-point flag was raised on the way to them."""
+    cdef object result = deliver(it, code)
+    return result if quiet_small(job) else None
+
+
+cdef object deliver(Small *it, char code):
+    """float64 slots as a scalar or array: float32 for float32."""
+    cdef double *values = <double *> it.slots
+    cdef Py_buffer out
+    cdef Py_ssize_t i
+    if it.scalar:
+        return scalar32(values[0]) if code == b"f" else scalar64(values[0])
+    result = empty(it.outputs, float32 if code == b"f" else float64)
+    PyObject_GetBuffer(result, &out, PyBUF_FULL)
+    if code == b"f":
+        for i in range(it.outputs):
+            (<float *> out.buf)[i] = <float> values[i]
+    else:
+        memcpy(out.buf, values, 8 * it.outputs)
+    PyBuffer_Release(&out)
+    return result
+
+
+cdef object deliver_integers(Small *it, char code):
+    cdef bint unsigned = code in (b"B", b"H", b"I", b"Q")
+    cdef Py_buffer out
+    if it.scalar:
+        if unsigned:
+            return uint64((<uint64_t *> it.slots)[0])
+        return int64((<int64_t *> it.slots)[0])
+    result = empty(it.outputs, uint64 if unsigned else int64)
+    PyObject_GetBuffer(result, &out, PyBUF_FULL)
+    memcpy(out.buf, it.slots, 8 * it.outputs)
+    PyBuffer_Release(&out)
+    return result
+
+
+def small_sum(a, axis):
+    return small(SUM, TOTAL, a, axis, 0)
+
+
+def small_nansum(a, axis):
+    return small(NANSUM, TOTAL, a, axis, 0)
+
+
+def small_prod(a, axis):
+    return small(PROD, TOTAL, a, axis, 0)
+
+
+def small_nanprod(a, axis):
+    return small(NANPROD, TOTAL, a, axis, 0)
+
+
+def small_ss(a, axis):
+    return small(SS, TOTAL, a, axis, 0)
+
+
+def small_mean(a, axis):
+    return small(SUM, AVERAGE, a, axis, 0)
+
+
+def small_nanmean(a, axis):
+    return small(NANMEAN, AVERAGE, a, axis, 0)
+
+
+def small_var(a, axis, double ddof):
+    return small(VAR, SPREAD, a, axis, ddof)
+
+
+def small_std(a, axis, double ddof):
+    return small(VAR, ROOT, a, axis, ddof)
+
+
+def small_nanvar(a, axis, double ddof):
+    return small(NANVAR, SPREAD, a, axis, ddof)
+
+
+def small_nanstd(a, axis, double ddof):
+    return small(NANVAR, ROOT, a, axis, ddof)

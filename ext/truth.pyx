@@ -1,9 +1,14 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Truth and counts. any, all, anynan and allnan stop looking as soon as the answer is known."""
+from numpy import bool_, empty, intp
+from numpy import ndarray as _ndarray
+
 from libc.math cimport NAN
 from libc.string cimport memcpy
 
 from cursor cimport allcores_ahead
+from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer
+from door cimport Small, close_small, open_small, run_small, slots_small
 from drive cimport Job, fold_function, line_function, rows_function
 from entry cimport Views, close_views, open_views, run_job
 from reals cimport (
@@ -48,36 +53,33 @@ cdef inline bint line_has(const real *v, Py_ssize_t n, Predicate what) noexcept 
 
 
 cdef inline int64_t line_count(const real *v, Py_ssize_t n, Predicate what) noexcept nogil:
-    """How often the predicate holds. A leaf of 4096 elements of one byte has 128 rows: they fit lanes of one byte."""
-    cdef uint8_t lane[32]
+    """How often the predicate holds. Lanes are as wide as an element: a leaf has 128 rows, which fit one byte."""
+    cdef uint8_t lane1[32]
+    cdef int32_t lane4[32]
+    cdef int64_t lane8[32]
     cdef int64_t count = 0
-    cdef int small = 0
-    cdef Py_ssize_t i = 0, end, at = 0
+    cdef Py_ssize_t i = 0
     cdef int l
-    if sizeof(real) == 1:
+    for l in range(32):
+        lane1[l] = 0
+        lane4[l] = 0
+        lane8[l] = 0
+    while i + 32 <= n:
+        allcores_ahead(v + i, 32 * sizeof(real))
         for l in range(32):
-            lane[l] = 0
-        while i + 32 <= n:
-            for l in range(32):
-                lane[l] += holds(v[i + l], what)
-            i += 32
-        for l in range(32):
-            small += lane[l]
-        for l in range(n - i):
-            small += holds(v[i + l], what)
-        return small
-    while at < n:
-        end = at + BLOCK if at + BLOCK < n else n
-        for i in range(at, end, 32):
-            allcores_ahead(v + i, 32 * sizeof(real))
-        if sizeof(real) == 8:
-            for i in range(at, end):
-                count += holds(v[i], what)
-        else:
-            for i in range(at, end):
-                small += holds(v[i], what)
-        at = end
-    return count + small
+            if sizeof(real) == 1:
+                lane1[l] += holds(v[i + l], what)
+            elif sizeof(real) == 8:
+                lane8[l] += holds(v[i + l], what)
+            else:
+                lane4[l] += holds(v[i + l], what)
+        i += 32
+    for l in range(32):
+        count += lane1[l] + lane4[l] + lane8[l]
+    while i < n:
+        count += holds(v[i], what)
+        i += 1
+    return count
 
 
 cdef inline void rows_has(
@@ -153,7 +155,7 @@ cdef inline void rows_exists(
 
 # ---- kernels: field 0 the answer
 
-cdef void any_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void any_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     line_exists(v, n, TRUE, fresh, <uint8_t *> slot[0])
 
 
@@ -162,7 +164,7 @@ cdef void any_rows(
     rows_exists(v, stride, n, cols, TRUE, fresh, <uint8_t *> slot[0])
 
 
-cdef void all_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void all_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     line_refuted(v, n, FALSE, fresh, <uint8_t *> slot[0])
 
 
@@ -171,7 +173,7 @@ cdef void all_rows(
     rows_refuted(v, stride, n, cols, FALSE, fresh, <uint8_t *> slot[0])
 
 
-cdef void anynan_line(const floating *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void anynan_line(const floating *v, const floating *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     line_exists(v, n, NOT_NUMBER, fresh, <uint8_t *> slot[0])
 
 
@@ -180,7 +182,7 @@ cdef void anynan_rows(
     rows_exists(v, stride, n, cols, NOT_NUMBER, fresh, <uint8_t *> slot[0])
 
 
-cdef void allnan_line(const floating *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void allnan_line(const floating *v, const floating *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     line_refuted(v, n, NUMBER, fresh, <uint8_t *> slot[0])
 
 
@@ -189,7 +191,7 @@ cdef void allnan_rows(
     rows_refuted(v, stride, n, cols, NUMBER, fresh, <uint8_t *> slot[0])
 
 
-cdef void count_nonzero_line(const real *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void count_nonzero_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     (<int64_t *> slot[0])[0] = line_count(v, n, TRUE) + (0 if fresh else (<int64_t *> slot[0])[0])
 
 
@@ -198,7 +200,7 @@ cdef void count_nonzero_rows(
     rows_count(v, stride, n, cols, TRUE, fresh, <int64_t *> slot[0])
 
 
-cdef void nancount_line(const floating *v, Py_ssize_t padded, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void nancount_line(const floating *v, const floating *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     (<int64_t *> slot[0])[0] = line_count(v, n, NUMBER) + (0 if fresh else (<int64_t *> slot[0])[0])
 
 
@@ -320,3 +322,59 @@ def count_nonzero(x, where, cursor, count):
 
 def nancount(x, where, cursor, count):
     return run(NANCOUNT, x, where, cursor, (count,))
+
+
+# ---- doors: small arrays, with all arguments but these at their defaults
+
+cdef object ndarray = _ndarray      # as a C variable, not looked up in the module at each call
+
+cdef object small(Kernel kernel, object a, object axis):
+    cdef Job job
+    cdef Small it
+    cdef Py_buffer out
+    cdef char code
+    cdef bint counts = kernel in (COUNT_NONZERO, NANCOUNT)
+    if type(a) is not ndarray:
+        return None
+    code = open_small(&it, &job, a, axis)
+    if code == 0:
+        return None
+    it.slots = it.fixed
+    try:
+        if not bind(&job, kernel, code) or not slots_small(&it, &job, 1):
+            return None
+        job.size[0] = 8 if counts else 1
+        run_small(&it, &job)
+        if it.scalar:
+            return intp((<int64_t *> it.slots)[0]) if counts else bool_(it.slots[0])
+        result = empty(it.outputs, "i8" if counts else bool_)
+        PyObject_GetBuffer(result, &out, PyBUF_FULL)
+        memcpy(out.buf, it.slots, it.outputs * job.size[0])
+        PyBuffer_Release(&out)
+        return result.astype(intp, copy=False) if counts else result
+    finally:
+        close_small(&it)
+
+
+def small_any(a, axis):
+    return small(ANY, a, axis)
+
+
+def small_all(a, axis):
+    return small(ALL, a, axis)
+
+
+def small_anynan(a, axis):
+    return small(ANYNAN, a, axis)
+
+
+def small_allnan(a, axis):
+    return small(ALLNAN, a, axis)
+
+
+def small_count_nonzero(a, axis):
+    return small(COUNT_NONZERO, a, axis)
+
+
+def small_nancount(a, axis):
+    return small(NANCOUNT, a, axis)

@@ -2,7 +2,7 @@
 
 Each takes what NumPy's function takes, and ``workers=``. Inputs are array-likes as `numpy.asarray` takes them, pandas
 and xarray objects among them; results are ndarrays or NumPy scalars. Masked arrays and other subclasses of ndarray, and
-dtypes without a kernel (object, complex, longdouble, float16, datetime64, the other byte order), get NumPy's own answer.
+dtypes without a kernel (object, complex, longdouble, float16, datetime64, other byte orders), get NumPy's own answer.
 
 Memory: at most some 16 MB beyond the result, whatever the size and layout of the input; nothing is copied whole.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._engine import statistics
+from ._engine import doors, settings, statistics
 from ._engine.arguments import NoValue
 
 if TYPE_CHECKING:
@@ -95,9 +95,9 @@ def sum(
 
     Notes
     -----
-    Floats are added in float64, also float32, in a fixed order: blocks of 16 rows of 32 lanes, folded in a binary tree. The
-    root mean square error is not larger than that of NumPy's pairwise summation [1]_; for float32 the result is the exact
-    sum rounded once in nearly all cases. The order depends on shape, dtype and memory order alone.
+    Floats are added in float64, also float32, in a fixed order: blocks of 16 rows of 32 lanes, folded in a binary tree.
+    The root mean square error is not larger than that of NumPy's pairwise summation [1]_; for float32 the result is
+    the exact sum rounded once in nearly all cases. The order depends on shape, dtype and memory order alone.
 
     References
     ----------
@@ -110,6 +110,18 @@ def sum(
     >>> ac.sum(np.array([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     array([4., 6.])
     """
+    if (
+        settings.doors > 0
+        and dtype is None
+        and out is None
+        and keepdims is NoValue
+        and initial is NoValue
+        and where is NoValue
+        and workers is None
+    ):
+        small = doors.sum(a, axis)
+        if small is not None:
+            return small
     return statistics.total("sum", a, axis, dtype, out, keepdims, initial, where, workers)
 
 
@@ -159,9 +171,9 @@ def prod(
 
     Notes
     -----
-    Floats are multiplied in float64, also float32, in a fixed order: blocks of 16 rows of 32 lanes, folded in a binary tree. The
-    relative error grows with the logarithm of the number of elements; for float32 the result is the exact
-    product rounded once in nearly all cases. The order depends on shape, dtype and memory order alone.
+    Floats are multiplied in float64, also float32, in a fixed order: blocks of 16 rows of 32 lanes, folded in a binary
+    tree. The order depends on shape, dtype and memory order alone; n factors lose at most some n/2 units in the last
+    place of float64.
 
     Examples
     --------
@@ -170,6 +182,18 @@ def prod(
     >>> ac.prod(np.array([[1, 2], [3, 4]]), axis=1)
     array([ 2, 12])
     """
+    if (
+        settings.doors > 0
+        and dtype is None
+        and out is None
+        and keepdims is NoValue
+        and initial is NoValue
+        and where is NoValue
+        and workers is None
+    ):
+        small = doors.prod(a, axis)
+        if small is not None:
+            return small
     return statistics.total("prod", a, axis, dtype, out, keepdims, initial, where, workers)
 
 
@@ -219,9 +243,9 @@ def nansum(
 
     Notes
     -----
-    Floats are added in float64, also float32, in a fixed order: blocks of 16 rows of 32 lanes, folded in a binary tree. The
-    root mean square error is not larger than that of NumPy's pairwise summation [1]_; for float32 the result is the exact
-    sum rounded once in nearly all cases. The order depends on shape, dtype and memory order alone.
+    Floats are added in float64, also float32, in a fixed order: blocks of 16 rows of 32 lanes, folded in a binary tree.
+    The root mean square error is not larger than that of NumPy's pairwise summation [1]_; for float32 the result is
+    the exact sum rounded once in nearly all cases. The order depends on shape, dtype and memory order alone.
 
     A slice of nothing but NaN sums to 0.0.
 
@@ -236,6 +260,18 @@ def nansum(
     >>> ac.nansum(np.array([1.0, np.nan, 3.0]))
     np.float64(4.0)
     """
+    if (
+        settings.doors > 0
+        and dtype is None
+        and out is None
+        and keepdims is NoValue
+        and initial is NoValue
+        and where is NoValue
+        and workers is None
+    ):
+        small = doors.nansum(a, axis)
+        if small is not None:
+            return small
     return statistics.total("nansum", a, axis, dtype, out, keepdims, initial, where, workers)
 
 
@@ -294,6 +330,18 @@ def nanprod(
     >>> ac.nanprod(np.array([2.0, np.nan, 3.0]))
     np.float64(6.0)
     """
+    if (
+        settings.doors > 0
+        and dtype is None
+        and out is None
+        and keepdims is NoValue
+        and initial is NoValue
+        and where is NoValue
+        and workers is None
+    ):
+        small = doors.nanprod(a, axis)
+        if small is not None:
+            return small
     return statistics.total("nanprod", a, axis, dtype, out, keepdims, initial, where, workers)
 
 
@@ -349,6 +397,17 @@ def mean(
     >>> ac.mean(np.array([1.0, 3.0]))
     np.float64(2.0)
     """
+    if (
+        settings.doors > 0
+        and dtype is None
+        and out is None
+        and keepdims is NoValue
+        and where is NoValue
+        and workers is None
+    ):
+        small = doors.mean(a, axis)
+        if small is not None:
+            return small
     return statistics.mean("mean", a, axis, dtype, out, keepdims, where, workers)
 
 
@@ -404,6 +463,17 @@ def nanmean(
     >>> ac.nanmean(np.array([1.0, np.nan, 3.0]))
     np.float64(2.0)
     """
+    if (
+        settings.doors > 0
+        and dtype is None
+        and out is None
+        and keepdims is NoValue
+        and where is NoValue
+        and workers is None
+    ):
+        small = doors.nanmean(a, axis)
+        if small is not None:
+            return small
     return statistics.mean("nanmean", a, axis, dtype, out, keepdims, where, workers)
 
 
@@ -460,8 +530,8 @@ def var(
     Notes
     -----
     The corrected two-pass algorithm [1]_ over leaves of 4096 elements (or 32 rows), merged in a binary tree by Chan's
-    formula [2]_ with means relative to a pivot: the relative error stays near 1e-16 also where the mean is large, as on 1e8
-    plus noise. Results are never negative, and 0 for constant input up to rounding of the mean.
+    formula [2]_ with means relative to a pivot: the relative error stays near 1e-16 also where the mean is large, as
+    on 1e8 plus noise. Results are never negative, and 0 for constant input up to rounding of the mean.
 
     References
     ----------
@@ -477,6 +547,19 @@ def var(
     >>> ac.var(np.array([1.0, 2.0, 3.0, 4.0]))
     np.float64(1.25)
     """
+    if (
+        settings.doors > 0
+        and dtype is None
+        and out is None
+        and keepdims is NoValue
+        and where is NoValue
+        and mean is NoValue
+        and correction is NoValue
+        and workers is None
+    ):
+        small = doors.var(a, axis, ddof)
+        if small is not None:
+            return small
     return statistics.variance("var", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers)
 
 
@@ -533,8 +616,8 @@ def std(
     Notes
     -----
     The corrected two-pass algorithm [1]_ over leaves of 4096 elements (or 32 rows), merged in a binary tree by Chan's
-    formula [2]_ with means relative to a pivot: the relative error stays near 1e-16 also where the mean is large, as on 1e8
-    plus noise. Results are never negative, and 0 for constant input up to rounding of the mean.
+    formula [2]_ with means relative to a pivot: the relative error stays near 1e-16 also where the mean is large, as
+    on 1e8 plus noise. Results are never negative, and 0 for constant input up to rounding of the mean.
 
     References
     ----------
@@ -550,6 +633,19 @@ def std(
     >>> ac.std(np.array([1.0, 2.0, 3.0, 4.0]))
     np.float64(1.118033988749895)
     """
+    if (
+        settings.doors > 0
+        and dtype is None
+        and out is None
+        and keepdims is NoValue
+        and where is NoValue
+        and mean is NoValue
+        and correction is NoValue
+        and workers is None
+    ):
+        small = doors.std(a, axis, ddof)
+        if small is not None:
+            return small
     return statistics.variance("std", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers)
 
 
@@ -606,8 +702,8 @@ def nanvar(
     Notes
     -----
     The corrected two-pass algorithm [1]_ over leaves of 4096 elements (or 32 rows), merged in a binary tree by Chan's
-    formula [2]_ with means relative to a pivot: the relative error stays near 1e-16 also where the mean is large, as on 1e8
-    plus noise. Results are never negative, and 0 for constant input up to rounding of the mean.
+    formula [2]_ with means relative to a pivot: the relative error stays near 1e-16 also where the mean is large, as
+    on 1e8 plus noise. Results are never negative, and 0 for constant input up to rounding of the mean.
 
     References
     ----------
@@ -623,6 +719,19 @@ def nanvar(
     >>> ac.nanvar(np.array([1.0, 2.0, 3.0, 4.0, np.nan]))
     np.float64(1.25)
     """
+    if (
+        settings.doors > 0
+        and dtype is None
+        and out is None
+        and keepdims is NoValue
+        and where is NoValue
+        and mean is NoValue
+        and correction is NoValue
+        and workers is None
+    ):
+        small = doors.nanvar(a, axis, ddof)
+        if small is not None:
+            return small
     return statistics.variance("nanvar", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers)
 
 
@@ -679,8 +788,8 @@ def nanstd(
     Notes
     -----
     The corrected two-pass algorithm [1]_ over leaves of 4096 elements (or 32 rows), merged in a binary tree by Chan's
-    formula [2]_ with means relative to a pivot: the relative error stays near 1e-16 also where the mean is large, as on 1e8
-    plus noise. Results are never negative, and 0 for constant input up to rounding of the mean.
+    formula [2]_ with means relative to a pivot: the relative error stays near 1e-16 also where the mean is large, as
+    on 1e8 plus noise. Results are never negative, and 0 for constant input up to rounding of the mean.
 
     References
     ----------
@@ -696,6 +805,19 @@ def nanstd(
     >>> ac.nanstd(np.array([1.0, 2.0, 3.0, 4.0, np.nan]))
     np.float64(1.118033988749895)
     """
+    if (
+        settings.doors > 0
+        and dtype is None
+        and out is None
+        and keepdims is NoValue
+        and where is NoValue
+        and mean is NoValue
+        and correction is NoValue
+        and workers is None
+    ):
+        small = doors.nanstd(a, axis, ddof)
+        if small is not None:
+            return small
     return statistics.variance("nanstd", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers)
 
 
@@ -751,6 +873,17 @@ def min(
     >>> ac.min(np.array([[3.0, 1.0], [2.0, 5.0]]), axis=0)
     array([2., 1.])
     """
+    if (
+        settings.doors > 0
+        and out is None
+        and keepdims is NoValue
+        and initial is NoValue
+        and where is NoValue
+        and workers is None
+    ):
+        small = doors.min(a, axis)
+        if small is not None:
+            return small
     return statistics.extremum("min", a, axis, out, keepdims, initial, where, workers)
 
 
@@ -806,6 +939,17 @@ def max(
     >>> ac.max(np.array([[3.0, 1.0], [2.0, 5.0]]), axis=0)
     array([3., 5.])
     """
+    if (
+        settings.doors > 0
+        and out is None
+        and keepdims is NoValue
+        and initial is NoValue
+        and where is NoValue
+        and workers is None
+    ):
+        small = doors.max(a, axis)
+        if small is not None:
+            return small
     return statistics.extremum("max", a, axis, out, keepdims, initial, where, workers)
 
 
@@ -861,6 +1005,17 @@ def nanmin(
     >>> ac.nanmin(np.array([[3.0, 1.0], [np.nan, 5.0]]), axis=0)
     array([3., 1.])
     """
+    if (
+        settings.doors > 0
+        and out is None
+        and keepdims is NoValue
+        and initial is NoValue
+        and where is NoValue
+        and workers is None
+    ):
+        small = doors.nanmin(a, axis)
+        if small is not None:
+            return small
     return statistics.extremum("nanmin", a, axis, out, keepdims, initial, where, workers)
 
 
@@ -916,6 +1071,17 @@ def nanmax(
     >>> ac.nanmax(np.array([[3.0, 1.0], [np.nan, 5.0]]), axis=0)
     array([3., 5.])
     """
+    if (
+        settings.doors > 0
+        and out is None
+        and keepdims is NoValue
+        and initial is NoValue
+        and where is NoValue
+        and workers is None
+    ):
+        small = doors.nanmax(a, axis)
+        if small is not None:
+            return small
     return statistics.extremum("nanmax", a, axis, out, keepdims, initial, where, workers)
 
 
@@ -1014,6 +1180,10 @@ def argmin(
     >>> ac.argmin(np.array([3.0, 1.0, 4.0, 1.0, 4.0]))
     np.int64(1)
     """
+    if settings.doors > 0 and out is None and keepdims is NoValue and workers is None:
+        small = doors.argmin(a, axis)
+        if small is not None:
+            return small
     return statistics.position("argmin", a, axis, out, keepdims, workers)
 
 
@@ -1063,6 +1233,10 @@ def argmax(
     >>> ac.argmax(np.array([3.0, 1.0, 4.0, 1.0, 4.0]))
     np.int64(2)
     """
+    if settings.doors > 0 and out is None and keepdims is NoValue and workers is None:
+        small = doors.argmax(a, axis)
+        if small is not None:
+            return small
     return statistics.position("argmax", a, axis, out, keepdims, workers)
 
 
@@ -1112,6 +1286,10 @@ def nanargmin(
     >>> ac.nanargmin(np.array([3.0, np.nan, 1.0, 4.0, 1.0, 4.0]))
     np.int64(2)
     """
+    if settings.doors > 0 and out is None and keepdims is NoValue and workers is None:
+        small = doors.nanargmin(a, axis)
+        if small is not None:
+            return small
     return statistics.position("nanargmin", a, axis, out, keepdims, workers)
 
 
@@ -1161,6 +1339,10 @@ def nanargmax(
     >>> ac.nanargmax(np.array([3.0, np.nan, 1.0, 4.0, 1.0, 4.0]))
     np.int64(3)
     """
+    if settings.doors > 0 and out is None and keepdims is NoValue and workers is None:
+        small = doors.nanargmax(a, axis)
+        if small is not None:
+            return small
     return statistics.position("nanargmax", a, axis, out, keepdims, workers)
 
 
@@ -1213,6 +1395,10 @@ def any(
     >>> ac.any(np.array([[True, False], [True, True]]), axis=0)
     array([ True,  True])
     """
+    if settings.doors > 0 and out is None and keepdims is NoValue and where is NoValue and workers is None:
+        small = doors.any(a, axis)
+        if small is not None:
+            return small
     return statistics.truth("any", a, axis, out, keepdims, where, workers)
 
 
@@ -1265,6 +1451,10 @@ def all(
     >>> ac.all(np.array([[True, False], [True, True]]), axis=0)
     array([ True, False])
     """
+    if settings.doors > 0 and out is None and keepdims is NoValue and where is NoValue and workers is None:
+        small = doors.all(a, axis)
+        if small is not None:
+            return small
     return statistics.truth("all", a, axis, out, keepdims, where, workers)
 
 
@@ -1307,6 +1497,10 @@ def count_nonzero(
     >>> ac.count_nonzero(np.array([[0, 1], [7, 0], [2, 3]]), axis=0)
     array([2, 2])
     """
+    if settings.doors > 0 and not keepdims and workers is None:
+        small = doors.count_nonzero(a, axis)
+        if small is not None:
+            return small
     return statistics.count("count_nonzero", a, axis, keepdims, workers)
 
 
@@ -1349,6 +1543,10 @@ def nancount(
     >>> ac.nancount(np.array([[1.0, np.nan], [2.0, 3.0]]), axis=0)
     array([2, 1])
     """
+    if settings.doors > 0 and not keepdims and workers is None:
+        small = doors.nancount(a, axis)
+        if small is not None:
+            return small
     return statistics.count("nancount", a, axis, keepdims, workers)
 
 
@@ -1392,6 +1590,10 @@ def ss(
     >>> ac.ss(np.array([1.0, 2.0, 3.0]))
     np.float64(14.0)
     """
+    if settings.doors > 0 and workers is None:
+        small = doors.ss(a, axis)
+        if small is not None:
+            return small
     return statistics.sum_of_squares(a, axis, workers)
 
 
@@ -1435,6 +1637,10 @@ def anynan(
     >>> ac.anynan(np.array([[1.0, np.nan], [2.0, np.nan]]), axis=0)
     array([False,  True])
     """
+    if settings.doors > 0 and workers is None:
+        small = doors.anynan(a, axis)
+        if small is not None:
+            return small
     return statistics.nan_truth("anynan", a, axis, workers)
 
 
@@ -1478,4 +1684,8 @@ def allnan(
     >>> ac.allnan(np.array([[1.0, np.nan], [2.0, np.nan]]), axis=0)
     array([False,  True])
     """
+    if settings.doors > 0 and workers is None:
+        small = doors.allnan(a, axis)
+        if small is not None:
+            return small
     return statistics.nan_truth("allnan", a, axis, workers)

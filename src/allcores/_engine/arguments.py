@@ -5,6 +5,7 @@ Bad arguments are not examined here beyond noticing them: NumPy is asked, and ra
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +15,8 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from . import reduction, settings
 from .operands import Array
-from .registry import KERNELS
 from .reduction import Call
+from .registry import KERNELS
 
 NoValue: Any = np._NoValue  # type: ignore[attr-defined]
 
@@ -89,11 +90,14 @@ def prepare(
     a, plain = as_operand(a)
     if not plain or a.dtype.char not in KERNELS[kernel].cells or not a.dtype.isnative or a.ndim == 0 or a.size == 0:
         return a, None
+    if keepdims is not NoValue and type(keepdims) is not bool:
+        return a, None
     if axis is None:
         reduced = tuple(range(a.ndim))
     else:
         try:
-            reduced = tuple(sorted(normalize_axis_tuple(axis, a.ndim)))
+            axes = axis if type(axis) is tuple else (operator.index(axis),)
+            reduced = tuple(sorted(normalize_axis_tuple(axes, a.ndim)))
         except (TypeError, ValueError):
             return a, None
         if not reduced or (isinstance(axis, tuple) and not same_axes):
@@ -107,7 +111,7 @@ def prepare(
             mask = np.broadcast_to(mask, a.shape)
         except ValueError:
             return a, None
-    keep = keepdims is not NoValue and bool(keepdims)
+    keep = keepdims is True
     if out is not None:
         shape = (
             keepdims_shape(a.shape, reduced)
@@ -120,5 +124,13 @@ def prepare(
 
 
 def ask_numpy(function: Callable[..., Any], a: Any, **arguments: Any) -> Any:
-    """NumPy's own function, with the arguments that were given."""
-    return function(a, **{name: value for name, value in arguments.items() if value is not NoValue})
+    """NumPy's own function, with the arguments that were given. If it raises, `out` is as it was."""
+    given = {name: value for name, value in arguments.items() if value is not NoValue}
+    out = given.get("out")
+    before = out.copy() if isinstance(out, np.ndarray) else None
+    try:
+        return function(a, **given)
+    except BaseException:
+        if isinstance(out, np.ndarray) and out.flags.writeable:
+            out[...] = before
+        raise

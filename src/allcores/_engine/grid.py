@@ -13,7 +13,7 @@ LINE_LEAF = 4096  # elements in a leaf where inner == 1
 ROWS_LEAF = 32  # rows in a leaf where inner > 1
 
 CHUNK = 131_072  # elements: 1 MiB of float64, some 40 us of work, so that claiming one costs nothing
-TILE = 4096  # columns: the accumulators of a sum (32 KiB) stay in the first-level cache
+TILE = 1024  # columns: the accumulators of a leaf stay in the first-level cache
 PARTIALS = 8 << 20  # bytes of partial results in one pass
 
 Slices = tuple[slice, slice, slice]
@@ -89,7 +89,7 @@ def cut(shape: tuple[int, ...], chunk: int = CHUNK, slot: int = 8) -> Grid:
     ones where they would take more than PARTIALS bytes.
     """
     outer, n, inner = prod(shape[:-2]), shape[-2], shape[-1]
-    tile = min(inner, max(1, min(TILE, chunk)))
+    tile = ceil_div(inner, ceil_div(inner, max(1, min(TILE, chunk))))
     leaf = LINE_LEAF if inner == 1 else ROWS_LEAF
     total = ceil_div(n, leaf)
     # Whole lines, where there are enough of them to keep everybody busy.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,6 +16,11 @@ from .. import _kernels
 
 _workers: ContextVar[int | None] = ContextVar("allcores_workers", default=None)
 _backend: ContextVar[str | None] = ContextVar("allcores_backend", default=None)
+
+# Positive: small arrays may take the compiled short way. Each `use_backend` that is open anywhere in the process closes
+# it, since reading a context variable would cost as much as the door: other threads are slower meanwhile, no more.
+doors = 1
+_doors_lock = threading.Lock()
 
 
 def affinity() -> int:
@@ -177,7 +183,25 @@ def use_backend(name: str) -> Iterator[None]:
     if name not in _kernels.available():
         raise ValueError(f"backend must be one of {', '.join(_kernels.available())}, got {name!r}")
     token = _backend.set(name)
+    _move_doors(-1)
     try:
         yield
     finally:
+        _move_doors(1)
         _backend.reset(token)
+
+
+def _move_doors(by: int) -> None:
+    global doors
+    with _doors_lock:
+        doors += by
+
+
+def _new_lock() -> None:
+    """In a forked child, where the lock may have been copied while it was held."""
+    global _doors_lock
+    _doors_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_lock)

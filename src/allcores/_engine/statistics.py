@@ -115,8 +115,8 @@ def total(
 
     def finish(slots: Slots, count: Array | int) -> tuple[Array]:
         values = slots[0]
-        if name == "nansum" and not integers:
-            values = values + 0.0  # nothing but NaN sums to 0.0, not -0.0
+        if op is np.add and not integers and initial is NoValue:
+            values = values + 0.0  # NumPy's sum of nothing but -0.0, or NaN, is 0.0
         if initial is not NoValue:
             first = np.array(initial).astype(np.int64) if integers else np.float64(initial)
             with np.errstate(all="ignore"):
@@ -129,7 +129,8 @@ def total(
 def sum_of_squares(a: Any, axis: Any, workers: int | None) -> Any:
     a, request = prepare("ss", a, axis, workers=workers)
     if request is None:
-        return np.sum(np.multiply(a, a), axis=axis)
+        wide = a.astype(accumulator(a.dtype.newbyteorder("=")), copy=False) if a.dtype.kind in "biu" else a
+        return np.sum(np.multiply(wide, wide), axis=axis)
     wanted = accumulator(request.a.dtype)
     integers = wanted.kind in "iu"
 
@@ -167,7 +168,7 @@ def mean(name: str, a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, wher
         if len(slots) > 1:
             count = slots[1]
         empty = empty or bool(np.any(np.equal(count, 0)))
-        total = slots[0] + 0.0 if kernel == "nanmean" else slots[0]
+        total = slots[0] + 0.0
         with np.errstate(all="ignore") if name == "nanmean" else np.errstate():
             return (cast(np.asarray(np.true_divide(total, count)), wanted, request),)
 
@@ -200,15 +201,16 @@ def variance(
     workers: int | None,
 ) -> Any:
     """var, std, nanvar, nanstd"""
-    skip = name.startswith("nan")
-    kernel = kernel_for("nanvar", a) if skip else "var"
+    kernel = kernel_for("nanvar", a) if name.startswith("nan") else "var"
+    skip = kernel == "nanvar"  # for integers NumPy's nanvar is var
     a, request = prepare(kernel, a, axis, out=out, keepdims=keepdims, where=where, workers=workers)
     wanted = None if request is None else mean_dtype(request.a, dtype)
     free = degrees(ddof, correction)
     centre = None
     if request is not None and mean is not NoValue:
         centre = np.asarray(mean)
-        if centre.dtype.kind not in "biuf" or centre.shape != keepdims_shape(request.a.shape, request.reduced):
+        same = centre.dtype.kind in "biuf" and np.result_type(request.a, centre, wanted) == wanted
+        if not same or centre.shape != keepdims_shape(request.a.shape, request.reduced):
             request = None
     if (
         request is None
@@ -238,10 +240,8 @@ def variance(
         if masked and not skip:
             # Masked elements went in as NaN, and were skipped; so were the NaN that `where` selects.
             m2 = np.where(numbers == count, m2, np.nan)
-        few = few or bool(np.any(numbers - free <= 0)) if skip else few or bool(np.any(np.less_equal(count, free)))
-        n = numbers if skip or masked and centre is not None else np.broadcast_to(np.float64(count), m2.shape)
-        if masked and not skip:
-            n = np.broadcast_to(np.asarray(count, dtype=np.float64), m2.shape)
+        n = numbers if skip else np.broadcast_to(np.asarray(count, dtype=np.float64), m2.shape)
+        few = few or bool(np.any(n - free <= 0))
         if centre is not None:
             return m2, n, pivot, shift
         return (scale(m2, n),)

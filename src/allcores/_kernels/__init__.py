@@ -52,7 +52,10 @@ def load(backend: str) -> Any:
     kernels = SimpleNamespace()
     for family in FAMILIES:
         module = import_module(f"allcores._kernels.{backend}.{family}")
-        vars(kernels).update((name, value) for name, value in vars(module).items() if not name.startswith("_"))
+        functions = {
+            name: value for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__
+        }
+        vars(kernels).update(functions)
     return kernels
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -64,7 +64,7 @@ def tree(fold: Fold, slots: Slots, axis: int = 0) -> Slots:
 class Flags:
     """Collects what NumPy would warn of: 1 divide, 2 overflow, 4 underflow, 8 invalid."""
 
-    bits = {"divide by zero": 1, "overflow": 2, "underflow": 4, "invalid value": 8}
+    bits: ClassVar = {"divide by zero": 1, "overflow": 2, "underflow": 4, "invalid value": 8}
 
     def __init__(self) -> None:
         self.raised = 0

@@ -169,7 +169,8 @@ def leaf_moments(leaf: Array, used: Array, fold: Any, acc: np.dtype[Any], skip: 
     v = leaf.astype(np.float64)
     d = np.subtract(v, np.expand_dims(pivot, axis), out=np.zeros(v.shape), where=used)
     sum1, sum2 = fold(np.add, d), fold(np.add, d * d)
-    finite = np.isfinite(sum2)
+    overflow = sum2 == np.inf
     mean = np.divide(sum1, count, out=np.zeros_like(count), where=some)
-    rest = np.subtract(sum2, sum1 * mean, out=sum2.copy(), where=finite)
-    return count, pivot, np.where(finite, mean, 0.0), np.where(rest < 0, 0.0, rest)
+    mean[overflow] = 0.0
+    rest = np.subtract(sum2, sum1 * mean, out=sum2.copy(), where=~overflow)
+    return count, pivot, mean, np.where(rest < 0, 0.0, rest)

@@ -1,0 +1,284 @@
+"""What the suites share: functions and their oracles, data, layouts, and comparisons."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+import textwrap
+import warnings
+from itertools import chain, combinations
+
+import numpy as np
+
+import allcores as ac
+from allcores import _kernels, reductions
+from allcores._engine.registry import KERNELS
+
+FUNCTIONS = tuple(reductions.__all__)
+BACKENDS = _kernels.available()
+ALL_BACKENDS = ("fallback", *_kernels.built())
+COMPILED = tuple(name for name in BACKENDS if name != "fallback")
+
+INTEGERS = "bhilqBHILQ"
+FLOATS = "fd"
+DTYPES = "?" + INTEGERS + FLOATS
+
+# Functions whose results are equal, not merely close.
+EXACT = {
+    *("min", "max", "nanmin", "nanmax", "ptp", "argmin", "argmax", "nanargmin", "nanargmax"),
+    *("any", "all", "anynan", "allnan", "count_nonzero", "nancount"),
+}
+POSITIONS = ("argmin", "argmax", "nanargmin", "nanargmax")
+
+
+def takes(name: str, argument: str) -> bool:
+    return argument in inspect.signature(getattr(ac, name)).parameters
+
+
+def cells(name: str) -> str:
+    """The dtypes for which the row of this name, or of the function's kernel, is compiled."""
+    return KERNELS[name].cells if name in KERNELS else DTYPES
+
+
+# ---- oracles
+
+
+def oracle(name: str):
+    """NumPy's function, or the NumPy expression where NumPy has none."""
+    return getattr(np, name) if hasattr(np, name) else EXPRESSIONS[name]
+
+
+def _nan(a):
+    a = np.asarray(a)
+    return np.isnan(a) if a.dtype.kind in "fc" else np.zeros(a.shape, dtype=bool)
+
+
+def _ss(a, axis=None):
+    a = np.asarray(a)
+    if a.dtype.kind in "biu":
+        a = a.astype(np.sum(a[:0].ravel()).dtype if a.ndim else np.sum(a).dtype)
+    return np.sum(a * a, axis=axis)
+
+
+EXPRESSIONS = {
+    "ss": _ss,
+    "anynan": lambda a, axis=None: np.any(_nan(a), axis=axis),
+    "allnan": lambda a, axis=None: np.all(_nan(a), axis=axis),
+    "nancount": lambda a, axis=None, keepdims=False: np.sum(~_nan(a), axis=axis, keepdims=keepdims, dtype=np.intp),
+}
+
+
+def outcome(function, *args, **kwargs):
+    """What a call returns, or the class of what it raises. Warnings are another test's matter."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            return type(error)
+
+
+# ---- comparisons
+
+
+def exactly(name: str, want) -> bool:
+    return name in EXACT or want.dtype.kind in "biu"
+
+
+def scale(name: str, a, axis, keepdims: bool, where=True):
+    """By what the error of a result is measured."""
+    v = np.abs(np.where(np.isfinite(a), a, 0).astype(np.float64)) if a.dtype.kind == "f" else np.abs(a.astype(float))
+    options = {"axis": axis, "keepdims": keepdims}
+    if name in ("sum", "nansum"):
+        return np.sum(v, where=where, **options)
+    if name in ("mean", "nanmean"):
+        return np.max(v, where=where, initial=0, **options)
+    if name in ("var", "nanvar"):
+        return np.max(v, where=where, initial=0, **options) ** 2
+    if name in ("std", "nanstd"):
+        return np.max(v, where=where, initial=0, **options)
+    return 0.0
+
+
+def expected(name: str, a, **kwargs):
+    """NumPy's answer. For float32 computed in float64 and rounded: NumPy's own float32 sums are the less accurate."""
+    want = outcome(oracle(name), a, **kwargs)
+    if isinstance(want, type) or a.dtype != np.float32 or name in EXACT:
+        return want
+    with np.errstate(all="ignore"):
+        wide = outcome(oracle(name), a.astype(np.float64), **kwargs)
+        return wide.astype(want.dtype) if isinstance(want, np.ndarray) else want.dtype.type(wide)
+
+
+def agree(name: str, got, want, a, *, axis=None, keepdims=False, where=True, message: object = "") -> None:
+    """The same class of error; or the same type, dtype, shape, NaN, infinities, and values up to rounding."""
+    if isinstance(want, type) or isinstance(got, type):
+        assert got is want, f"{name} {message}: {got} instead of {want}"
+        return
+    assert type(got) is type(want), f"{name} {message}: {type(got)} instead of {type(want)}"
+    if not isinstance(want, (np.ndarray, np.generic)):
+        assert got == want, f"{name} {message}"
+        return
+    assert got.dtype == want.dtype, f"{name} {message}: {got.dtype} instead of {want.dtype}"
+    assert got.shape == want.shape, f"{name} {message}: {got.shape} instead of {want.shape}"
+    if exactly(name, want):
+        np.testing.assert_array_equal(got, want, err_msg=f"{name} {message}")
+        return
+    rtol = 1e-6 if want.dtype == np.float32 else 1e-12
+    finite = np.isfinite(want)
+    np.testing.assert_array_equal(np.where(finite, 0, got), np.where(finite, 0, want), err_msg=f"{name} {message}")
+    with np.errstate(all="ignore"):
+        bound = rtol * (np.abs(want) + scale(name, a, axis, keepdims, where))
+        error = np.abs(np.subtract(got, want, dtype=np.float64))
+    bad = finite & ~(error <= bound)
+    assert not bad.any(), f"{name} {message}: {got} instead of {want}, error {error}, bound {bound}"
+
+
+def check(name: str, a, *, message: object = "", **kwargs) -> None:
+    """Our function against the oracle."""
+    got = outcome(getattr(ac, name), a, **kwargs)
+    want = expected(name, a, **kwargs)
+    known = {key: kwargs[key] for key in ("axis", "keepdims", "where") if key in kwargs}
+    agree(name, got, want, a, **known, message=(a.dtype.char, a.shape, a.strides, kwargs, message))
+
+
+def bits(result) -> bytes:
+    """The bits of a result, but for the sign and payload of NaN, and with its type."""
+    if isinstance(result, type):
+        return result.__name__.encode()
+    array = np.array(result)
+    if array.dtype.kind == "f":
+        array[np.isnan(array)] = np.nan
+    return repr((type(result), array.dtype.str, array.shape)).encode() + array.tobytes()
+
+
+# ---- data
+
+PATTERNS = ("plain", "some", "slice", "all", "inf", "-inf", "both", "zeros")
+
+
+def sample(shape, char: str, seed: int = 0):
+    """Elements over the whole range of an integer type; of floats, around zero, NaN and infinities left out."""
+    rng = np.random.default_rng(seed)
+    dtype = np.dtype(char)
+    if dtype.kind == "b":
+        return rng.random(shape) < 0.5
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        values = rng.integers(info.min, info.max, shape, dtype=dtype, endpoint=True)
+        values[rng.random(shape) < 0.1] = 0
+        return values
+    return rng.normal(size=shape).astype(dtype)
+
+
+def near_one(a):
+    """The same, for products: neither over- nor underflow."""
+    return a if a.dtype.kind != "f" else np.exp(a.astype(np.float64) / 16).astype(a.dtype) * np.sign(a)
+
+
+def salted(a, pattern: str, seed: int = 1):
+    """`a` with NaN and infinities."""
+    rng = np.random.default_rng(seed)
+    a = a.copy()
+    flat = a.reshape(-1)
+    if pattern == "some":
+        flat[rng.random(a.size) < 0.1] = np.nan
+    elif pattern == "slice":
+        a[(slice(None),) * (a.ndim - 1) + (0,)] = np.nan
+        a[0] = np.nan
+    elif pattern == "all":
+        a[...] = np.nan
+    elif pattern == "inf":
+        flat[a.size // 2] = np.inf
+        flat[-1] = np.nan
+    elif pattern == "-inf":
+        flat[a.size // 3] = -np.inf
+    elif pattern == "both":
+        flat[rng.integers(a.size)] = np.inf
+        flat[rng.integers(a.size)] = -np.inf
+    elif pattern == "zeros":
+        flat[rng.random(a.size) < 0.3] = 0.0
+        flat[rng.random(a.size) < 0.6] = -0.0
+    return a
+
+
+# ---- layouts
+
+
+def unaligned(a):
+    raw = np.zeros(a.nbytes + 1, dtype=np.uint8)
+    view = raw[1:].view(a.dtype).reshape(a.shape)
+    view[...] = a
+    return view
+
+
+def readonly(a):
+    a = a.copy()
+    a.flags.writeable = False
+    return a
+
+
+def strided(a, axis: int):
+    """Every second element of a longer array."""
+    wide = np.repeat(a, 2, axis=axis)
+    return wide[(slice(None),) * axis + (slice(None, None, 2),)]
+
+
+def part(a):
+    """The first columns of wider rows: axes that don't coalesce."""
+    return np.concatenate([a, a[..., :3]], axis=-1)[..., : a.shape[-1]]
+
+
+def stretched(a):
+    """Stride 0 along the second axis."""
+    return np.broadcast_to(a[:, :1], a.shape)
+
+
+LAYOUTS = {
+    "C": np.ascontiguousarray,
+    "F": np.asfortranarray,
+    "strided 0": lambda a: strided(a, 0),
+    "strided 1": lambda a: strided(a, 1),
+    "strided 2": lambda a: strided(a, 2),
+    "reversed 0": lambda a: np.ascontiguousarray(a[::-1])[::-1],
+    "reversed 1": lambda a: np.ascontiguousarray(a[:, ::-1])[:, ::-1],
+    "reversed 2": lambda a: np.ascontiguousarray(a[..., ::-1])[..., ::-1],
+    "reversed all": lambda a: np.ascontiguousarray(a[::-1, ::-1, ::-1])[::-1, ::-1, ::-1],
+    "transposed 021": lambda a: np.ascontiguousarray(a.transpose(0, 2, 1)).transpose(0, 2, 1),
+    "transposed 102": lambda a: np.ascontiguousarray(a.transpose(1, 0, 2)).transpose(1, 0, 2),
+    "transposed 120": lambda a: np.ascontiguousarray(a.transpose(1, 2, 0)).transpose(2, 0, 1),
+    "transposed 201": lambda a: np.ascontiguousarray(a.transpose(2, 0, 1)).transpose(1, 2, 0),
+    "unaligned": unaligned,
+    "read-only": readonly,
+    "broadcast": stretched,
+    "part of rows": part,
+    "part of all": lambda a: np.pad(a, 1)[1:-1, 1:-1, 1:-1],
+    "length one": lambda a: a[:, :1],
+    "length one, last": lambda a: a[..., :1],
+}
+
+
+def axes_of(ndim: int) -> list:
+    """None, every axis from both ends, and every tuple of axes."""
+    tuples = chain.from_iterable(combinations(range(ndim), k) for k in range(1, ndim + 1))
+    return [None, *range(ndim), *range(-ndim, 0), *tuples]
+
+
+# ---- other processes
+
+
+def python(code: str, *, timeout: float = 60, env: dict[str, str] | None = None, **options):
+    """Run a script in a fresh interpreter; return the finished process."""
+    import os
+
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ALLCORES_")}
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**environment, **(env or {})},
+        check=False,
+        **options,
+    )

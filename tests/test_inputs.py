@@ -1,0 +1,211 @@
+"""What may be reduced: empties, 0-d, every dtype, subclasses, lists, pandas, xarray: NumPy's answer, or its error."""
+
+from __future__ import annotations
+
+import mmap
+
+import numpy as np
+import pytest
+from helpers import DTYPES, FUNCTIONS, bits, check, expected, oracle, outcome, sample
+
+import allcores as ac
+
+
+def same(name, a, message="", **kwargs):
+    """The same type, dtype, shape and values, or the same class of error: NumPy itself has answered."""
+    got, want = outcome(getattr(ac, name), a, **kwargs), outcome(oracle(name), a, **kwargs)
+    context = f"{name} {message} {kwargs}: {got!r} instead of {want!r}"
+    if isinstance(want, type) or isinstance(got, type):
+        assert got is want, context
+        return
+    assert type(got) is type(want), context
+    if isinstance(want, (np.ndarray, np.generic)):
+        assert got.dtype == want.dtype, context
+        assert got.shape == want.shape, context
+    if isinstance(want, np.ma.MaskedArray):
+        np.testing.assert_array_equal(np.ma.getmaskarray(got), np.ma.getmaskarray(want), err_msg=context)
+        got, want = np.ma.filled(got, 0), np.ma.filled(want, 0)
+    got, want = np.asarray(got), np.asarray(want)
+    if want.dtype.kind in "fc":
+        np.testing.assert_allclose(got, want, rtol=1e-2 if want.dtype.char == "e" else 1e-5, err_msg=context)
+    else:
+        assert got.tolist() == want.tolist(), context
+
+
+@pytest.mark.parametrize("char", DTYPES)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_empty(name, char, door):
+    for shape in ((0,), (0, 3), (3, 0), (2, 0, 3), (0, 0)):
+        a = np.zeros(shape, dtype=char)
+        for axis in (None, *range(-1, len(shape)), tuple(range(len(shape)))):
+            check(name, a, axis=axis)
+
+
+@pytest.mark.parametrize("char", DTYPES)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_zero_dimensional(name, char, door):
+    for value in (0, 1, 100) if char not in "fd?" else (0, 1):
+        for a in (np.array(value, dtype=char), np.dtype(char).type(value)):
+            for axis in (None, 0, -1, 1, ()):
+                check_scalar(name, a, axis)
+    if char in "fd":
+        for value in (np.nan, np.inf, -np.inf, -0.0):
+            check_scalar(name, np.dtype(char).type(value), None)
+
+
+def check_scalar(name, a, axis):
+    got, want = outcome(getattr(ac, name), a, axis=axis), expected(name, np.asarray(a), axis=axis)
+    assert bits(got) == bits(want), (name, repr(a), axis, got, want)
+
+
+OTHERS = {
+    "complex64": sample((4, 5), "f").astype("F") + 1j,
+    "complex128": sample((4, 5), "d") * 1j,
+    "complex nan": np.array([[1 + 1j, np.nan], [complex(0, np.nan), 2]]),
+    "float16": sample((4, 5), "f").astype("e"),
+    "longdouble": sample((4, 5), "d").astype("g"),
+    "object": np.array([[1, 2.5, 3], [4, 5, 6]], dtype=object),
+    "object of strings": np.array([["a", "b"], ["c", "d"]], dtype=object),
+    "strings": np.array([["a", "b"], ["c", "d"]]),
+    "bytes": np.array([b"a", b"b"]),
+    "datetime64": np.array([["2020-01-01", "2021-01-01"], ["2022-05-05", "2019-01-01"]], dtype="M8[D]"),
+    "NaT": np.array(["2020-01-01", "NaT"], dtype="M8[D]"),
+    "timedelta64": np.array([[1, 2], [5, 4]], dtype="m8[s]"),
+    "structured": np.zeros(3, dtype=[("a", "f8"), ("b", "i4")]),
+    "void": np.zeros(3, dtype="V5"),
+}
+
+
+@pytest.mark.parametrize("label", OTHERS)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_other_dtypes(name, label, door):
+    a = OTHERS[label]
+    if name in ("anynan", "allnan", "nancount") and a.dtype.kind not in "fc":
+        pytest.skip("the expression that stands for NumPy does not cover it")
+    for axis in (None, 0, -1):
+        same(name, a, axis=axis, message=label)
+        same(name, a[:0], axis=axis, message=label)
+    same(name, a.reshape(-1)[0], message=label)
+
+
+@pytest.mark.parametrize("char", "hilqHILQfd")
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_other_byte_order(name, char, door):
+    a = sample((4, 50), char)
+    a = np.exp(a / 8).astype(char) if char in "fd" and "prod" in name else a
+    for axis in (None, 0, 1):
+        check(name, a.astype(a.dtype.newbyteorder()), axis=axis)
+
+
+SUBCLASSES = {
+    "masked": np.ma.MaskedArray(np.arange(12.0).reshape(3, 4), mask=np.arange(12).reshape(3, 4) % 3 == 0),
+    "masked, all": np.ma.MaskedArray(np.ones((2, 3)), mask=True),
+    "masked, none": np.ma.MaskedArray(np.arange(6.0).reshape(2, 3)),
+    "masked integers": np.ma.MaskedArray(np.arange(6).reshape(2, 3), mask=[[0, 1, 0], [1, 0, 0]]),
+    "matrix": np.arange(6.0).reshape(2, 3).view(np.matrix),
+    "recarray": np.arange(6.0).view(np.recarray),
+    "subclass": np.arange(6.0).reshape(2, 3).view(type("Mine", (np.ndarray,), {})),
+}
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+@pytest.mark.parametrize("label", SUBCLASSES)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_subclasses(name, label, door):
+    a = SUBCLASSES[label]
+    if name in ("anynan", "allnan", "nancount", "ss"):
+        pytest.skip("the expression that stands for NumPy does not cover it")
+    for axis in (None, 0, -1):
+        same(name, a, axis=axis, message=label)
+
+
+def test_array_function(door):
+    """Objects with __array_function__ are asked as NumPy asks them."""
+    with np.errstate(all="ignore"):
+        result = ac.sum(SUBCLASSES["subclass"], axis=0)
+    assert type(result) is type(SUBCLASSES["subclass"])
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_memmap(name, tmp_path, door):
+    a = sample((40, 5), "d")
+    mapped = np.memmap(tmp_path / "a", dtype="d", mode="w+", shape=a.shape)
+    mapped[...] = a
+    for axis in (None, 0):
+        got = getattr(ac, name)(mapped, axis=axis)
+        assert type(got) is not np.memmap
+        assert bits(got) == bits(getattr(ac, name)(a, axis=axis))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_array_likes(name, door):
+    for a in (
+        [1.0, 2.0, 3.0],
+        [[1, 2], [3, 4]],
+        (1, 2),
+        [True, False],
+        5,
+        2.5,
+        True,
+        np.float32(3),
+        range(4),
+        memoryview(np.arange(4.0)),
+        bytearray(b"abc"),
+        [],
+        [[]],
+    ):
+        for axis in (None, 0, -1, 1):
+            got, want = outcome(getattr(ac, name), a, axis=axis), outcome(oracle(name), a, axis=axis)
+            assert bits(got) == bits(want), (a, axis, got, want)
+    for a in ("abc", None, [[1], [1, 2]], {1, 2}, object(), mmap):
+        if name not in ("anynan", "allnan", "nancount", "ss"):
+            got, want = outcome(getattr(ac, name), a), outcome(oracle(name), a)
+            assert got is want or type(got) is type(want), (a, got, want)
+
+
+def test_array_protocol(door):
+    class Thing:
+        def __array__(self, dtype=None, copy=None):
+            return np.arange(6.0).reshape(2, 3)
+
+    for name in FUNCTIONS:
+        assert bits(getattr(ac, name)(Thing(), axis=0)) == bits(getattr(ac, name)(np.arange(6.0).reshape(2, 3), axis=0))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_pandas(name, door):
+    """ndarray results, of NumPy's rules: NaN is not skipped unless the name says so."""
+    pandas = pytest.importorskip("pandas")
+    a = sample((40, 5), "d")
+    a[3, 2] = np.nan
+    frame = pandas.DataFrame(a, columns=list("abcde"))
+    for axis in (None, 0, 1):
+        got = outcome(getattr(ac, name), frame, axis=axis)
+        assert bits(got) == bits(outcome(getattr(ac, name), frame.to_numpy(), axis=axis))
+    series = pandas.Series(a[:, 2], index=np.arange(40)[::-1])
+    got = outcome(getattr(ac, name), series)
+    assert not isinstance(got, (pandas.Series, pandas.DataFrame))
+    assert bits(got) == bits(outcome(getattr(ac, name), a[:, 2]))
+    integers = pandas.Series(np.arange(10), dtype="int32")
+    assert bits(getattr(ac, name)(integers)) == bits(getattr(ac, name)(np.arange(10, dtype="int32")))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_xarray(name, door):
+    xarray = pytest.importorskip("xarray")
+    a = sample((6, 5), "d")
+    array = xarray.DataArray(a, dims=("x", "y"))
+    for axis in (None, 0, 1):
+        got = getattr(ac, name)(array, axis=axis)
+        assert not isinstance(got, xarray.DataArray)
+        assert bits(got) == bits(getattr(ac, name)(a, axis=axis))
+
+
+def test_inputs_are_unchanged(backend, team):
+    for char in "?bqfd":
+        a = sample((40, 5), char)
+        before = a.tobytes()
+        for name in FUNCTIONS:
+            outcome(getattr(ac, name), a, axis=0)
+            outcome(getattr(ac, name), a[::-1, ::-1])
+        assert a.tobytes() == before
