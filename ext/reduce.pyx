@@ -439,7 +439,7 @@ cdef inline bint overflowed(double v) noexcept nogil:
     """Whether v is inf, by its bits: gcc makes v > DBL_MAX of v == INFINITY, which raises the invalid flag for NaN."""
     cdef int64_t bits
     memcpy(&bits, &v, 8)
-    return bits == 0x7FF0000000000000
+    return bits == <int64_t> 0x7FF << 52
 
 
 cdef inline void moments(double count, double pivot, double sum1, double sum2, double *shift, double *m2) noexcept nogil:

@@ -43,28 +43,34 @@ def describe_npy(path: str, progress: Progress) -> Description:
 
 
 def describe_npz(path: str, progress: Progress) -> Description:
-    columns: list[Column] = []
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
-            total, before = sum(member.file_size for member in members), 0
-            for member in members:
-
-                def report(done: int, before: int = before) -> None:
-                    progress.update(before + done, total)
-
-                name = member.filename.removesuffix(".npy")
-                with archive.open(member) as stream:
-                    try:
-                        columns += describe_array(name, stream, member.file_size, report)
-                    except Problem as problem:
-                        raise Problem(f"array {name!r}: {problem}") from None
-                before += member.file_size
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise Problem(f"not a readable .npz file: {error}") from error
+    with open(path, "rb") as file:
+        try:
+            columns = describe_members(file, progress)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+            raise Problem(f"not a readable .npz file: {str(error) or 'it ends too early'}") from error
     if not columns:
         raise Problem("no arrays in it")
     return Description(path, "npz", columns)
+
+
+def describe_members(file: IO[bytes], progress: Progress) -> list[Column]:
+    columns: list[Column] = []
+    with zipfile.ZipFile(file) as archive:
+        members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+        total, before = sum(member.file_size for member in members), 0
+        for member in members:
+
+            def report(done: int, before: int = before) -> None:
+                progress.update(before + done, total)
+
+            name = member.filename.removesuffix(".npy")
+            with archive.open(member) as stream:
+                try:
+                    columns += describe_array(name, stream, member.file_size, report)
+                except Problem as problem:
+                    raise Problem(f"array {name!r}: {problem}") from None
+            before += member.file_size
+    return columns
 
 
 def describe_array(name: str, stream: IO[bytes], size: int, report: Callable[[int], None]) -> list[Column]:

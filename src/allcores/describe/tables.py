@@ -135,33 +135,39 @@ def numbers(pa: Any, values: Any, kind: Kind) -> NDArray[Any]:
 
 def describe_csv(path: str, progress: Progress) -> Description:
     pa = import_pyarrow()
-    size = os.path.getsize(path)
-    tallies: list[Tally] = []
-    delimiter = ","
-    try:
-        with ExitStack() as stack:
-            file = stack.enter_context(open(path, "rb"))
-            for block in ahead(blocks_of_lines(open_text(path, file, stack))):
-                if block.isspace():
-                    continue
-                if tallies:
-                    table = parse(pa, block, delimiter, [str(i) for i in range(len(tallies))])
-                else:
-                    delimiter = delimiter_of(block)
-                    table, names = parse_first(pa, block, delimiter)
-                    tallies = [Tally(name) for name in names]
-                for tally, values in zip(tallies, table.columns, strict=True):
-                    tally.add(pa, values)
-                progress.update(file.tell(), size)
-    except pa.ArrowInvalid as error:
-        raise Problem(str(error)) from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise Problem(f"damaged, or packed in a way that can't be read: {error}") from error
+    with open(path, "rb") as file:
+        try:
+            tallies = tally_text(pa, path, file, progress)
+        except pa.ArrowInvalid as error:
+            raise Problem(str(error)) from error
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+            raise Problem(f"can't be unpacked: {str(error) or 'it ends too early'}") from error
     if not tallies:
         raise Problem("empty: white space and nothing else")
     if not tallies[0].rows:
         raise Problem("no rows below the header")
     return Description(path, "csv", [tally.report() for tally in tallies], tallies[0].rows)
+
+
+def tally_text(pa: Any, path: str, file: IO[bytes], progress: Progress) -> list[Tally]:
+    """The columns of the CSV text in an open file."""
+    size = os.path.getsize(path)
+    tallies: list[Tally] = []
+    delimiter = ","
+    with ExitStack() as stack:
+        for block in ahead(blocks_of_lines(open_text(path, file, stack))):
+            if block.isspace():
+                continue
+            if tallies:
+                table = parse(pa, block, delimiter, [str(i) for i in range(len(tallies))])
+            else:
+                delimiter = delimiter_of(block)
+                table, names = parse_first(pa, block, delimiter)
+                tallies = [Tally(name) for name in names]
+            for tally, values in zip(tallies, table.columns, strict=True):
+                tally.add(pa, values)
+            progress.update(file.tell(), size)
+    return tallies
 
 
 def open_text(path: str, file: IO[bytes], stack: ExitStack) -> Any:
