@@ -1,7 +1,7 @@
-"""The short way for small arrays: a contiguous 1-D or 2-D array, straight into the loops of drive.pxd.
+"""The short way for small arrays: 1-D or 2-D (or contiguous, reduced whole), straight into the loops of drive.pxd.
 
-The same chunks as the engine's, computed inline, hence the same bits; but no views, grid, cursor or task, which cost
-more than the work: 0.3 instead of 20 us. What a door does not take, it leaves to the engine by returning None.
+The same order as the engine's, hence the same bits; but no views, grid, cursor or task, which cost more than the work:
+0.3 instead of 20 us. What a door does not take, it leaves to the engine by returning None.
 """
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
@@ -28,66 +28,119 @@ cdef struct Small:
     Py_buffer view
     Py_ssize_t shape, stride        # of the one outer axis
     Py_ssize_t outputs
-    bint scalar
+    int ndim
+    int along                       # the reduced axis, or -1: all
     char *slots
     char fixed[FIXED]
 
 
-cdef inline char open_small(Small *small, Job *job, object a, object axis) noexcept:
+cdef inline char open_small(Small *small, Job *job, object a, object axis, bint ordered) noexcept:
     """Describe the array in the job and return its dtype code; 0 where it is not for this door (then nothing is open)."""
     cdef Py_buffer *view = &small.view
     cdef char code
-    cdef Py_ssize_t along
-    cdef int ndim, overflow
     if get_buffer(a, view, PyBUF_FULL_RO) < 0:
         PyErr_Clear()
         return 0
-    ndim = view.ndim
     code = dtype_code(view)
-    job.itemsize = view.itemsize
-    if (code == 0 or ndim < 1 or ndim > 2 or view.len == 0 or view.len > LIMIT * view.itemsize
-            or <size_t> view.buf % <size_t> view.itemsize != 0
-            or (view.strides[ndim - 1] != view.itemsize and view.shape[ndim - 1] != 1)
-            or (ndim == 2 and view.strides[0] != view.shape[1] * view.itemsize and view.shape[0] != 1)):
+    if (code == 0 or view.ndim < 1 or view.len == 0 or view.len > LIMIT * view.itemsize
+            or not read_axis(small, view.ndim, axis) or not describe_small(small, job, ordered)):
         PyBuffer_Release(view)
         return 0
-    small.scalar = axis is None or ndim == 1
-    job.outer = 1
-    job.inner = 1
-    job.n = view.len // view.itemsize
-    if axis is not None:
-        along = -3
-        if type(axis) is int:
-            along = PyLong_AsLongAndOverflow(axis, &overflow)
-            if overflow:
-                along = -3
-        if along < 0:
-            along += ndim
-        if along < 0 or along >= ndim:
-            PyBuffer_Release(view)
-            return 0
-        if ndim == 2 and along == 0:
-            job.n = view.shape[0]
-            job.inner = view.shape[1]
-        elif ndim == 2:
-            job.outer = view.shape[0]
-            job.n = view.shape[1]
     small.outputs = job.outer * job.inner
-    small.shape = job.outer
-    small.stride = job.n * view.itemsize
-    job.data = <char *> view.buf
     job.mask = NULL
-    job.width = job.itemsize
-    job.aligned = True
+    job.itemsize = view.itemsize
+    job.width = view.itemsize
+    job.aligned = (<size_t> job.data | <size_t> job.n_stride | <size_t> job.inner_stride | <size_t> small.stride) % (
+        <size_t> view.itemsize) == 0
     job.outer_ndim = 1
     job.outer_shape = &small.shape
     job.outer_strides = &small.stride
-    job.inner_stride = job.itemsize
-    job.n_stride = job.inner * job.itemsize
     job.load = NULL
     job.fold = NULL
     job.decisive = -1
     return code
+
+
+cdef inline bint read_axis(Small *small, int ndim, object axis) noexcept:
+    """Whether the axis is None or a plain integer in bounds."""
+    cdef int overflow = 0
+    cdef long along
+    small.ndim = ndim
+    small.along = -1
+    if axis is None:
+        return True
+    if type(axis) is not int:
+        return False
+    along = PyLong_AsLongAndOverflow(axis, &overflow)
+    if overflow or along < -ndim or along >= ndim:
+        return False
+    small.along = <int> (along + ndim if along < 0 else along)
+    return True
+
+
+cdef inline bint contiguous(const Py_buffer *view, bint backwards) noexcept nogil:
+    """Whether the array is C-contiguous, or F-contiguous."""
+    cdef Py_ssize_t stride = view.itemsize
+    cdef int i, d
+    for i in range(view.ndim):
+        d = i if backwards else view.ndim - 1 - i
+        if view.shape[d] != 1 and view.strides[d] != stride:
+            return False
+        stride *= view.shape[d]
+    return True
+
+
+cdef inline bint describe_small(Small *small, Job *job, bint ordered) noexcept nogil:
+    """Shape and strides of the job: what canonical() in operands.py does, for the simple cases."""
+    cdef Py_buffer *view = &small.view
+    cdef Py_ssize_t n, kept, n_stride, kept_stride
+    job.data = <char *> view.buf
+    job.outer = 1
+    job.inner = 1
+    job.inner_stride = view.itemsize
+    small.stride = 0
+    if small.along < 0 and view.ndim > 1:
+        if not contiguous(view, False) and (ordered or not contiguous(view, True)):
+            return False
+        job.n = view.len // view.itemsize
+        job.n_stride = view.itemsize
+        small.shape = 1
+        return True
+    if view.ndim > 2:
+        return False
+    n = view.shape[small.along if view.ndim == 2 else 0]
+    n_stride = view.strides[small.along if view.ndim == 2 else 0]
+    if n_stride < 0 and not ordered:
+        job.data += (n - 1) * n_stride
+        n_stride = -n_stride
+    job.n = n
+    job.n_stride = n_stride
+    if view.ndim == 2:
+        kept = view.shape[1 - small.along]
+        kept_stride = view.strides[1 - small.along]
+        if kept > 1 and n > 1:
+            if n_stride == 0 or kept_stride == 0 or n_stride == kept_stride or n_stride == -kept_stride:
+                return False
+        if kept > 1 and (n == 1 or (kept_stride if kept_stride > 0 else -kept_stride)
+                         < (n_stride if n_stride > 0 else -n_stride)):
+            job.inner = kept
+            job.inner_stride = kept_stride
+        else:
+            job.outer = kept
+            small.stride = kept_stride
+    small.shape = job.outer
+    return True
+
+
+cdef inline object shape_small(Small *small, bint keepdims):
+    """The result's shape; None for a scalar."""
+    if small.along < 0 or small.ndim == 1:
+        return (1,) * small.ndim if keepdims else None
+    if not keepdims:
+        return small.outputs
+    if small.along == 0:
+        return 1, small.outputs
+    return small.outputs, 1
 
 
 cdef inline bint slots_small(Small *small, Job *job, int fields) noexcept nogil:

@@ -5,7 +5,8 @@ A leaf of a line is searched by value at the speed of memory; only where it beat
 more for the position, which happens seldom in most data, and in the first-level cache.
 """
 from numpy import (
-    bool_, empty, float32, float64, int8, int16, int32, int64, intp, uint8, uint16, uint32, uint64)
+    bool_, empty, float32, float64, int8, int16, int32, int64, intp, subtract, uint8, uint16, uint32, uint64)
+from numpy import _NoValue
 from numpy import ndarray as _ndarray
 
 from libc.math cimport INFINITY, NAN
@@ -14,7 +15,7 @@ from libc.string cimport memcpy
 
 from cursor cimport allcores_ahead
 from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer
-from door cimport Small, close_small, open_small, run_small, slots_small
+from door cimport Small, close_small, open_small, run_small, shape_small, slots_small
 from drive cimport LANES, Job, line_function, rows_function
 from entry cimport Views, close_views, open_views, run_job
 from reals cimport (
@@ -833,6 +834,7 @@ def nanargmax(x, where, cursor, value, index):
 
 # ---- doors: small arrays, with all arguments but these at their defaults
 
+cdef object NoValue = _NoValue
 cdef object ndarray = _ndarray      # as a C variable, not looked up in the module at each call
 
 cdef object scalar(char code, const char *p):
@@ -860,16 +862,27 @@ cdef object scalar(char code, const char *p):
     return uint64((<uint64_t *> p)[0])
 
 
-cdef object small(Kernel kernel, object a, object axis):
+cdef object deliver(const char *slots, Py_ssize_t outputs, char code, object dtype, object shape):
+    """Slots as a scalar, where there is no shape, or as an array."""
+    cdef Py_buffer out
+    if shape is None:
+        return scalar(code, slots)
+    result = empty(shape, dtype)
+    PyObject_GetBuffer(result, &out, PyBUF_FULL)
+    memcpy(out.buf, slots, outputs * out.itemsize)
+    PyBuffer_Release(&out)
+    return result
+
+
+cdef object small(Kernel kernel, object a, object axis, object keepdims):
     cdef Job job
     cdef Small it
-    cdef Py_buffer out
     cdef char code
     cdef Py_ssize_t i
     cdef bint positions = kernel in (ARGMIN, ARGMAX, NANARGMIN, NANARGMAX)
-    if type(a) is not ndarray:
+    if type(a) is not ndarray or (keepdims is not True and keepdims is not False and keepdims is not NoValue):
         return None
-    code = open_small(&it, &job, a, axis)
+    code = open_small(&it, &job, a, axis, positions)
     if code == 0:
         return None
     it.slots = it.fixed
@@ -877,9 +890,13 @@ cdef object small(Kernel kernel, object a, object axis):
         if code != b"d" and code != b"f":           # no NaN to skip
             kernel = (MIN if kernel == NANMIN else MAX if kernel == NANMAX
                       else ARGMIN if kernel == NANARGMIN else ARGMAX if kernel == NANARGMAX else kernel)
-        if not bind(&job, kernel, code) or not slots_small(&it, &job, 2 if positions else 1):
+        if not bind(&job, kernel, code) or not slots_small(&it, &job, 2 if positions or kernel == PTP else 1):
             return None
         job.size[0] = job.itemsize
+        if kernel == PTP:
+            if code == b"?":                       # can't be subtracted
+                return None
+            job.size[1] = job.itemsize
         run_small(&it, &job)
         if kernel in (NANARGMIN, NANARGMAX):
             for i in range(it.outputs):
@@ -891,44 +908,49 @@ cdef object small(Kernel kernel, object a, object axis):
                     return None
                 if code == b"f" and (<float *> it.slots)[i] != (<float *> it.slots)[i]:
                     return None
-        if it.scalar:
-            return intp((<int64_t *> job.sink[1])[0]) if positions else scalar(code, it.slots)
-        result = empty(it.outputs, int64 if positions else a.dtype)
-        PyObject_GetBuffer(result, &out, PyBUF_FULL)
-        memcpy(out.buf, job.sink[1] if positions else it.slots, it.outputs * (8 if positions else job.itemsize))
-        PyBuffer_Release(&out)
-        return result.astype(intp, copy=False) if positions else result
+        shape = shape_small(&it, keepdims is True)
+        if positions:
+            result = deliver(job.sink[1], it.outputs, b"q", int64, shape)
+            return result if int64 is intp or shape is None else result.astype(intp)
+        result = deliver(it.slots, it.outputs, code, a.dtype, shape)
+        if kernel == PTP:
+            return subtract(deliver(job.sink[1], it.outputs, code, a.dtype, shape), result)
+        return result
     finally:
         close_small(&it)
 
 
-def small_min(a, axis):
-    return small(MIN, a, axis)
+def small_min(a, axis, keepdims):
+    return small(MIN, a, axis, keepdims)
 
 
-def small_max(a, axis):
-    return small(MAX, a, axis)
+def small_max(a, axis, keepdims):
+    return small(MAX, a, axis, keepdims)
 
 
-def small_nanmin(a, axis):
-    return small(NANMIN, a, axis)
+def small_nanmin(a, axis, keepdims):
+    return small(NANMIN, a, axis, keepdims)
 
 
-def small_nanmax(a, axis):
-    return small(NANMAX, a, axis)
+def small_nanmax(a, axis, keepdims):
+    return small(NANMAX, a, axis, keepdims)
 
 
-def small_argmin(a, axis):
-    return small(ARGMIN, a, axis)
+def small_argmin(a, axis, keepdims):
+    return small(ARGMIN, a, axis, keepdims)
 
 
-def small_argmax(a, axis):
-    return small(ARGMAX, a, axis)
+def small_argmax(a, axis, keepdims):
+    return small(ARGMAX, a, axis, keepdims)
 
 
-def small_nanargmin(a, axis):
-    return small(NANARGMIN, a, axis)
+def small_nanargmin(a, axis, keepdims):
+    return small(NANARGMIN, a, axis, keepdims)
 
 
-def small_nanargmax(a, axis):
-    return small(NANARGMAX, a, axis)
+def small_nanargmax(a, axis, keepdims):
+    return small(NANARGMAX, a, axis, keepdims)
+
+
+def small_ptp(a, axis, keepdims):
+    return small(PTP, a, axis, keepdims)

@@ -6,7 +6,7 @@ The orders of operations, which fallback/reduce.py repeats to the bit:
   columns:  32 rows, one after the other.
 Floats accumulate in float64, integers in 64 bits with wrap-around.
 """
-from numpy import empty, float32, float64, int64, uint64
+from numpy import _NoValue, empty, float32, float64, int64, uint64
 from numpy import ndarray as _ndarray
 
 from libc.math cimport INFINITY, NAN, fabs, isfinite, signbit, sqrt
@@ -15,7 +15,7 @@ from libc.string cimport memcpy
 
 from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer, dtype_code
 from cursor cimport allcores_ahead
-from door cimport Small, close_small, open_small, quiet_small, run_small, slots_small
+from door cimport Small, close_small, open_small, quiet_small, run_small, shape_small, slots_small
 from drive cimport FIELDS, LANES, LINE_LEAF, ROWS_LEAF, Job, fold_function, line_function, load_function, rows_function
 from entry cimport Views, close_views, open_views, run_job
 from reals cimport (
@@ -768,6 +768,7 @@ def nanvar(x, where, cursor, count, pivot, shift, m2):
 
 # ---- doors: small arrays, with all arguments but these at their defaults
 
+cdef object NoValue = _NoValue
 cdef object ndarray = _ndarray      # as C variables, not looked up in the module at each call
 cdef object scalar32 = float32
 cdef object scalar64 = float64
@@ -779,7 +780,7 @@ cdef enum Finish:
     ROOT
 
 
-cdef object small(Kernel kernel, Finish finish, object a, object axis, double ddof):
+cdef object small(Kernel kernel, Finish finish, object a, object axis, object keepdims, double ddof):
     cdef Job job
     cdef Small it
     cdef char code
@@ -787,9 +788,9 @@ cdef object small(Kernel kernel, Finish finish, object a, object axis, double dd
     cdef double n, value
     cdef double *values
     cdef Py_ssize_t i
-    if type(a) is not ndarray:
+    if type(a) is not ndarray or (keepdims is not True and keepdims is not False and keepdims is not NoValue):
         return None
-    code = open_small(&it, &job, a, axis)
+    code = open_small(&it, &job, a, axis, False)
     if code == 0:
         return None
     it.slots = it.fixed
@@ -806,7 +807,7 @@ cdef object small(Kernel kernel, Finish finish, object a, object axis, double dd
         run_small(&it, &job)
         values = <double *> it.slots
         if integers:
-            return deliver_integers(&it, code)
+            return deliver_integers(&it, code, shape_small(&it, keepdims is True))
         for i in range(it.outputs):
             value = values[i]
             if finish == TOTAL:
@@ -835,26 +836,26 @@ cdef object small(Kernel kernel, Finish finish, object a, object axis, double dd
             values[i] = value
         if odd:
             # The results move aside: the slots are computed once more.
-            return deliver_odd(&it, &job, code)
-        return deliver(&it, code)
+            return deliver_odd(&it, &job, code, shape_small(&it, keepdims is True))
+        return deliver(&it, code, shape_small(&it, keepdims is True))
     finally:
         close_small(&it)
 
 
-cdef object deliver_odd(Small *it, Job *job, char code):
+cdef object deliver_odd(Small *it, Job *job, char code, object shape):
     """The results, if no floating-point flag was raised on the way to them."""
-    cdef object result = deliver(it, code)
+    cdef object result = deliver(it, code, shape)
     return result if quiet_small(job) else None
 
 
-cdef object deliver(Small *it, char code):
+cdef object deliver(Small *it, char code, object shape):
     """float64 slots as a scalar or array: float32 for float32."""
     cdef double *values = <double *> it.slots
     cdef Py_buffer out
     cdef Py_ssize_t i
-    if it.scalar:
+    if shape is None:
         return scalar32(values[0]) if code == b"f" else scalar64(values[0])
-    result = empty(it.outputs, float32 if code == b"f" else float64)
+    result = empty(shape, float32 if code == b"f" else float64)
     PyObject_GetBuffer(result, &out, PyBUF_FULL)
     if code == b"f":
         for i in range(it.outputs):
@@ -865,59 +866,59 @@ cdef object deliver(Small *it, char code):
     return result
 
 
-cdef object deliver_integers(Small *it, char code):
+cdef object deliver_integers(Small *it, char code, object shape):
     cdef bint unsigned = code in (b"B", b"H", b"I", b"Q")
     cdef Py_buffer out
-    if it.scalar:
+    if shape is None:
         if unsigned:
             return uint64((<uint64_t *> it.slots)[0])
         return int64((<int64_t *> it.slots)[0])
-    result = empty(it.outputs, uint64 if unsigned else int64)
+    result = empty(shape, uint64 if unsigned else int64)
     PyObject_GetBuffer(result, &out, PyBUF_FULL)
     memcpy(out.buf, it.slots, 8 * it.outputs)
     PyBuffer_Release(&out)
     return result
 
 
-def small_sum(a, axis):
-    return small(SUM, TOTAL, a, axis, 0)
+def small_sum(a, axis, keepdims):
+    return small(SUM, TOTAL, a, axis, keepdims, 0)
 
 
-def small_nansum(a, axis):
-    return small(NANSUM, TOTAL, a, axis, 0)
+def small_nansum(a, axis, keepdims):
+    return small(NANSUM, TOTAL, a, axis, keepdims, 0)
 
 
-def small_prod(a, axis):
-    return small(PROD, TOTAL, a, axis, 0)
+def small_prod(a, axis, keepdims):
+    return small(PROD, TOTAL, a, axis, keepdims, 0)
 
 
-def small_nanprod(a, axis):
-    return small(NANPROD, TOTAL, a, axis, 0)
+def small_nanprod(a, axis, keepdims):
+    return small(NANPROD, TOTAL, a, axis, keepdims, 0)
 
 
-def small_ss(a, axis):
-    return small(SS, TOTAL, a, axis, 0)
+def small_ss(a, axis, keepdims):
+    return small(SS, TOTAL, a, axis, keepdims, 0)
 
 
-def small_mean(a, axis):
-    return small(SUM, AVERAGE, a, axis, 0)
+def small_mean(a, axis, keepdims):
+    return small(SUM, AVERAGE, a, axis, keepdims, 0)
 
 
-def small_nanmean(a, axis):
-    return small(NANMEAN, AVERAGE, a, axis, 0)
+def small_nanmean(a, axis, keepdims):
+    return small(NANMEAN, AVERAGE, a, axis, keepdims, 0)
 
 
-def small_var(a, axis, double ddof):
-    return small(VAR, SPREAD, a, axis, ddof)
+def small_var(a, axis, keepdims, double ddof):
+    return small(VAR, SPREAD, a, axis, keepdims, ddof)
 
 
-def small_std(a, axis, double ddof):
-    return small(VAR, ROOT, a, axis, ddof)
+def small_std(a, axis, keepdims, double ddof):
+    return small(VAR, ROOT, a, axis, keepdims, ddof)
 
 
-def small_nanvar(a, axis, double ddof):
-    return small(NANVAR, SPREAD, a, axis, ddof)
+def small_nanvar(a, axis, keepdims, double ddof):
+    return small(NANVAR, SPREAD, a, axis, keepdims, ddof)
 
 
-def small_nanstd(a, axis, double ddof):
-    return small(NANVAR, ROOT, a, axis, ddof)
+def small_nanstd(a, axis, keepdims, double ddof):
+    return small(NANVAR, ROOT, a, axis, keepdims, ddof)

@@ -1,6 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Truth and counts. any, all, anynan and allnan stop looking as soon as the answer is known."""
 from numpy import bool_, empty, intp
+from numpy import _NoValue
 from numpy import ndarray as _ndarray
 
 from libc.math cimport NAN
@@ -8,7 +9,7 @@ from libc.string cimport memcpy
 
 from cursor cimport allcores_ahead
 from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer
-from door cimport Small, close_small, open_small, run_small, slots_small
+from door cimport Small, close_small, open_small, run_small, shape_small, slots_small
 from drive cimport Job, fold_function, line_function, rows_function
 from entry cimport Views, close_views, open_views, run_job
 from reals cimport (
@@ -326,17 +327,18 @@ def nancount(x, where, cursor, count):
 
 # ---- doors: small arrays, with all arguments but these at their defaults
 
+cdef object NoValue = _NoValue
 cdef object ndarray = _ndarray      # as a C variable, not looked up in the module at each call
 
-cdef object small(Kernel kernel, object a, object axis):
+cdef object small(Kernel kernel, object a, object axis, object keepdims):
     cdef Job job
     cdef Small it
     cdef Py_buffer out
     cdef char code
     cdef bint counts = kernel in (COUNT_NONZERO, NANCOUNT)
-    if type(a) is not ndarray:
+    if type(a) is not ndarray or (keepdims is not True and keepdims is not False and keepdims is not NoValue):
         return None
-    code = open_small(&it, &job, a, axis)
+    code = open_small(&it, &job, a, axis, False)
     if code == 0:
         return None
     it.slots = it.fixed
@@ -345,9 +347,10 @@ cdef object small(Kernel kernel, object a, object axis):
             return None
         job.size[0] = 8 if counts else 1
         run_small(&it, &job)
-        if it.scalar:
+        shape = shape_small(&it, keepdims is True)
+        if shape is None:
             return intp((<int64_t *> it.slots)[0]) if counts else bool_(it.slots[0])
-        result = empty(it.outputs, "i8" if counts else bool_)
+        result = empty(shape, "i8" if counts else bool_)
         PyObject_GetBuffer(result, &out, PyBUF_FULL)
         memcpy(out.buf, it.slots, it.outputs * job.size[0])
         PyBuffer_Release(&out)
@@ -356,25 +359,25 @@ cdef object small(Kernel kernel, object a, object axis):
         close_small(&it)
 
 
-def small_any(a, axis):
-    return small(ANY, a, axis)
+def small_any(a, axis, keepdims):
+    return small(ANY, a, axis, keepdims)
 
 
-def small_all(a, axis):
-    return small(ALL, a, axis)
+def small_all(a, axis, keepdims):
+    return small(ALL, a, axis, keepdims)
 
 
-def small_anynan(a, axis):
-    return small(ANYNAN, a, axis)
+def small_anynan(a, axis, keepdims):
+    return small(ANYNAN, a, axis, keepdims)
 
 
-def small_allnan(a, axis):
-    return small(ALLNAN, a, axis)
+def small_allnan(a, axis, keepdims):
+    return small(ALLNAN, a, axis, keepdims)
 
 
-def small_count_nonzero(a, axis):
-    return small(COUNT_NONZERO, a, axis)
+def small_count_nonzero(a, axis, keepdims):
+    return small(COUNT_NONZERO, a, axis, keepdims)
 
 
-def small_nancount(a, axis):
-    return small(NANCOUNT, a, axis)
+def small_nancount(a, axis, keepdims):
+    return small(NANCOUNT, a, axis, keepdims)

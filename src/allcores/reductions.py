@@ -114,12 +114,11 @@ def sum(
         settings.doors > 0
         and dtype is None
         and out is None
-        and keepdims is NoValue
         and initial is NoValue
         and where is NoValue
         and workers is None
     ):
-        small = doors.sum(a, axis)
+        small = doors.sum(a, axis, keepdims)
         if small is not None:
             return small
     return statistics.total("sum", a, axis, dtype, out, keepdims, initial, where, workers)
@@ -186,12 +185,11 @@ def prod(
         settings.doors > 0
         and dtype is None
         and out is None
-        and keepdims is NoValue
         and initial is NoValue
         and where is NoValue
         and workers is None
     ):
-        small = doors.prod(a, axis)
+        small = doors.prod(a, axis, keepdims)
         if small is not None:
             return small
     return statistics.total("prod", a, axis, dtype, out, keepdims, initial, where, workers)
@@ -264,12 +262,11 @@ def nansum(
         settings.doors > 0
         and dtype is None
         and out is None
-        and keepdims is NoValue
         and initial is NoValue
         and where is NoValue
         and workers is None
     ):
-        small = doors.nansum(a, axis)
+        small = doors.nansum(a, axis, keepdims)
         if small is not None:
             return small
     return statistics.total("nansum", a, axis, dtype, out, keepdims, initial, where, workers)
@@ -334,12 +331,11 @@ def nanprod(
         settings.doors > 0
         and dtype is None
         and out is None
-        and keepdims is NoValue
         and initial is NoValue
         and where is NoValue
         and workers is None
     ):
-        small = doors.nanprod(a, axis)
+        small = doors.nanprod(a, axis, keepdims)
         if small is not None:
             return small
     return statistics.total("nanprod", a, axis, dtype, out, keepdims, initial, where, workers)
@@ -397,15 +393,8 @@ def mean(
     >>> ac.mean(np.array([1.0, 3.0]))
     np.float64(2.0)
     """
-    if (
-        settings.doors > 0
-        and dtype is None
-        and out is None
-        and keepdims is NoValue
-        and where is NoValue
-        and workers is None
-    ):
-        small = doors.mean(a, axis)
+    if settings.doors > 0 and dtype is None and out is None and where is NoValue and workers is None:
+        small = doors.mean(a, axis, keepdims)
         if small is not None:
             return small
     return statistics.mean("mean", a, axis, dtype, out, keepdims, where, workers)
@@ -463,15 +452,8 @@ def nanmean(
     >>> ac.nanmean(np.array([1.0, np.nan, 3.0]))
     np.float64(2.0)
     """
-    if (
-        settings.doors > 0
-        and dtype is None
-        and out is None
-        and keepdims is NoValue
-        and where is NoValue
-        and workers is None
-    ):
-        small = doors.nanmean(a, axis)
+    if settings.doors > 0 and dtype is None and out is None and where is NoValue and workers is None:
+        small = doors.nanmean(a, axis, keepdims)
         if small is not None:
             return small
     return statistics.mean("nanmean", a, axis, dtype, out, keepdims, where, workers)
@@ -551,13 +533,12 @@ def var(
         settings.doors > 0
         and dtype is None
         and out is None
-        and keepdims is NoValue
         and where is NoValue
         and mean is NoValue
         and correction is NoValue
         and workers is None
     ):
-        small = doors.var(a, axis, ddof)
+        small = doors.var(a, axis, keepdims, ddof)
         if small is not None:
             return small
     return statistics.variance("var", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers)
@@ -637,13 +618,12 @@ def std(
         settings.doors > 0
         and dtype is None
         and out is None
-        and keepdims is NoValue
         and where is NoValue
         and mean is NoValue
         and correction is NoValue
         and workers is None
     ):
-        small = doors.std(a, axis, ddof)
+        small = doors.std(a, axis, keepdims, ddof)
         if small is not None:
             return small
     return statistics.variance("std", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers)
@@ -723,13 +703,12 @@ def nanvar(
         settings.doors > 0
         and dtype is None
         and out is None
-        and keepdims is NoValue
         and where is NoValue
         and mean is NoValue
         and correction is NoValue
         and workers is None
     ):
-        small = doors.nanvar(a, axis, ddof)
+        small = doors.nanvar(a, axis, keepdims, ddof)
         if small is not None:
             return small
     return statistics.variance("nanvar", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers)
@@ -809,13 +788,12 @@ def nanstd(
         settings.doors > 0
         and dtype is None
         and out is None
-        and keepdims is NoValue
         and where is NoValue
         and mean is NoValue
         and correction is NoValue
         and workers is None
     ):
-        small = doors.nanstd(a, axis, ddof)
+        small = doors.nanstd(a, axis, keepdims, ddof)
         if small is not None:
             return small
     return statistics.variance("nanstd", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers)
@@ -873,15 +851,8 @@ def min(
     >>> ac.min(np.array([[3.0, 1.0], [2.0, 5.0]]), axis=0)
     array([2., 1.])
     """
-    if (
-        settings.doors > 0
-        and out is None
-        and keepdims is NoValue
-        and initial is NoValue
-        and where is NoValue
-        and workers is None
-    ):
-        small = doors.min(a, axis)
+    if settings.doors > 0 and out is None and initial is NoValue and where is NoValue and workers is None:
+        small = doors.min(a, axis, keepdims)
         if small is not None:
             return small
     return statistics.extremum("min", a, axis, out, keepdims, initial, where, workers)
@@ -939,15 +910,8 @@ def max(
     >>> ac.max(np.array([[3.0, 1.0], [2.0, 5.0]]), axis=0)
     array([3., 5.])
     """
-    if (
-        settings.doors > 0
-        and out is None
-        and keepdims is NoValue
-        and initial is NoValue
-        and where is NoValue
-        and workers is None
-    ):
-        small = doors.max(a, axis)
+    if settings.doors > 0 and out is None and initial is NoValue and where is NoValue and workers is None:
+        small = doors.max(a, axis, keepdims)
         if small is not None:
             return small
     return statistics.extremum("max", a, axis, out, keepdims, initial, where, workers)
@@ -1005,15 +969,8 @@ def nanmin(
     >>> ac.nanmin(np.array([[3.0, 1.0], [np.nan, 5.0]]), axis=0)
     array([3., 1.])
     """
-    if (
-        settings.doors > 0
-        and out is None
-        and keepdims is NoValue
-        and initial is NoValue
-        and where is NoValue
-        and workers is None
-    ):
-        small = doors.nanmin(a, axis)
+    if settings.doors > 0 and out is None and initial is NoValue and where is NoValue and workers is None:
+        small = doors.nanmin(a, axis, keepdims)
         if small is not None:
             return small
     return statistics.extremum("nanmin", a, axis, out, keepdims, initial, where, workers)
@@ -1071,15 +1028,8 @@ def nanmax(
     >>> ac.nanmax(np.array([[3.0, 1.0], [np.nan, 5.0]]), axis=0)
     array([3., 5.])
     """
-    if (
-        settings.doors > 0
-        and out is None
-        and keepdims is NoValue
-        and initial is NoValue
-        and where is NoValue
-        and workers is None
-    ):
-        small = doors.nanmax(a, axis)
+    if settings.doors > 0 and out is None and initial is NoValue and where is NoValue and workers is None:
+        small = doors.nanmax(a, axis, keepdims)
         if small is not None:
             return small
     return statistics.extremum("nanmax", a, axis, out, keepdims, initial, where, workers)
@@ -1131,6 +1081,10 @@ def ptp(
     >>> ac.ptp(np.array([4.0, 9.0, 2.0]))
     np.float64(7.0)
     """
+    if settings.doors > 0 and out is None and workers is None:
+        small = doors.ptp(a, axis, keepdims)
+        if small is not None:
+            return small
     return statistics.extent(a, axis, out, keepdims, workers)
 
 
@@ -1180,8 +1134,8 @@ def argmin(
     >>> ac.argmin(np.array([3.0, 1.0, 4.0, 1.0, 4.0]))
     np.int64(1)
     """
-    if settings.doors > 0 and out is None and keepdims is NoValue and workers is None:
-        small = doors.argmin(a, axis)
+    if settings.doors > 0 and out is None and workers is None:
+        small = doors.argmin(a, axis, keepdims)
         if small is not None:
             return small
     return statistics.position("argmin", a, axis, out, keepdims, workers)
@@ -1233,8 +1187,8 @@ def argmax(
     >>> ac.argmax(np.array([3.0, 1.0, 4.0, 1.0, 4.0]))
     np.int64(2)
     """
-    if settings.doors > 0 and out is None and keepdims is NoValue and workers is None:
-        small = doors.argmax(a, axis)
+    if settings.doors > 0 and out is None and workers is None:
+        small = doors.argmax(a, axis, keepdims)
         if small is not None:
             return small
     return statistics.position("argmax", a, axis, out, keepdims, workers)
@@ -1286,8 +1240,8 @@ def nanargmin(
     >>> ac.nanargmin(np.array([3.0, np.nan, 1.0, 4.0, 1.0, 4.0]))
     np.int64(2)
     """
-    if settings.doors > 0 and out is None and keepdims is NoValue and workers is None:
-        small = doors.nanargmin(a, axis)
+    if settings.doors > 0 and out is None and workers is None:
+        small = doors.nanargmin(a, axis, keepdims)
         if small is not None:
             return small
     return statistics.position("nanargmin", a, axis, out, keepdims, workers)
@@ -1339,8 +1293,8 @@ def nanargmax(
     >>> ac.nanargmax(np.array([3.0, np.nan, 1.0, 4.0, 1.0, 4.0]))
     np.int64(3)
     """
-    if settings.doors > 0 and out is None and keepdims is NoValue and workers is None:
-        small = doors.nanargmax(a, axis)
+    if settings.doors > 0 and out is None and workers is None:
+        small = doors.nanargmax(a, axis, keepdims)
         if small is not None:
             return small
     return statistics.position("nanargmax", a, axis, out, keepdims, workers)
@@ -1395,8 +1349,8 @@ def any(
     >>> ac.any(np.array([[True, False], [True, True]]), axis=0)
     array([ True,  True])
     """
-    if settings.doors > 0 and out is None and keepdims is NoValue and where is NoValue and workers is None:
-        small = doors.any(a, axis)
+    if settings.doors > 0 and out is None and where is NoValue and workers is None:
+        small = doors.any(a, axis, keepdims)
         if small is not None:
             return small
     return statistics.truth("any", a, axis, out, keepdims, where, workers)
@@ -1451,8 +1405,8 @@ def all(
     >>> ac.all(np.array([[True, False], [True, True]]), axis=0)
     array([ True, False])
     """
-    if settings.doors > 0 and out is None and keepdims is NoValue and where is NoValue and workers is None:
-        small = doors.all(a, axis)
+    if settings.doors > 0 and out is None and where is NoValue and workers is None:
+        small = doors.all(a, axis, keepdims)
         if small is not None:
             return small
     return statistics.truth("all", a, axis, out, keepdims, where, workers)
@@ -1497,8 +1451,8 @@ def count_nonzero(
     >>> ac.count_nonzero(np.array([[0, 1], [7, 0], [2, 3]]), axis=0)
     array([2, 2])
     """
-    if settings.doors > 0 and not keepdims and workers is None:
-        small = doors.count_nonzero(a, axis)
+    if settings.doors > 0 and workers is None:
+        small = doors.count_nonzero(a, axis, keepdims)
         if small is not None:
             return small
     return statistics.count("count_nonzero", a, axis, keepdims, workers)
@@ -1543,8 +1497,8 @@ def nancount(
     >>> ac.nancount(np.array([[1.0, np.nan], [2.0, 3.0]]), axis=0)
     array([2, 1])
     """
-    if settings.doors > 0 and not keepdims and workers is None:
-        small = doors.nancount(a, axis)
+    if settings.doors > 0 and workers is None:
+        small = doors.nancount(a, axis, keepdims)
         if small is not None:
             return small
     return statistics.count("nancount", a, axis, keepdims, workers)
@@ -1591,7 +1545,7 @@ def ss(
     np.float64(14.0)
     """
     if settings.doors > 0 and workers is None:
-        small = doors.ss(a, axis)
+        small = doors.ss(a, axis, False)
         if small is not None:
             return small
     return statistics.sum_of_squares(a, axis, workers)
@@ -1638,7 +1592,7 @@ def anynan(
     array([False,  True])
     """
     if settings.doors > 0 and workers is None:
-        small = doors.anynan(a, axis)
+        small = doors.anynan(a, axis, False)
         if small is not None:
             return small
     return statistics.nan_truth("anynan", a, axis, workers)
@@ -1685,7 +1639,7 @@ def allnan(
     array([False,  True])
     """
     if settings.doors > 0 and workers is None:
-        small = doors.allnan(a, axis)
+        small = doors.allnan(a, axis, False)
         if small is not None:
             return small
     return statistics.nan_truth("allnan", a, axis, workers)
