@@ -14,11 +14,12 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from . import reduction, settings
+from .notices import warn_of
 from .operands import Array
 from .reduction import Call
 from .registry import KERNELS
 
-NoValue: Any = np._NoValue  # type: ignore[attr-defined]
+NoValue: Any = np._NoValue
 
 
 @dataclass(slots=True)
@@ -46,7 +47,7 @@ class Request:
     def deliver(self, result: Array) -> Any:
         """Warn of what happened, then hand the result over as NumPy does."""
         if self.call.status:
-            reduction.warn(self.call.status)
+            warn_of(self.call.status)
         if self.keepdims:
             result = result.reshape(keepdims_shape(self.a.shape, self.reduced))
         if self.out is not None:
@@ -97,6 +98,8 @@ def prepare(
     else:
         try:
             axes = axis if type(axis) is tuple else (operator.index(axis),)
+            if any(isinstance(i, bool) for i in (axis, *axes)):
+                return a, None
             reduced = tuple(sorted(normalize_axis_tuple(axes, a.ndim)))
         except (TypeError, ValueError):
             return a, None

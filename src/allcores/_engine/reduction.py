@@ -13,7 +13,6 @@ from math import prod
 
 import numpy as np
 
-from .. import _kernels
 from .._kernels.fallback.drive import Flags, tree
 from . import place, settings
 from .grid import CHUNK, PARTIALS, cut
@@ -198,17 +197,3 @@ def position_of_all(kernel: str, a: Array, call: Call) -> int:
 def _earlier(row: Row, a: Slots, b: Slots) -> Slots:
     """Fold two candidates, the one of the lower position first."""
     return row.fold(a, b) if 0 <= int(a[1]) < int(b[1]) else row.fold(b, a)
-
-
-def warn(status: int) -> None:
-    """Let NumPy warn, or raise, under the caller's `np.errstate`, of what happened in any thread."""
-    if status & 2:
-        np.add.reduce(np.array([1.7e308, 1.7e308]))
-    if status & 4:
-        np.multiply.reduce(np.array([1e-300, 1e-300]))
-    if status & 8:
-        np.add.reduce(np.array([np.inf, -np.inf]))
-
-
-def backends() -> tuple[str, ...]:
-    return _kernels.available()

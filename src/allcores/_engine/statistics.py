@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from typing import Any
 
 import numpy as np
 
 from .._kernels.fallback.drive import Flags
 from .arguments import NoValue, Request, ask_numpy, keepdims_shape, prepare
+from .notices import warn_caller
 from .operands import Array
 from .reduction import position_of_all
 from .task import Slots
@@ -47,12 +46,14 @@ def cast(values: Array, dtype: np.dtype[Any], request: Request) -> Array:
     return values
 
 
-def warn_caller(message: str) -> None:
-    """A RuntimeWarning that points at the code outside this package."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("allcores"):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, RuntimeWarning, stacklevel=level - 1)
+def divide(total: Array, count: Any, request: Request, *, quiet: bool) -> Array:
+    """A quotient whose floating-point flags are the request's, unless `quiet`."""
+    flags = Flags()
+    with flags.watch():
+        values = np.asarray(np.true_divide(total, count))
+    if not quiet:
+        request.call.status |= flags.raised
+    return values
 
 
 # ---- sum, prod, nansum, nanprod, ss
@@ -168,9 +169,7 @@ def mean(name: str, a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, wher
         if len(slots) > 1:
             count = slots[1]
         empty = empty or bool(np.any(np.equal(count, 0)))
-        total = slots[0] + 0.0
-        with np.errstate(all="ignore") if name == "nanmean" else np.errstate():
-            return (cast(np.asarray(np.true_divide(total, count)), wanted, request),)
+        return (cast(divide(slots[0] + 0.0, count, request, quiet=kernel == "nanmean"), wanted, request),)
 
     result = request.reduce(kernel, finish, counted=True)[0]
     if empty:
@@ -247,12 +246,9 @@ def variance(
         return (scale(m2, n),)
 
     def scale(m2: Array, n: Array) -> Array:
+        values = divide(m2, np.maximum(n - free, 0), request, quiet=skip)
         if skip:
-            with np.errstate(all="ignore"):
-                values = np.true_divide(m2, n - free)
             values = np.where(n - free <= 0, np.nan, values)
-        else:
-            values = np.asarray(np.true_divide(m2, np.maximum(n - free, 0)))
         if name.endswith("std"):
             values = np.sqrt(values)
         return cast(np.asarray(values), wanted, request)
@@ -284,6 +280,7 @@ def extremum(
         or (initial is not NoValue and not fits(initial, request.a.dtype))
     ):
         return ask_numpy(getattr(np, name), a, axis=axis, out=out, keepdims=keepdims, initial=initial, where=where)
+    better: Any
     if name.startswith("nan"):
         better = np.fmin if name == "nanmin" else np.fmax
     else:

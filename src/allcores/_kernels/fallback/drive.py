@@ -87,7 +87,7 @@ def chunks(x: Array, mask: Array | None, cursor: Array) -> Iterator[tuple[Any, .
         rest, column = divmod(chunk, tiles)
         row, part = divmod(rest, parts)
         positions = np.unravel_index(np.arange(row * lines, min((row + 1) * lines, outer)), outer_shape or (1,))
-        take = (*(positions if outer_shape else ()), slice(part * run, (part + 1) * run))
+        take: tuple[Any, ...] = (*(positions if outer_shape else ()), slice(part * run, (part + 1) * run))
         take = (*take, slice(column * tile, (column + 1) * tile))
         block = x[take].reshape(len(positions[0]), -1, min(tile, inner - column * tile))
         keep = None if mask is None else mask[take].reshape(block.shape)

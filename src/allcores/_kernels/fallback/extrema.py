@@ -26,7 +26,7 @@ def position(block: Array, *, greatest: bool, skip: bool) -> Array:
     """Along axis 1 of (outer, n, inner): where the first extremum is; -1 where there is none but NaN."""
     if not skip:
         # argmin and argmax return the first NaN, otherwise the first of equals.
-        return block.argmax(axis=1) if greatest else block.argmin(axis=1)
+        return np.asarray(block.argmax(axis=1) if greatest else block.argmin(axis=1))
     low, high = ends(block.dtype)
     number = block == block
     filled = np.where(number, block, low if greatest else high)

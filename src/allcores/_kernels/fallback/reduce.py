@@ -1,6 +1,6 @@
 """Sums, products and variances; the compiled twin is ext/reduce.pyx.
 
-A line is read as blocks of 16 rows of 32 lanes: added down each lane, the lanes in halves, the blocks in neighbour
+A line is read as blocks of 8 rows of 32 lanes: added down each lane, the lanes in halves, the blocks in neighbour
 pairs. Columns are added down the 32 rows of a leaf. Then leaves fold in neighbour pairs.
 """
 
@@ -18,7 +18,7 @@ from .drive import Array, Flags, Fold, Slots, chunks, leaves_of_lines, leaves_of
 Leaf = Callable[[Array], Slots]
 
 LANES = 32
-BLOCK_ROWS = 16
+BLOCK_ROWS = 8
 
 
 def reduce(
@@ -51,12 +51,13 @@ def line_fold(op: Any, leaf: Array) -> Array:
     while width > 1:
         width //= 2
         lane = op(lane[..., :width], lane[..., width:])
-    return tree(lambda a, b: (op(a[0], b[0]),), (lane[..., 0],), axis=2)[0]
+    folded = tree(lambda a, b: (op(a[0], b[0]),), (lane[..., 0],), axis=2)
+    return folded[0]
 
 
 def rows_fold(op: Any, leaf: Array) -> Array:
     """(outer, leaves, rows, inner) -> (outer, leaves, inner)"""
-    total = leaf[:, :, 0]
+    total: Array = leaf[:, :, 0]
     for row in range(1, leaf.shape[2]):
         total = op(total, leaf[:, :, row])
     return total
@@ -73,7 +74,7 @@ def numbers(leaf: Array, acc: np.dtype[Any], instead: float = -0.0) -> Array:
 
 def squares(leaf: Array, acc: np.dtype[Any]) -> Array:
     v = leaf.astype(acc)
-    return v * v
+    return np.multiply(v, v)
 
 
 def zero(x: Array) -> float:
