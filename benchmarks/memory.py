@@ -149,10 +149,8 @@ def main() -> int:
     itemsize = np.dtype(args.dtype).itemsize
     rows = max(64, int(args.gigabytes * 1e9 / itemsize / 4096) // 64 * 64)
     base = np.random.default_rng(0).random((rows, 4096), dtype=args.dtype)
-    print(
-        f"MB beyond the result at the peak of a call: {base.nbytes / 1e9:.2f} GB {args.dtype}, {ac.get_workers()} workers"
-    )
-    print()
+    print(f"MB beyond the result at the peak of a call, {ac.get_workers()} workers")
+    print(f"the array: {base.nbytes / 1e9:.2f} GB of {args.dtype}\n")
     print("| layout | axis | " + " | ".join(args.functions) + " |")
     print("|---|---" + "|--:" * len(args.functions) + "|")
     worst = 0.0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from helpers import ALL_BACKENDS, BACKENDS
+from helpers import ALL_BACKENDS, BACKENDS, FUNCTIONS
 
-from allcores._engine import place, reduction, settings
+from allcores import _kernels
+from allcores._engine import doors, place, reduction, settings
 
 
 def pytest_report_header() -> str:
@@ -30,9 +31,25 @@ def engine_only(monkeypatch):
 
 @pytest.fixture(params=[True, False], ids=["door", "no-door"])
 def door(request, monkeypatch):
-    """Small arrays through the compiled door where there is one, and not."""
-    monkeypatch.setattr(settings, "doors", request.param, raising=False)
+    """As users call it: small arrays through the compiled door where there is one; and not."""
+    monkeypatch.setattr(settings, "doors", int(request.param), raising=False)
     return request.param
+
+
+@pytest.fixture(params=[*ALL_BACKENDS, *(f"door {name}" for name in ALL_BACKENDS if name != "fallback")])
+def way(request, monkeypatch):
+    """Each backend through the engine, and the door of each compiled one."""
+    door, name = request.param.startswith("door"), request.param.removeprefix("door ")
+    if name not in BACKENDS:
+        pytest.skip(f"this CPU does not run {name}")
+    if door:
+        for function in FUNCTIONS:
+            small = getattr(_kernels.load(name), f"small_{function}", doors.closed)
+            monkeypatch.setattr(doors, function, small, raising=False)
+    with settings.use_backend(name):
+        # The door belongs to the default backend: switching closes it.
+        monkeypatch.setattr(settings, "doors", int(door))
+        yield request.param
 
 
 @pytest.fixture(params=ALL_BACKENDS)

@@ -63,7 +63,7 @@ def calls(name, a):
 
 
 @pytest.mark.parametrize(("name", "char"), CELLS)
-def test_cells_are_computed_here(name, char, backend, door, alone):
+def test_cells_are_computed_here(name, char, way, alone):
     a = sample((3, 37, 5), char)
     a = np.exp(a / 16) if char in "fd" and "prod" in name else a
     for kwargs in calls(name, a):
@@ -81,7 +81,7 @@ def test_cells_are_computed_here(name, char, backend, door, alone):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_layouts_are_computed_here(name, backend, door, alone):
+def test_layouts_are_computed_here(name, way, alone):
     a = np.abs(sample((6, 7, 8), "d")) / 8 + 1
     wide = np.concatenate([a, a], axis=2)
     for x in (a.T, a[::-1], a[:, ::2, ::-1], wide[..., :8], np.asfortranarray(a), a[:1], a[..., :1], a[0, 0]):

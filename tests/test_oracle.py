@@ -97,7 +97,7 @@ def test_keepdims(name, backend, team):
 
 @pytest.mark.parametrize("char", "?bQfd")
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_small_arrays(name, char, backend, door):
+def test_small_arrays(name, char, way):
     """As users call it: nothing is forced."""
     for shape in ((1,), (2,), (10,), (1000,), (5000,), (1, 1), (3, 4), (40, 50), (2, 3, 4), (2, 2, 2, 2)):
         a = data(name, shape, char)
@@ -118,9 +118,7 @@ def test_large_arrays(name, char, backend):
 
 
 @pytest.mark.parametrize("char", "fd")
-@pytest.mark.parametrize(
-    "name", ["min", "max", "nanmin", "nanmax"]
-)
+@pytest.mark.parametrize("name", ["min", "max", "nanmin", "nanmax"])
 def test_the_first_of_equal_zeros(name, char, backend, team):
     """NumPy leaves open which zero it is: here it is the first."""
     sign = -1.0 if name.endswith("min") else 1.0

@@ -22,7 +22,7 @@ def _on_fallback(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-__all__ = list(reductions.__all__)
+__all__: list[str] = list(reductions.__all__)
 
 
 def __getattr__(name: str) -> Callable[..., Any]:

@@ -95,7 +95,7 @@ def sum(
 
     Notes
     -----
-    Floats are added in float64, also float32, in a fixed order: blocks of 16 rows of 32 lanes, folded in a binary tree.
+    Floats are added in float64, also float32, in a fixed order: blocks of 8 rows of 32 lanes, folded in a binary tree.
     The root mean square error is not larger than that of NumPy's pairwise summation [1]_; for float32 the result is
     the exact sum rounded once in nearly all cases. The order depends on shape, dtype and memory order alone.
 
@@ -170,7 +170,7 @@ def prod(
 
     Notes
     -----
-    Floats are multiplied in float64, also float32, in a fixed order: blocks of 16 rows of 32 lanes, folded in a binary
+    Floats are multiplied in float64, also float32, in a fixed order: blocks of 8 rows of 32 lanes, folded in a binary
     tree. The order depends on shape, dtype and memory order alone; n factors lose at most some n/2 units in the last
     place of float64.
 
@@ -241,7 +241,7 @@ def nansum(
 
     Notes
     -----
-    Floats are added in float64, also float32, in a fixed order: blocks of 16 rows of 32 lanes, folded in a binary tree.
+    Floats are added in float64, also float32, in a fixed order: blocks of 8 rows of 32 lanes, folded in a binary tree.
     The root mean square error is not larger than that of NumPy's pairwise summation [1]_; for float32 the result is
     the exact sum rounded once in nearly all cases. The order depends on shape, dtype and memory order alone.
 

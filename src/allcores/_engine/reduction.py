@@ -13,6 +13,7 @@ from math import prod
 
 import numpy as np
 
+from .. import __version__
 from .._kernels.fallback.drive import Flags, tree
 from . import place, settings
 from .grid import CHUNK, PARTIALS, cut
@@ -37,8 +38,6 @@ class Call:
 
 def one_pass(row: Row, x: Array, mask: Array | None, integers: bool, call: Call) -> Slots:
     """Run the kernel over a view (outer..., n, inner); the slots have the shape (outer, inner)."""
-    from .. import __version__
-
     fields = row.slots(x.dtype, integers)
     size = sum(field.dtype.itemsize for field in fields)
     grid = cut(x.shape, chunk_size, size)

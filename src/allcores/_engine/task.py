@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _kernels
+from .. import __version__, _kernels
 from .grid import Grid
 from .operands import Array
 
@@ -68,8 +68,6 @@ class Task:
 
 def run_range(task: Task, begin: int, end: int) -> tuple[list[Slots], int]:
     """What a worker in another process runs: chunks begin..end, returned as one tuple of slots a chunk."""
-    from .. import __version__
-
     if task.version != __version__:
         raise RuntimeError(f"the task is from allcores {task.version}, this worker has {__version__}")
     sinks = task.sinks()

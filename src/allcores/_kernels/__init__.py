@@ -84,3 +84,4 @@ def choose() -> tuple[str, str]:
 
 
 DEFAULT, REASON = choose()
+load(DEFAULT)  # now: at interpreter exit nothing can be imported any more

@@ -64,9 +64,8 @@ def rotated(contenders: Sequence[Contender], turn: int) -> list[Contender]:
 
     Without the latter everybody would always follow the same one, and find the caches and threads as that leaves them.
     """
-    first = turn % len(contenders)
-    order = [*contenders[first:], *contenders[:first]]
-    return order[::-1] if turn % 2 else order
+    step = -1 if turn % 2 else 1
+    return [contenders[(turn + step * i) % len(contenders)] for i in range(len(contenders))]
 
 
 def interleave(contenders: Sequence[Contender], rounds: int, least: float = 2e-3) -> dict[str, list[float]]:

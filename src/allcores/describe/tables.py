@@ -38,6 +38,8 @@ class Kind(NamedTuple):
     utc: bool = False
 
 
+FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}  # by Arrow's names
+
 NULL = Kind("null")
 STRING = Kind("string")
 
@@ -50,6 +52,8 @@ def import_pyarrow() -> Any:
         import pyarrow.parquet
     except ImportError as error:
         raise Problem('reading it needs pyarrow: pip install "allcores[io]"') from error
+    # It would catch Ctrl-C in each call, which is short here, and now and then lose one between two calls.
+    pyarrow.enable_signal_handlers(False)
     return pyarrow
 
 
@@ -61,7 +65,7 @@ def kind_of(pa: Any, type_: Any) -> Kind:
     if types.is_null(type_):
         return NULL
     if types.is_boolean(type_) or types.is_integer(type_) or types.is_floating(type_):
-        dtype = np.dtype(type_.to_pandas_dtype())
+        dtype = np.dtype(FLOATS.get(str(type_), str(type_)))
         return Kind(str(dtype), dtype)
     if types.is_decimal(type_):
         return Kind(str(type_), np.dtype(np.float64))
@@ -108,7 +112,7 @@ class Tally:
         self.nulls += values.null_count
         self.kind = join(self.kind, kind)
         if self.kind.dtype is not None and kind.dtype is not None:
-            self.statistics.add(numbers(pa, values, kind))
+            self.statistics.add(numbers(pa, values, kind.dtype))
 
     def report(self) -> Column:
         shape = (self.rows,)
@@ -120,14 +124,26 @@ class Tally:
         return column
 
 
-def numbers(pa: Any, values: Any, kind: Kind) -> NDArray[Any]:
-    """The values that are not null, which keeps integers what they are."""
+def numbers(pa: Any, values: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The values that are not null, which keeps integers what they are.
+
+    Out of Arrow's buffers, because its `to_numpy` imports pandas where that is installed: 0.3 s.
+    """
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     if pa.types.is_decimal(values.type):
         values = values.cast(pa.float64())
-    array: NDArray[Any] = values.drop_null().to_numpy()
-    return array
+    stored = dtype
+    if dtype.kind == "b":
+        values, stored = values.cast(pa.uint8()), np.dtype(np.uint8)  # from bits to bytes
+    elif pa.types.is_date32(values.type):
+        stored = np.dtype(np.int32)
+    values = pa.concat_arrays(values.drop_null().chunks)
+    if not len(values):
+        return np.empty(0, dtype)
+    first = values.offset * stored.itemsize
+    array = np.frombuffer(values.buffers()[1], np.uint8)[first : first + len(values) * stored.itemsize]
+    return array.view(stored).astype(dtype, copy=False)
 
 
 # ---- CSV
@@ -227,10 +243,13 @@ def delimiter_of(text: bytes) -> str:
 
 def parse(pa: Any, block: bytes, delimiter: str, names: list[str] | None, encoding: str = "utf8") -> Any:
     """A pyarrow Table of a block; where no names are given, they are its first row."""
+    # In memory of Arrow's: its threads may let go of the block last, and at exit they can't have the GIL for that.
+    buffer = pa.allocate_buffer(len(block))
+    np.frombuffer(buffer, np.uint8)[:] = np.frombuffer(block, np.uint8)
 
     def read(size: int) -> Any:
         return pa.csv.read_csv(
-            pa.BufferReader(block),
+            pa.BufferReader(buffer),
             pa.csv.ReadOptions(column_names=names, block_size=size, encoding=encoding),
             pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             pa.csv.ConvertOptions(strings_can_be_null=True, check_utf8=False),

@@ -74,7 +74,7 @@ def numbers(leaf: Array, acc: np.dtype[Any], instead: float = -0.0) -> Array:
 
 def squares(leaf: Array, acc: np.dtype[Any]) -> Array:
     v = leaf.astype(acc)
-    return np.multiply(v, v)
+    return np.asarray(v * v)
 
 
 def zero(x: Array) -> float:
