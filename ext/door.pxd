@@ -42,6 +42,8 @@ cdef inline char open_small(Small *small, Job *job, object a, object axis, bint 
         PyErr_Clear()
         return 0
     code = dtype_code(view)
+    if sizeof(long) == 8 and code in (b"q", b"Q") and view.format[0] in (b"q", b"Q"):
+        code = 0                    # long long beside a long of the same size: its scalars are of another type
     if (code == 0 or view.ndim < 1 or view.len == 0 or view.len > LIMIT * view.itemsize
             or not read_axis(small, view.ndim, axis) or not describe_small(small, job, ordered)):
         PyBuffer_Release(view)

@@ -4,11 +4,11 @@
 
     inner == 1: lines(), along n               inner > 1: rows(), down n and across the columns of a tile
 
-         leaf 0   leaf 1   leaf 2                   row 0..31   -> leaf 0 \
+         leaf 0   leaf 1   leaf 2                   row 0..31   -> leaf 0 .
         [4096 el][4096 el][rest  ]                  row 32..63  -> leaf 1  } fold, column by column
-            \       /        |                      row 64..    -> leaf 2 /
+            .       /        |                      row 64..    -> leaf 2 /
               fold           |
-                 \          /
+                 .          /
                     fold   -> slot -> sink
 
 A slot is what a kernel knows of a run of elements: up to four fields, each with its own type (nanmean: total and

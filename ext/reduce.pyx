@@ -16,7 +16,7 @@ from libc.string cimport memcpy
 from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer, dtype_code
 from cursor cimport allcores_ahead
 from door cimport Small, close_small, open_small, quiet_small, run_small, shape_small, slots_small
-from drive cimport FIELDS, LANES, LINE_LEAF, ROWS_LEAF, Job, fold_function, line_function, load_function, rows_function
+from drive cimport LANES, Job, line_function, load_function, rows_function
 from entry cimport Views, close_views, open_views, run_job
 from reals cimport (
     floating, int8_t, int16_t, integral, real, uint8_t, uint16_t, uint32_t, uint64_t)
@@ -138,7 +138,7 @@ cdef inline void rows_sum(
         a = v + i * s
         for j in range(cols):
             total[j] = (((((((total[j] + term(a[j], what)) + term(a[j + s], what)) + term(a[j + 2 * s], what))
-                            + term(a[j + 3 * s], what)) + term(a[j + 4 * s], what)) + term(a[j + 5 * s], what))
+                           + term(a[j + 3 * s], what)) + term(a[j + 4 * s], what)) + term(a[j + 5 * s], what))
                         + term(a[j + 6 * s], what)) + term(a[j + 7 * s], what)
         i += 8
     while i < n:
@@ -230,7 +230,8 @@ cdef void nanmean_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
 
 # ---- sum and ss of integers, in 64 bits with wrap-around: exact, so in any order
 
-cdef void isum_line(const integral *v, const integral *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void isum_line(
+        const integral *v, const integral *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     cdef int64_t total = 0
     cdef int32_t small = 0                          # a leaf of 4096 elements of 16 bits fits
     cdef Py_ssize_t at = 0, end, i
@@ -257,7 +258,8 @@ cdef void iss_line(const integral *v, const integral *tail, Py_ssize_t n, Py_ssi
 
 
 cdef void isum_rows(
-        const integral *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+        const integral *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     cdef int64_t *total = <int64_t *> slot[0]
     cdef const integral *a
     cdef Py_ssize_t i = 0, j, s = stride // <Py_ssize_t> sizeof(integral)
@@ -281,7 +283,8 @@ cdef void isum_rows(
 
 
 cdef void iss_rows(
-        const integral *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+        const integral *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     cdef int64_t *total = <int64_t *> slot[0]
     cdef const integral *a
     cdef Py_ssize_t i, j, s = stride // <Py_ssize_t> sizeof(integral)
@@ -386,7 +389,8 @@ cdef void prod_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
         product[j] *= more[j]
 
 
-cdef void iprod_line(const integral *v, const integral *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void iprod_line(
+        const integral *v, const integral *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     cdef int64_t lane[8]                            # eight chains hide the multiplier's latency
     cdef Py_ssize_t i
     cdef int l
@@ -403,7 +407,8 @@ cdef void iprod_line(const integral *v, const integral *tail, Py_ssize_t n, Py_s
 
 
 cdef void iprod_rows(
-        const integral *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+        const integral *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     cdef int64_t *product = <int64_t *> slot[0]
     cdef const integral *a
     cdef Py_ssize_t i, j, s = stride // <Py_ssize_t> sizeof(integral)

@@ -10,10 +10,10 @@ from libc.string cimport memcpy
 from cursor cimport allcores_ahead
 from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer
 from door cimport Small, close_small, open_small, run_small, shape_small, slots_small
-from drive cimport Job, fold_function, line_function, rows_function
+from drive cimport Job, line_function, rows_function
 from entry cimport Views, close_views, open_views, run_job
 from reals cimport (
-    floating, int8_t, int16_t, int32_t, int64_t, integral, real, uint8_t, uint16_t, uint32_t, uint64_t)
+    floating, int8_t, int16_t, int32_t, int64_t, real, uint8_t, uint16_t, uint32_t, uint64_t)
 
 cdef enum:
     BLOCK = 512             # elements between two looks at the answer
@@ -174,25 +174,30 @@ cdef void all_rows(
     rows_refuted(v, stride, n, cols, FALSE, fresh, <uint8_t *> slot[0])
 
 
-cdef void anynan_line(const floating *v, const floating *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void anynan_line(
+        const floating *v, const floating *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     line_exists(v, n, NOT_NUMBER, fresh, <uint8_t *> slot[0])
 
 
 cdef void anynan_rows(
-        const floating *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+        const floating *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     rows_exists(v, stride, n, cols, NOT_NUMBER, fresh, <uint8_t *> slot[0])
 
 
-cdef void allnan_line(const floating *v, const floating *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void allnan_line(
+        const floating *v, const floating *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     line_refuted(v, n, NUMBER, fresh, <uint8_t *> slot[0])
 
 
 cdef void allnan_rows(
-        const floating *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+        const floating *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     rows_refuted(v, stride, n, cols, NUMBER, fresh, <uint8_t *> slot[0])
 
 
-cdef void count_nonzero_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void count_nonzero_line(
+        const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     (<int64_t *> slot[0])[0] = line_count(v, n, TRUE) + (0 if fresh else (<int64_t *> slot[0])[0])
 
 
@@ -201,12 +206,14 @@ cdef void count_nonzero_rows(
     rows_count(v, stride, n, cols, TRUE, fresh, <int64_t *> slot[0])
 
 
-cdef void nancount_line(const floating *v, const floating *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void nancount_line(
+        const floating *v, const floating *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     (<int64_t *> slot[0])[0] = line_count(v, n, NUMBER) + (0 if fresh else (<int64_t *> slot[0])[0])
 
 
 cdef void nancount_rows(
-        const floating *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+        const floating *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     rows_count(v, stride, n, cols, NUMBER, fresh, <int64_t *> slot[0])
 
 

@@ -89,7 +89,7 @@ def exactly(name: str, want) -> bool:
 def scale(name: str, a, axis, keepdims: bool, where=True):
     """By what the error of a result is measured."""
     v = np.abs(np.where(np.isfinite(a), a, 0).astype(np.float64)) if a.dtype.kind == "f" else np.abs(a.astype(float))
-    options = {"axis": axis, "keepdims": keepdims}
+    options = {"axis": axis, "keepdims": bool(keepdims)}
     if name in ("sum", "nansum"):
         return np.sum(v, where=where, **options)
     if name in ("mean", "nanmean"):

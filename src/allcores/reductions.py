@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Axis = int | tuple[int, ...] | None
 
-__all__ = [
+__all__: list[str] = [
     "all",
     "allnan",
     "any",
@@ -1454,7 +1454,7 @@ def count_nonzero(
     if settings.doors > 0 and workers is None:
         small = doors.count_nonzero(a, axis, keepdims)
         if small is not None:
-            return small
+            return statistics.COUNT_TYPE(small) if axis is None and not keepdims else small
     return statistics.count("count_nonzero", a, axis, keepdims, workers)
 
 

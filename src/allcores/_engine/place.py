@@ -19,7 +19,7 @@ from __future__ import annotations
 import logging
 import time
 
-from . import settings, team
+from . import team
 from .task import Slots, Task
 
 log = logging.getLogger("allcores")
@@ -61,6 +61,3 @@ def run(task: Task, sinks: Slots, workers: int, ns: float) -> int:
             1e3 * (time.perf_counter() - begin),
         )
     return status
-
-
-__all__ = ["log", "run", "settings", "threshold", "worth_a_team"]

@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from .. import _kernels
 
 _workers: ContextVar[int | None] = ContextVar("allcores_workers", default=None)
@@ -76,7 +78,7 @@ def check_workers(workers: object, name: str = "workers") -> int:
     """A number of workers from an argument: None and -1 mean all cores; zero and other negative numbers are errors."""
     if workers is None:
         return cores()
-    if isinstance(workers, bool):
+    if isinstance(workers, (bool, np.bool_)):
         raise TypeError(f"{name} must be an integer or None, not bool")
     try:
         number = operator.index(workers)  # type: ignore[arg-type]

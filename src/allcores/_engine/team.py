@@ -14,8 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from statistics import median
 
 from . import settings
-from .operands import Array
-from .task import END, NEXT, STOP, Slots, Task
+from .task import STOP, Slots, Task
 
 
 class _Here(threading.local):
@@ -82,32 +81,21 @@ def run(task: Task, sinks: Slots, workers: int) -> int:
         except RuntimeError:
             pass  # the interpreter is going down: what could not be handed over, the caller does
         status = task.run(cursor, sinks)
-        for helper in helpers:
-            helper.cancel()
-        _wait(helpers)
+        # The helpers' last chunks, with an eye on signals.
+        started = not_cancelled(helpers)
+        while wait(started, timeout=0.02).not_done:
+            pass
     except BaseException:
         cursor[STOP] = 1
         raise
     finally:
-        _settle(helpers)
-    for helper in helpers:
-        if not helper.cancelled():
-            status |= helper.result()
+        # However the call ends, nobody may write into the sinks any more.
+        wait(not_cancelled(helpers))
+    for helper in started:
+        status |= helper.result()
     return status
 
 
-def _wait(helpers: list[Future[int]]) -> None:
-    """Wait for the helpers' last chunks, with an eye on signals."""
-    while wait(helpers, timeout=0.02).not_done:
-        pass
-
-
-def _settle(helpers: list[Future[int]]) -> None:
-    """Nobody may write into the sinks any more when a call returns, however it returns."""
-    for helper in helpers:
-        helper.cancel()
-    wait(helpers)
-
-
-def exhausted(cursor: Array) -> bool:
-    return bool(cursor[NEXT] >= cursor[END])
+def not_cancelled(helpers: list[Future[int]]) -> list[Future[int]]:
+    """Cancel those that have not started; return the others. (`wait` would wait for the pool to drop the former.)"""
+    return [helper for helper in helpers if not helper.cancel()]

@@ -18,9 +18,12 @@ def numbagg(statement: str) -> Peer:
     return Peer("numbagg", statement)
 
 
-def polars(statement: str, dtypes: str = NUMBERS + "?") -> Peer:
-    """`s` is a Series of the same values. NaN counts there as a number, so only where there is none."""
-    return Peer("polars", statement, dtypes, one_dimensional=True)
+def polars(statement: str) -> Peer:
+    """`s` is a Series of the same values. NaN counts there as a number, so only where there is none.
+
+    Not for bool: a Series of bool remembers how many of its elements are true, and the second call reads nothing.
+    """
+    return Peer("polars", statement, NUMBERS, one_dimensional=True)
 
 
 FUNCTIONS = {
@@ -30,15 +33,15 @@ FUNCTIONS = {
         Function("prod", "factors"),
         Function("ss", "values", "np.sum(x * x{axis})", (bottleneck("bn.ss(x{axis})"),)),
         Function("mean", "values", peers=(polars("s.mean()"), bottleneck("bn.nanmean(x{axis})", INTEGERS))),
-        Function("var", "values", peers=(polars("s.var(ddof=0)", NUMBERS),)),
-        Function("std", "values", peers=(polars("s.std(ddof=0)", NUMBERS),)),
+        Function("var", "values", peers=(polars("s.var(ddof=0)"),)),
+        Function("std", "values", peers=(polars("s.std(ddof=0)"),)),
         Function("min", "values", peers=(polars("s.min()"), bottleneck("bn.nanmin(x{axis})", INTEGERS))),
         Function("max", "values", peers=(polars("s.max()"), bottleneck("bn.nanmax(x{axis})", INTEGERS))),
         Function("ptp", "values"),
         Function("argmin", "values", peers=(polars("s.arg_min()"), bottleneck("bn.nanargmin(x{axis})", INTEGERS))),
         Function("argmax", "values", peers=(polars("s.arg_max()"), bottleneck("bn.nanargmax(x{axis})", INTEGERS))),
-        Function("any", "zeros", peers=(polars("s.any()", "?"),)),
-        Function("all", "ones", peers=(polars("s.all()", "?"),)),
+        Function("any", "zeros"),
+        Function("all", "ones"),
         Function("count_nonzero", "sparse"),
         Function("nansum", "gaps", peers=(bottleneck("bn.nansum(x{axis})"), numbagg("numbagg.nansum(x{axis})"))),
         Function("nanprod", "factors_with_gaps"),
@@ -76,6 +79,7 @@ FUNCTIONS = {
 
 EVERY = tuple(FUNCTIONS)
 OF_INTEGERS = ("sum", "mean", "min", "max", "argmin", "any", "all", "count_nonzero")
+OF_BOOL = ("sum", "mean", "any", "all", "count_nonzero")  # min and max of bool are done with the first False or True
 OF_LAYOUTS = ("sum", "nansum", "nanvar", "nanmin")
 
 QUICK = ("sum", "mean", "var", "max", "argmin", "any", "nansum", "nanmean", "nanvar", "nanmax", "nanargmin", "anynan")
@@ -101,5 +105,6 @@ def cases(sizes: Sizes) -> Iterator[Case]:
         yield Case("layout", dtype, sizes.table, 1, OF_LAYOUTS, layout="strided")
         yield Case("layout", dtype, sizes.short_rows, 1, OF_LAYOUTS)
         yield Case("layout", dtype, sizes.narrow, 0, OF_LAYOUTS, ("nanvar",) if double else ())
-    for dtype in ("int64", "int32", "int8", "bool"):
+    for dtype in ("int64", "int32", "int8"):
         yield Case("integers", dtype, sizes.long, None, OF_INTEGERS, ("sum", "max") if dtype == "int32" else ())
+    yield Case("integers", "bool", sizes.long, None, OF_BOOL)

@@ -1,0 +1,155 @@
+"""Ctrl-C, and calls while the interpreter goes down. Each in a process of its own: no hang, nothing on stderr."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+from helpers import python
+
+START = """
+    import atexit, os, sys, threading, time
+    import numpy as np
+    import allcores as ac
+    from allcores._engine import place
+    place.threshold = 0
+    x = np.ones((2000, 100))
+"""
+
+
+def script(code):
+    return textwrap.dedent(START) + textwrap.dedent(code)
+
+
+def fine(result, stdout):
+    assert (result.stdout.split(), result.stderr, result.returncode) == (stdout.split(), "", 0)
+
+
+@pytest.mark.parametrize("used_before", [True, False], ids=["used before", "first use"])
+@pytest.mark.parametrize("name", ["sum", "nanvar", "argmin"])
+def test_at_exit(name, used_before):
+    fine(
+        python(
+            script(f"""
+        atexit.register(lambda: print(ac.{name}(x, workers=3)))
+        if {used_before}:
+            ac.{name}(x, workers=3)
+    """)
+        ),
+        {"sum": "200000.0", "nanvar": "0.0", "argmin": "0"}[name],
+    )
+
+
+@pytest.mark.parametrize("used_before", [True, False], ids=["used before", "first use"])
+def test_in_del_at_shutdown(used_before):
+    fine(
+        python(
+            script(f"""
+        class Late:
+            def __init__(self):
+                self.sum, self.x, self.write = ac.sum, x, os.write
+            def __del__(self):
+                self.write(1, str(self.sum(self.x, workers=3)).encode())
+        late = Late()
+        if {used_before}:
+            ac.sum(x, workers=3)
+    """)
+        ),
+        "200000.0",
+    )
+
+
+@pytest.mark.parametrize("daemon", [True, False])
+def test_in_a_thread_at_exit(daemon):
+    """The main thread ends while another keeps calling."""
+    result = python(
+        script(f"""
+        def work():
+            end = time.monotonic() + 0.5
+            while time.monotonic() < end:
+                assert ac.sum(x, workers=3) == 200000
+                assert ac.nanvar(x, axis=0, workers=3)[0] == 0
+        thread = threading.Thread(target=work, daemon={daemon})
+        thread.start()
+        time.sleep(0.1)
+        print("main ends")
+    """)
+    )
+    fine(result, "main ends")
+
+
+def test_in_a_thread_that_starts_at_exit():
+    fine(
+        python(
+            script("""
+        def late():
+            threading.main_thread().join()
+            print(ac.sum(x, workers=3))
+        threading.Thread(target=late).start()
+    """)
+        ),
+        "200000.0",
+    )
+
+
+def test_many_threads_at_exit():
+    fine(
+        python(
+            script("""
+        def work():
+            for _ in range(50):
+                ac.sum(x, axis=0, workers=4)
+        for _ in range(6):
+            threading.Thread(target=work).start()
+        print("main ends")
+    """)
+        ),
+        "main ends",
+    )
+
+
+INTERRUPTED = """
+    big = np.lib.stride_tricks.as_strided(np.ones(1000), (3_000_000, 1000), (0, 8))
+    small = np.ones((2000, 100))
+    print("ready", flush=True)
+    began = None
+    try:
+        while True:
+            began = time.monotonic()
+            ac.FUNCTION(big, workers=WORKERS)
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+    assert ac.sum(small, workers=3) == 200000
+    from allcores._engine import team
+    assert team.pool(1).submit(int).result(timeout=5) == 0
+    print("usable", flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to send")
+@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("name", ["sum", "nanvar", "max"])
+def test_interrupt(name, workers):
+    """KeyboardInterrupt arrives in the middle of a call of several seconds, and the pool is usable afterwards."""
+    code = script(INTERRUPTED.replace("FUNCTION", name).replace("WORKERS", str(workers)))
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        try:
+            assert child.stdout.readline() == "ready\n"
+            time.sleep(0.4)
+            began = time.monotonic()
+            child.send_signal(signal.SIGINT)
+            assert child.stdout.readline() == "interrupted\n"
+            elapsed = time.monotonic() - began
+            out, err = child.stdout.read(), child.stderr.read()
+            child.wait(timeout=30)
+        except BaseException:
+            child.kill()
+            raise
+    assert elapsed < 1, f"{elapsed:.2f} s"
+    assert (out, err, child.returncode) == ("usable\n", "", 0)

@@ -1,0 +1,243 @@
+"""Imports point down only, every list agrees with every other, and importing does nothing else."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import inspect
+import pkgutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import COMPILED, FUNCTIONS, oracle, python
+
+import allcores as ac
+from allcores import _kernels, config, fallback, reductions
+from allcores._engine import settings
+from allcores._engine.registry import KERNELS
+from allcores._kernels import fallback as fallback_kernels
+
+PACKAGE = Path(ac.__file__).parent
+FILES = sorted(path for path in PACKAGE.rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    parts = ("allcores", *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = [module_of(path) for path in FILES]
+
+
+def imports(path: Path) -> set[str]:
+    """The full names of what a file imports, wherever in it."""
+    package = module_of(path).split(".")
+    if path.name != "__init__.py":
+        package = package[:-1]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            name = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                full = f"{name}.{alias.name}"
+                found.add(full if full in MODULES else name if node.module else full)
+    return found
+
+
+def floor(name: str) -> int:
+    """2: public modules, 1: the engine, 0: kernels."""
+    return 0 if name.startswith("allcores._kernels") else 1 if name.startswith("allcores._engine") else 2
+
+
+@pytest.mark.parametrize("path", FILES, ids=MODULES)
+def test_imports_point_down(path):
+    here = module_of(path)
+    for name in imports(path):
+        # The package itself is only asked for its version, by tasks and configuration, inside functions.
+        if name == "allcores.__version__" or not name.startswith("allcores"):
+            continue
+        assert floor(name) <= floor(here), f"{here} imports {name}"
+
+
+def test_the_test_sees_imports():
+    engine = PACKAGE / "_engine" / "reduction.py"
+    assert "allcores._kernels.fallback.drive" in imports(engine)
+    assert "allcores._engine.task" in imports(engine)
+    assert "allcores._engine.statistics" in imports(PACKAGE / "reductions.py")
+
+
+def test_kernels_import_nothing_of_ours():
+    for path in (PACKAGE / "_kernels").rglob("*.py"):
+        ours = {name for name in imports(path) if name.startswith("allcores")}
+        assert all(name.startswith("allcores._kernels") for name in ours), (path, ours)
+
+
+def test_the_grid_knows_no_arrays():
+    assert not any(name.split(".")[0] == "numpy" for name in imports(PACKAGE / "_engine" / "grid.py"))
+
+
+def test_kernels_are_called_in_one_place():
+    """Besides the doors, which are kernels and more."""
+    callers = {path.name for path in (PACKAGE / "_engine").glob("*.py") if "_kernels.load(" in path.read_text()}
+    assert callers <= {"task.py", "doors.py"}
+
+
+def test_dependencies():
+    """NumPy is the only one; the rest is asked for where it is used."""
+    optional = {"bottleneck", "numbagg", "polars", "matplotlib", "pyarrow", "pandas", "xarray"}
+    for path in FILES:
+        for node in ast.parse(path.read_text()).body:
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            if "bench" not in path.parts:
+                assert not optional & {name.split(".")[0] for name in names}, path
+
+
+# ---- lists
+
+
+def test_public_names():
+    assert set(FUNCTIONS) <= set(ac.__all__)
+    assert set(fallback.__all__) == set(FUNCTIONS)
+    assert list(ac.__all__) == sorted(ac.__all__, key=lambda name: name)
+    assert list(reductions.__all__) == sorted(reductions.__all__)
+    for name in ac.__all__:
+        assert hasattr(ac, name)
+    for name in FUNCTIONS:
+        assert getattr(ac, name) is getattr(reductions, name)
+        assert inspect.signature(getattr(fallback, name)) == inspect.signature(getattr(ac, name))
+    defined = {
+        name
+        for name, value in vars(reductions).items()
+        if inspect.isfunction(value) and value.__module__ == reductions.__name__ and not name.startswith("_")
+    }
+    assert defined == set(FUNCTIONS)
+    assert not hasattr(fallback, "nonsense")
+    assert set(FUNCTIONS) <= set(dir(fallback))
+
+
+def test_every_kernel_has_its_function():
+    assert set(KERNELS) <= set(FUNCTIONS)
+
+
+def test_the_fallback_has_every_kernel():
+    assert set(fallback_kernels.__all__) == set(KERNELS)
+
+
+@pytest.mark.parametrize("level", COMPILED)
+def test_every_level_has_every_kernel(level):
+    kernels = {name for name in vars(_kernels.load(level)) if not name.startswith("small_")}
+    assert kernels == set(KERNELS)
+
+
+@pytest.mark.parametrize("level", COMPILED)
+def test_every_level_has_the_same_doors(level):
+    """Doors are for public functions."""
+    doors = {name.removeprefix("small_") for name in vars(_kernels.load(level)) if name.startswith("small_")}
+    assert doors <= set(FUNCTIONS)
+    assert doors == {
+        name.removeprefix("small_") for name in vars(_kernels.load(COMPILED[0])) if name.startswith("small_")
+    }
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_rows(name):
+    row = KERNELS[name]
+    assert row.name == name
+    assert row.ns > 0
+    assert row.promise
+    assert len(set(row.cells)) == len(row.cells)
+    for char in row.cells:
+        fields = row.slots(np.dtype(char))
+        assert len(fields) == len(row.fields) <= 4
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_signatures(name):
+    """NumPy's order of arguments and its keyword-only ones; ours are keyword-only."""
+    ours = inspect.signature(getattr(ac, name)).parameters
+    assert ours["workers"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert ours["workers"].default is None
+    if not hasattr(np, name):
+        assert list(ours)[:2] == ["a", "axis"]
+        return
+    theirs = inspect.signature(oracle(name)).parameters
+    assert [key for key in ours if key != "workers"] == list(theirs)
+    for key, parameter in theirs.items():
+        assert ours[key].kind is parameter.kind, key
+
+
+# ---- documentation
+
+
+@pytest.mark.parametrize("name", [*FUNCTIONS, "set_workers", "get_workers", "show_config"])
+def test_docstrings(name):
+    text = inspect.getdoc(getattr(ac, name))
+    assert text
+    sections = [
+        line for line, rule in zip(text.splitlines(), text.splitlines()[1:], strict=False) if set(rule) == {"-"}
+    ]
+    for section in ("Parameters", "Returns", "Examples"):
+        if section == "Parameters" and name == "get_workers":
+            continue
+        if section == "Returns" and name == "set_workers":
+            continue
+        assert section in sections, f"{name} has no section {section}"
+    assert text.splitlines()[0].endswith(".")
+    documented = text.split("Parameters\n----------\n")[-1].split("\n\n")[0] if "Parameters" in sections else ""
+    for key in inspect.signature(getattr(ac, name)).parameters:
+        assert any(key in line.split(" : ")[0].split(", ") for line in documented.splitlines()), f"{name}: {key}"
+
+
+@pytest.mark.parametrize("module", [reductions, settings, config], ids=lambda module: module.__name__)
+def test_doctests(module):
+    results = doctest.testmod(module)
+    assert results.attempted
+    assert not results.failed
+
+
+# ---- importing
+
+QUIET = """
+    import sys, threading, warnings
+    warnings.simplefilter("error")
+    import numpy as np
+    before = (np.geterr(), np.get_printoptions(), threading.active_count(), sys.getswitchinterval())
+    import importlib
+    for name in {modules!r}:
+        importlib.import_module(name)
+    after = (np.geterr(), np.get_printoptions(), threading.active_count(), sys.getswitchinterval())
+    assert before == after, (before, after)
+    from allcores._engine import team
+    assert team._pool is None
+    for name in {forbidden!r}:
+        assert name not in sys.modules, name
+"""
+
+OPTIONAL = ["pandas", "matplotlib", "xarray", "bottleneck", "numbagg", "numba", "polars", "pyarrow", "scipy"]
+
+
+def test_importing_has_no_side_effects():
+    forbidden = [*OPTIONAL, "allcores.bench", "allcores.describe", "asyncio", "multiprocessing", "unittest"]
+    result = python(QUIET.format(modules=["allcores"], forbidden=forbidden))
+    assert (result.stdout, result.stderr, result.returncode) == ("", "", 0)
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not name.endswith("__main__")])
+def test_importing_submodules_has_no_side_effects(name):
+    result = python(QUIET.format(modules=[name], forbidden=OPTIONAL))
+    assert (result.stdout, result.stderr, result.returncode) == ("", "", 0)
+
+
+def test_every_module_is_here():
+    """Compiled ones too can be imported by their names."""
+    for entry in pkgutil.walk_packages(ac.__path__, "allcores."):
+        if not entry.ispkg:
+            assert entry.name in MODULES or entry.name.startswith("allcores._kernels.")

@@ -1,0 +1,276 @@
+"""Threads: the GIL is released, settings stay where they belong, calls nest, fork and end without a hang."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from helpers import COMPILED, FUNCTIONS, bits, outcome, python, sample
+
+import allcores as ac
+from allcores import _kernels
+from allcores._engine import grid, settings
+from allcores._engine import task as task_module
+from allcores._engine import team as team_module
+from allcores._engine.registry import KERNELS
+
+
+def endless(name, level):
+    """A task of more work than a kernel does before it returns to Python, in little memory."""
+    a = np.full(10_000, {"any": 0.0, "allnan": np.nan}.get(name, 1.0))
+    x = np.lib.stride_tricks.as_strided(a, (1 << 17, a.size, 1), (0, 8, 8), writeable=False)
+    cut = grid.Grid(len(x), a.size, 1, 1, grid.power_above(grid.ceil_div(a.size, grid.LINE_LEAF)), 1)
+    return task_module.Task(ac.__version__, level, name, x, None, KERNELS[name].slots(a.dtype), cut)
+
+
+def runs_meanwhile(function) -> bool:
+    """Whether Python runs in this thread while another is inside `function`.
+
+    With a switch interval of a minute, nobody gets the GIL from a thread that does not give it up. Where it is given
+    up for some milliseconds only, a busy machine may be too slow to notice: there are ten tries.
+    """
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(60)
+    try:
+        for _ in range(10):
+            inside, seen = threading.Event(), []
+
+            def work(inside=inside, seen=seen):
+                inside.set()
+                function()
+                seen.append("returned")
+
+            thread = threading.Thread(target=work)
+            thread.start()
+            inside.wait()
+            seen.append("here")
+            thread.join()
+            if seen == ["here", "returned"]:
+                return True
+    finally:
+        sys.setswitchinterval(interval)
+    return False
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("level", COMPILED)
+def test_a_kernel_releases_the_gil(name, level):
+    """In one call of the compiled function, which is in the middle of its work when it returns."""
+    task = endless(name, level)
+    kernel, cursor, sinks = getattr(_kernels.load(level), name), task.cursor(), task.sinks()
+
+    def one_call():
+        cursor[:4] = 0, task.grid.chunks, 0, 0
+        kernel(task.x, None, cursor, *sinks)
+
+    assert runs_meanwhile(one_call)
+    assert 0 < cursor[task_module.DONE] < cursor[task_module.END]
+
+
+def test_python_does_not():
+    """The test above can fail."""
+    assert not runs_meanwhile(lambda: sum(range(1_000_000)))
+
+
+@pytest.mark.parametrize("level", COMPILED)
+def test_a_kernel_stops(level):
+    """At its next chunk, and by itself after 20 ms or so."""
+    task = endless("sum", level)
+    cursor, sinks = task.cursor(), task.sinks()
+    cursor[task_module.STOP] = 1
+    _kernels.load(level).sum(task.x, None, cursor, *sinks)
+    assert cursor[task_module.DONE] == cursor[task_module.NEXT] == 0
+    cursor[task_module.STOP] = 0
+    began = time.monotonic()
+    _kernels.load(level).sum(task.x, None, cursor, *sinks)
+    assert 0.01 < time.monotonic() - began < 0.5
+    assert cursor[task_module.DONE] == cursor[task_module.NEXT]
+
+
+def test_set_workers_belongs_to_its_thread():
+    before = ac.get_workers()
+    found = {}
+    gate = threading.Barrier(2)
+
+    def work(n):
+        with ac.set_workers(n):
+            gate.wait()
+            found[n] = ac.get_workers()
+            gate.wait()
+        found[-n] = ac.get_workers()
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in (3, 7)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {3: 3, 7: 7, -3: before, -7: before}
+
+
+def test_set_workers_belongs_to_its_task():
+    async def work(n):
+        with ac.set_workers(n):
+            await asyncio.sleep(0.01)
+            return ac.get_workers()
+
+    async def both():
+        return await asyncio.gather(work(3), work(7))
+
+    assert asyncio.run(both()) == [3, 7]
+
+
+def test_set_workers_nests():
+    with ac.set_workers(5):
+        with ac.set_workers(2):
+            assert ac.get_workers() == 2
+        assert ac.get_workers() == 5
+        with pytest.raises(ZeroDivisionError), ac.set_workers(3):
+            raise ZeroDivisionError
+        assert ac.get_workers() == 5
+
+
+def test_calls_in_a_worker_run_inline(team):
+    """No deadlock where workers call allcores themselves, however many."""
+    pool = team_module.pool(3)
+    a = sample((500, 20), "d")
+    want = bits(ac.sum(a, axis=0, workers=1))
+    futures = [pool.submit(ac.sum, a, axis=0, workers=3) for _ in range(50)]
+    assert all(bits(future.result(timeout=30)) == want for future in futures)
+    assert pool.submit(lambda: team_module.here.worker).result()
+
+
+@pytest.mark.parametrize("name", ["sum", "nanvar", "argmax", "any", "nanmean"])
+def test_many_callers(name, backend, team):
+    """Many threads call at once, each with a team."""
+    arrays = [sample((300, 20), "d", seed) for seed in range(8)]
+    want = [bits(getattr(ac, name)(a, axis=0, workers=1)) for a in arrays]
+
+    def work(i):
+        with settings.use_backend(backend):
+            return bits(getattr(ac, name)(arrays[i % 8], axis=0, workers=1 + i % 5))
+
+    with ThreadPoolExecutor(8) as pool:
+        for i, result in enumerate(pool.map(work, range(200))):
+            assert result == want[i % 8]
+
+
+def test_a_busy_pool_is_not_waited_for(team):
+    """Helpers that have not started when the work is done are cancelled, and nobody waits for them."""
+    pool = team_module.pool(3)
+    leave = threading.Event()
+    busy = [pool.submit(leave.wait, 20) for _ in range(2 * pool._max_workers)]
+    try:
+        began = time.monotonic()
+        assert ac.sum(np.ones((500, 20)), workers=3) == 10_000
+        assert time.monotonic() - began < 5
+    finally:
+        leave.set()
+        for future in busy:
+            future.result()
+
+
+def test_the_pool_grows(team):
+    a = sample((500, 20), "d")
+    for workers in (2, 9, 3, 12):
+        assert bits(ac.sum(a, workers=workers)) == bits(ac.sum(a, workers=1))
+
+
+def test_an_error_in_a_helper_reaches_the_caller(team, monkeypatch):
+    main = threading.get_ident()
+    run = task_module.Task.run
+
+    def fails(self, cursor, sinks):
+        if threading.get_ident() != main:
+            raise MemoryError("in a helper")
+        time.sleep(0.05)
+        return run(self, cursor, sinks)
+
+    monkeypatch.setattr(task_module.Task, "run", fails)
+    with pytest.raises(MemoryError, match="in a helper"):
+        ac.sum(np.ones(5000), workers=3)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("name", ["sum", "var", "nanmax"])
+def test_fork_while_the_pool_is_busy(name, team):
+    a = sample((2000, 50), "d")
+    want = bits(getattr(ac, name)(a, axis=0))
+    stop = threading.Event()
+
+    def keep_busy():
+        while not stop.is_set():
+            getattr(ac, name)(a, axis=0, workers=4)
+
+    threads = [threading.Thread(target=keep_busy) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        time.sleep(0.05)
+        for _ in range(5):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                child = os.fork()
+            if child == 0:
+                code = 1
+                try:
+                    same = bits(getattr(ac, name)(a, axis=0, workers=3)) == want
+                    with settings.use_backend("fallback"):
+                        code = 0 if same and bits(getattr(ac, name)(a[:50], axis=0, workers=3)) else 2
+                finally:
+                    os._exit(code)
+            assert wait(child) == 0
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert bits(getattr(ac, name)(a, axis=0)) == want
+
+
+def wait(child, timeout=30):
+    """The exit code of a child; kills one that hangs."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "hangs"
+
+
+def test_functions_are_usable_from_any_thread():
+    a = sample((50, 7), "d")
+    results = {}
+
+    def work():
+        for name in FUNCTIONS:
+            results[name] = outcome(getattr(ac, name), a, axis=0)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    for name in FUNCTIONS:
+        assert bits(results[name]) == bits(outcome(getattr(ac, name), a, axis=0))
+
+
+def test_no_hang_where_nobody_can_help():
+    """The pool is shut down: the caller does everything."""
+    result = python("""
+        import numpy as np, allcores as ac
+        from allcores._engine import place, team
+        place.threshold = 0
+        x = np.ones((1000, 100))
+        assert ac.sum(x, workers=3) == 100000
+        team.pool(1).shutdown()
+        print(ac.sum(x, workers=3))
+    """)
+    assert (result.stdout.strip(), result.stderr, result.returncode) == ("100000.0", "", 0)
