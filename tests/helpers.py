@@ -166,7 +166,9 @@ def sample(shape, char: str, seed: int = 0):
         return rng.random(shape) < 0.5
     if dtype.kind in "iu":
         info = np.iinfo(dtype)
-        values = rng.integers(info.min, info.max, shape, dtype=dtype, endpoint=True)
+        values = rng.integers(info.min, info.max, shape, dtype=dtype, endpoint=True).astype(
+            dtype
+        )  # "q", not its equal "l"
         values[rng.random(shape) < 0.1] = 0
         return values
     return rng.normal(size=shape).astype(dtype)

@@ -336,6 +336,15 @@ def test_the_footer_names_whom_others_outrun() -> None:
     assert len(lines) == 5
 
 
+@pytest.mark.parametrize(("speed_up", "busy"), [(3.9, False), (1.1, True)])
+def test_the_header_says_when_cores_are_busy(speed_up: float, busy: bool) -> None:
+    about = machine.describe({}) | {"workers": 4, "load": None}
+    found = limits.Limits(1 << 20, {READER.loop: {1: 10.0, 4: 12.0}}, READER, speed_up)
+    lines = list(report.header(report.Results(about, found, [])))
+    assert any("busy" in line for line in lines) == busy
+    assert f"{READER.loop} on 4: 12.0 GB/s" in lines[2]
+
+
 def test_text_is_yielded_while_rows_come() -> None:
     came = []
 

@@ -147,7 +147,7 @@ def test_complex(tmp_path, dtype):
 @pytest.mark.usefixtures("small_blocks")
 def test_infinities(tmp_path):
     values = np.ones(1000)
-    values[900] = np.inf
+    values[500] = np.inf
     column = described(save(tmp_path / "a.npy", values))
     assert (column.count, column.nans, column.mean, column.min, column.max) == (1000, 0, np.inf, 1, np.inf)
     assert math.isnan(column.std)
@@ -215,6 +215,13 @@ def test_versions_of_the_format(tmp_path, monkeypatch, names, version):
     path = save(tmp_path / "a.npy", values)
     assert path.read_bytes()[6:8] == bytes(version)
     check(described(path, names[-1]), values[names[-1]])
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_file_that_shrinks():
+    """Or an archive that lies about the size of a member."""
+    with pytest.raises(Problem, match="truncated"):
+        arrays.describe_array("", io.BytesIO(NPY[:-1]), len(NPY), print)
 
 
 def test_read_once(tmp_path, monkeypatch, small_blocks):
@@ -367,6 +374,7 @@ def test_a_column_changes_its_mind(tmp_path, early, late, dtype, numbers):
     ("text", "names", "rows"),
     [
         pytest.param('a,b\n1,"x\ny\n\nz"\n' * 1 + '2,"p""\n"\n' * 50 + "3,q", "ab", 52, id="newlines in quotes"),
+        pytest.param("a,b\n" + '1,"x\n1,y"\n' * 99, "ab", 99, id="rows in quotes"),
         pytest.param("a,b\n" + '1,5" pipe\n' * 51 + "3,q", "ab", 52, id="lone quotes"),
         pytest.param("a,b\r\n" + "1,x\r\n" * 30, "ab", 30, id="CRLF"),
         pytest.param("a,b\r" + "1,x\r" * 30, "ab", 30, id="CR"),
@@ -389,7 +397,32 @@ def test_csv_layouts(tmp_path, monkeypatch, text, names, rows, size):
     assert description.columns[0].count == description.columns[1].count == rows
 
 
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n", b"\r"])
+def test_blocks_are_whole_rows(newline, small_blocks):
+    text = newline.join(b"%d,x" % i for i in range(1000))
+    found = list(tables.blocks_of_lines(io.BytesIO(text)))
+    assert b"".join(found) == text + b"\n"
+    assert len(found) > 50
+    assert all(block.endswith(newline) for block in found[:-1])
+
+
+def test_lines_without_end(monkeypatch, small_blocks):
+    monkeypatch.setattr(tables, "LONGEST_LINE", 1000)
+    with pytest.raises(Problem, match="not a CSV file: no end of a line"):
+        list(tables.blocks_of_lines(io.BytesIO(b"x" * 5000)))
+
+
 # ---- Parquet
+
+
+@pytest.mark.parametrize("dtype", ["?", "i2", "f2", "f8", "M8[D]", "M8[ns]"])
+def test_slices_of_arrow_arrays(dtype):
+    values = np.arange(40).astype(dtype)
+    whole = pa.array(values)
+    pieces = pa.chunked_array([whole[:3], whole[3:3], whole[3:17], whole[17:]]).slice(5, 20)
+    found = tables.numbers(pa, pieces, values.dtype)
+    np.testing.assert_array_equal(found, values[5:25], strict=True)
+    assert tables.numbers(pa, pieces.slice(0, 0), values.dtype).shape == (0,)
 
 
 @pytest.mark.parametrize("group", [100, 10_000])
@@ -539,6 +572,11 @@ BAD = {
     "npz of text": ("a.npz", zipped(readme_txt=b"x"), "no arrays in it"),
     "npz truncated": ("a.npz", zipped(x_npy=NPY)[:-30], "not a readable .npz file"),
     "npz flipped": ("a.npz", zipped(x_npy=NPY).replace(bytes(32), bytes(31) + b"1"), "Bad CRC-32 for file 'x.npy'"),
+    "npz bad offset": (
+        "a.npz",
+        zipped(x_npy=NPY)[:-6] + (10**6).to_bytes(4, "little") + bytes(2),
+        "not a readable .npz",
+    ),
     "npz short member": ("a.npz", zipped(y_npy=NPY, x_npy=NPY[:-8]), "array 'x': truncated"),
     "npz bad member": ("a.npz", zipped(x_npy=b"hello"), "array 'x': not in the .npy format"),
     "npz of strings": ("a.npz", zipped(x_npy=header("<U1", (1,)) + bytes(4)), "no numeric column: x is <U1"),
@@ -548,7 +586,8 @@ BAD = {
     "csv header line": ("a.csv", b"a,b", "no rows below the header"),
     "csv of text": ("a.csv", b"a,b\nx,y\n", "no numeric column: a is string, b is string"),
     "csv of nulls": ("a.csv", b"a,b\nNA,\n", "no numeric column: a is null, b is null"),
-    "csv ragged": ("a.csv", b"a,b\n1,2\n3,4,5\n", "Expected 2 columns, got 3: 3,4,5"),
+    "csv ragged": ("a.csv", b"a,b\n1,2\n3,4,5\n", ": CSV parse error: Expected 2 columns, got 3: 3,4,5"),
+    "csv ragged and long": ("a.csv", b"a,b\n1,2\n3,4," + b"5" * 999, r"Expected 2 columns, got 3: 3,4,5*\.\.\.$"),
     "csv binary": ("a.csv", bytes(range(256)), "not CSV text|no numeric|parse error|no rows"),
     "csv utf-16": ("a.csv", "a,b\n1,2\n".encode("utf-16"), "zero bytes"),
     "gz not": ("a.csv.gz", b"a,b\n1,2\n", "can't be unpacked: Not a gzipped file"),

@@ -14,7 +14,7 @@ ROWS_LEAF = 32  # rows in a leaf where inner > 1
 
 CHUNK = 131_072  # elements: 1 MiB of float64, some 40 us of work, so that claiming one costs nothing
 TILE = 1024  # columns: the accumulators of a leaf stay in the first-level cache
-PARTIALS = 8 << 20  # bytes of partial results in one pass
+PARTIALS = 4 << 20  # bytes of partial results in one pass; finishing needs as much again, or twice
 
 Slices = tuple[slice, slice, slice]
 

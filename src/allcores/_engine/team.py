@@ -11,7 +11,6 @@ import os
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from statistics import median
 
 from . import settings
 from .task import STOP, Slots, Task
@@ -66,7 +65,7 @@ def hand_over() -> float:
             begin = time.perf_counter()
             pool(1).submit(int).result()
             times.append(time.perf_counter() - begin)
-        _hand_over = min(max(median(times), 10e-6), 500e-6)
+        _hand_over = min(max(sorted(times)[len(times) // 2], 10e-6), 500e-6)
     return _hand_over
 
 

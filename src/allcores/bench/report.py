@@ -102,6 +102,8 @@ def header(results: Results) -> Iterator[str]:
     yield f"memory, sums checked by np.sum: {', '.join(speeds)}"
     yield f"  the limit: {limits.reader.loop} on {limits.reader.workers}; share: of what it reads in the same rounds"
     yield f"cores: in cache, {machine['workers']} are {limits.speed_up:.2f} times as fast as 1"
+    if limits.speed_up < 0.8 * machine["workers"]:
+        yield "  the cores are busy or shared: nothing below can gain more from all workers than that"
 
 
 def groups(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:

@@ -87,8 +87,8 @@ def cells(column: Column, room: int | None) -> tuple[str, ...]:
 
 def number(value: Any) -> str:
     """Six significant digits; integers in full up to ten."""
-    if value is None or isinstance(value, bool):
-        return "" if value is None else str(value)
+    if value is None:
+        return ""
     if isinstance(value, int) and abs(value) < 10**10:
         return str(value)
     return f"{value:.6g}"

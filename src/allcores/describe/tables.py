@@ -319,7 +319,7 @@ def known_nulls(pa: Any, file: Any) -> dict[str, int]:
     schema, metadata = file.schema_arrow, file.metadata
     if len(set(schema.names)) < len(schema.names):
         return {}
-    texts = {field.name for field in schema if kind_of(pa, field.type).dtype is None and not field.type.num_fields}
+    texts = {field.name for field in schema if kind_of(pa, field.type).dtype is None}
     known = {}
     for i in range(metadata.num_columns):
         name = metadata.schema.column(i).path
