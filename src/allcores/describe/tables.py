@@ -138,9 +138,10 @@ def numbers(pa: Any, values: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
         values, stored = values.cast(pa.uint8()), np.dtype(np.uint8)  # from bits to bytes
     elif pa.types.is_date32(values.type):
         stored = np.dtype(np.int32)
-    values = pa.concat_arrays(values.drop_null().chunks)
+    values = values.drop_null()
     if not len(values):
         return np.empty(0, dtype)
+    values = pa.concat_arrays(values.chunks)
     first = values.offset * stored.itemsize
     array = np.frombuffer(values.buffers()[1], np.uint8)[first : first + len(values) * stored.itemsize]
     return array.view(stored).astype(dtype, copy=False)
