@@ -646,15 +646,17 @@ def test_permission(tmp_path, capsys):
     assert capsys.readouterr().err == f"allcores: {tmp_path / 'a.npy'}: Permission denied\n"
 
 
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.csv", "a.csv.gz", "a.csv.zip", "a.parquet"])
 @pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(5, "Input/output error")])
-def test_errors_of_the_system(tmp_path, capsys, monkeypatch, error):
+def test_errors_of_the_system(tmp_path, capsys, monkeypatch, name, error):
     def fail(*arguments, **options):
         raise error
 
-    save(tmp_path / "a.npy", np.arange(3))
-    monkeypatch.setattr(arrays, "open", fail, raising=False)
-    assert command.main(["describe", str(tmp_path / "a.npy")]) == 2
-    assert capsys.readouterr().err == f"allcores: {tmp_path / 'a.npy'}: {error.strerror}\n"
+    for module in arrays, tables:
+        monkeypatch.setattr(module, "open", fail, raising=False)
+    path = write(tmp_path / name, b"x")
+    assert command.main(["describe", str(path)]) == 2
+    assert capsys.readouterr().err == f"allcores: {path}: {error.strerror}\n"
 
 
 @pytest.mark.parametrize("error", [MemoryError(), KeyError("a\nb")])

@@ -153,3 +153,23 @@ def test_interrupt(name, workers):
             raise
     assert elapsed < 1, f"{elapsed:.2f} s"
     assert (out, err, child.returncode) == ("usable\n", "", 0)
+
+
+def test_interrupt_while_a_thread_of_the_pool_starts():
+    """After its start and before the pool knows of it: nobody would wake that thread at exit."""
+    code = """
+        start = threading.Thread.start
+
+        def interrupted(self):
+            start(self)
+            threading.Thread.start = start
+            raise KeyboardInterrupt
+
+        threading.Thread.start = interrupted
+        try:
+            ac.sum(x, workers=2)
+        except KeyboardInterrupt:
+            print("interrupted")
+        print(ac.sum(x, workers=2))
+    """
+    fine(python(script(code)), "interrupted 200000.0")

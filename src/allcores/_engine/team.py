@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
 
 from . import settings
 from .task import STOP, Slots, Task
@@ -56,6 +58,24 @@ def pool(size: int) -> ThreadPoolExecutor:
         return _pool
 
 
+def submit(size: int, function: Callable[..., Any], *args: Any) -> Future[Any]:
+    """Hand a call to the pool.
+
+    An interrupt can fall between the start of a new thread and its registration; nobody would wake that thread at exit.
+    The pool is given up then, which wakes all of its threads, and a new one is made when it is needed.
+    """
+    global _pool, _pool_size
+    threads = pool(size)
+    try:
+        return threads.submit(function, *args)
+    except BaseException:
+        with _lock:
+            if _pool is threads:
+                _pool, _pool_size = None, 0
+        threads.shutdown(wait=False)
+        raise
+
+
 def hand_over() -> float:
     """Seconds that a round trip through the pool takes, measured once a process."""
     global _hand_over
@@ -63,7 +83,7 @@ def hand_over() -> float:
         times = []
         for _ in range(9):
             begin = time.perf_counter()
-            pool(1).submit(int).result()
+            submit(1, int).result()
             times.append(time.perf_counter() - begin)
         _hand_over = min(max(sorted(times)[len(times) // 2], 10e-6), 500e-6)
     return _hand_over
@@ -76,7 +96,7 @@ def run(task: Task, sinks: Slots, workers: int) -> int:
     try:
         try:
             for _ in range(workers - 1):
-                helpers.append(pool(workers - 1).submit(task.run, cursor, sinks))
+                helpers.append(submit(workers - 1, task.run, cursor, sinks))
         except RuntimeError:
             pass  # the interpreter is going down: what could not be handed over, the caller does
         status = task.run(cursor, sinks)

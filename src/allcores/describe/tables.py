@@ -278,6 +278,7 @@ def parse_first(pa: Any, block: bytes, delimiter: str) -> tuple[Any, list[str]]:
 
 def describe_parquet(path: str, progress: Progress) -> Description:
     pa = import_pyarrow()
+    open(path, "rb").close()  # if it can't be opened, Python says so in fewer words
     try:
         # Buffered and not read ahead: of a row group that is larger than memory only pages are in memory.
         with pa.parquet.ParquetFile(path, buffer_size=PIECE, pre_buffer=False) as file:
