@@ -8,6 +8,7 @@ from libc.stdint cimport int64_t
 
 cdef extern from *:
     """
+    #include <stddef.h>
     #include <stdint.h>
     #if defined(_MSC_VER) && !defined(__clang__)
     #include <intrin.h>
@@ -29,6 +30,16 @@ cdef extern from *:
         for (int i = 0; i < bytes; i += 64) __builtin_prefetch((const char *)p + 16384 + i);
     #else
         (void)p; (void)bytes;
+    #endif
+    }
+    /* The same for `rows` rows, `stride` bytes apart, of `bytes` bytes: what lies `ahead` bytes further on. */
+    static inline void allcores_ahead_rows(const void *p, ptrdiff_t stride, int rows, ptrdiff_t bytes, ptrdiff_t ahead) {
+    #if defined(__GNUC__) || defined(__clang__)
+        const char *row = (const char *)p + ahead;
+        for (int i = 0; i < rows; i++, row += stride)
+            for (ptrdiff_t j = 0; j < bytes; j += 64) __builtin_prefetch(row + j);
+    #else
+        (void)p; (void)stride; (void)rows; (void)bytes; (void)ahead;
     #endif
     }
 
@@ -54,6 +65,7 @@ cdef extern from *:
     int64_t allcores_load(int64_t *p) noexcept nogil
     int64_t allcores_clock() noexcept nogil
     void allcores_ahead(const void *p, int bytes) noexcept nogil
+    void allcores_ahead_rows(const void *p, Py_ssize_t stride, int rows, Py_ssize_t bytes, Py_ssize_t ahead) noexcept nogil
 
 
 cdef enum:

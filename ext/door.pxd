@@ -52,6 +52,11 @@ cdef inline char open_small(Small *small, Job *job, object a, object axis, bint 
     job.mask = NULL
     job.itemsize = view.itemsize
     job.width = view.itemsize
+    job.limit = job.data + view.itemsize
+    if job.n_stride > 0:
+        job.limit += (job.n - 1) * job.n_stride
+    if small.stride > 0:
+        job.limit += (job.outer - 1) * small.stride
     job.aligned = (<size_t> job.data | <size_t> job.n_stride | <size_t> job.inner_stride | <size_t> small.stride) % (
         <size_t> view.itemsize) == 0
     job.outer_ndim = 1

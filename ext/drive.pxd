@@ -21,12 +21,16 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_clock, allcores_fetch_add, claim
+from cursor cimport PATIENCE, Cursor, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
 
 cdef enum:
     LANES = 32          # a line is read in rows of this many elements: lane = position mod 32
     LINE_LEAF = 4096    # elements in a leaf of a line
     ROWS_LEAF = 32      # rows in a leaf of columns
+    STRIP = 512         # bytes of a row that are taken at a time: a strip of a leaf stays in the first-level cache
+    SCRATCH = 2048      # doubles: ROWS_LEAF rows of STRIP bytes
+    FAR = 1_048_576     # bytes from which columns are prefetched: in the second-level cache that costs a quarter more time
+    AHEAD = 16384       # bytes between a strided element and the one that is prefetched with it
     FIELDS = 4
     LEVELS = 48         # depth of the tree: more than memory can hold
 
@@ -34,9 +38,11 @@ cdef enum:
 # at `tail` once more, padded. `fresh`: the slot is new; otherwise it holds what came before, and the leaf is added to it.
 ctypedef void (*line_function)(
     const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil
-# rows: n rows, `stride` bytes apart, of `cols` adjoining elements each.
+# rows: n rows, `stride` bytes apart, of `cols` adjoining elements each: at most STRIP bytes. What will be read next is
+# `ahead` bytes further on; 0: don't prefetch.
 ctypedef void (*rows_function)(
-    const void *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil
+    const void *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+    Py_ssize_t start, bint fresh, void **slot) noexcept nogil
 # fold: a becomes what is known of a's elements and then b's, for `width` adjoining slots.
 ctypedef void (*fold_function)(void **a, void **b, Py_ssize_t width) noexcept nogil
 # load: a gather that converts: n elements as doubles at `to`, NaN for what the mask leaves out and for padding.
@@ -47,6 +53,7 @@ ctypedef void (*load_function)(
 
 cdef struct Job:
     char *data                      # x: start, and strides in bytes
+    char *limit                     # one past x's last byte
     char *mask                      # `where`, of x's shape, or NULL
     Py_ssize_t itemsize
     Py_ssize_t width                # bytes of an element as line and rows see it: itemsize, or 8 after a load
@@ -75,26 +82,20 @@ cdef inline void outer_offsets(Job *job, Py_ssize_t position, Py_ssize_t *x, Py_
     x[0] = 0
     mask[0] = 0
     while d >= 0:
-        i = position % job.outer_shape[d]
-        position //= job.outer_shape[d]
+        i = position
+        if d > 0:                       # a division costs as much as a short line
+            i = position % job.outer_shape[d]
+            position //= job.outer_shape[d]
         x[0] += i * job.outer_strides[d]
         if job.mask != NULL:
             mask[0] += i * job.mask_outer_strides[d]
         d -= 1
 
 
-cdef inline void gather(
-        Job *job, const char *x, Py_ssize_t stride, const char *mask, Py_ssize_t mask_stride,
-        Py_ssize_t n, Py_ssize_t padded, char *to) noexcept nogil:
-    """Lay n elements side by side at `to`, then padding; what the mask leaves out becomes padding too."""
-    cdef Py_ssize_t i, size = job.itemsize
-    if job.load != NULL:
-        job.load(x, stride, mask, mask_stride, n, padded, <double *> to)
-        return
-    # A memcpy of constant size is one move, and unlike a typed load it may be unaligned.
-    if stride == size:
-        memcpy(to, x, n * size)
-    elif size == 8:
+cdef inline void copy(const char *x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t size, char *to) noexcept nogil:
+    """n elements side by side. A memcpy of constant size is one move, and unlike a typed load it may be unaligned."""
+    cdef Py_ssize_t i
+    if size == 8:
         for i in range(n):
             memcpy(to + 8 * i, x + i * stride, 8)
     elif size == 4:
@@ -106,6 +107,45 @@ cdef inline void gather(
     else:
         for i in range(n):
             to[i] = x[i * stride]
+
+
+cdef inline void pad(Job *job, Py_ssize_t begin, Py_ssize_t end, char *to) noexcept nogil:
+    """Padding at positions begin..end."""
+    cdef Py_ssize_t i
+    if job.itemsize == 8:
+        for i in range(begin, end):
+            memcpy(to + 8 * i, job.padding, 8)
+    elif job.itemsize == 4:
+        for i in range(begin, end):
+            memcpy(to + 4 * i, job.padding, 4)
+    elif job.itemsize == 2:
+        for i in range(begin, end):
+            memcpy(to + 2 * i, job.padding, 2)
+    else:
+        for i in range(begin, end):
+            to[i] = job.padding[0]
+
+
+cdef inline void gather(
+        Job *job, const char *x, Py_ssize_t stride, const char *mask, Py_ssize_t mask_stride,
+        Py_ssize_t n, Py_ssize_t padded, Py_ssize_t ahead, char *to) noexcept nogil:
+    """Lay n elements side by side at `to`, then padding; what the mask leaves out becomes padding too."""
+    cdef Py_ssize_t i, m, size = job.itemsize
+    cdef Py_ssize_t low = 0 if stride > 0 else 15 * stride
+    cdef Py_ssize_t span = 16 * (stride if stride > 0 else -stride)
+    if job.load != NULL:
+        job.load(x, stride, mask, mask_stride, n, padded, <double *> to)
+        return
+    if stride == size:
+        memcpy(to, x, n * size)
+    else:
+        for i in range(0, n, 16):
+            m = 16 if i + 16 <= n else n - i
+            if span <= 1024:
+                allcores_ahead_rows(x + i * stride + low, 0, 1, span, ahead)
+            else:
+                allcores_ahead_rows(x + i * stride, stride, 16, 1, ahead)
+            copy(x + i * stride, stride, m, size, to + i * size)
     if mask != NULL:
         if size == 8:
             for i in range(n):
@@ -119,8 +159,24 @@ cdef inline void gather(
         else:
             for i in range(n):
                 to[i] = to[i] if mask[i * mask_stride] else job.padding[0]
-    for i in range(n, padded):
-        memcpy(to + i * size, job.padding, size)
+    pad(job, n, padded, to)
+
+
+cdef inline void last_lanes(Job *job, const char *x, Py_ssize_t rest, char *to) noexcept nogil:
+    """The last row of lanes of a line: `rest` elements, then padding. Copied whole where memory goes on that far."""
+    cdef Py_ssize_t size = job.itemsize
+    rest &= LANES - 1                   # as it is: tells gcc that it fits
+    if x + LANES * size > job.limit:
+        copy(x, size, rest, size, to)
+    elif size == 8:
+        memcpy(to, x, 256)
+    elif size == 4:
+        memcpy(to, x, 128)
+    elif size == 2:
+        memcpy(to, x, 64)
+    else:
+        memcpy(to, x, 32)
+    pad(job, rest, LANES, to)
 
 
 cdef inline int fold_up(Job *job, void *(*stack)[FIELDS], int depth, Py_ssize_t count, Py_ssize_t width) noexcept nogil:
@@ -142,7 +198,10 @@ cdef inline void fold_rest(Job *job, void *(*stack)[FIELDS], int depth, Py_ssize
 cdef inline void store(Job *job, void **slot, Py_ssize_t index, Py_ssize_t width) noexcept nogil:
     cdef int f
     for f in range(job.fields):
-        memcpy(job.sink[f] + index * job.size[f], slot[f], width * job.size[f])
+        if width == 1 and job.size[f] == 8:
+            memcpy(job.sink[f] + index * 8, slot[f], 8)
+        else:
+            memcpy(job.sink[f] + index * job.size[f], slot[f], width * job.size[f])
 
 
 cdef inline void lines(
@@ -159,6 +218,9 @@ cdef inline void lines(
     cdef const void *v
     cdef const void *tail = last_row
     cdef bint direct = job.aligned and job.n_stride == job.itemsize and job.mask == NULL
+    cdef Py_ssize_t ahead = AHEAD if job.n_stride < AHEAD // 64 else 64 * job.n_stride
+    if job.n_stride < 0:
+        ahead = -AHEAD if job.n_stride > -AHEAD // 64 else 64 * job.n_stride
     while <Py_ssize_t> LINE_LEAF << (levels - 2) < end - begin:
         levels += 1
     for d in range(levels):
@@ -178,9 +240,10 @@ cdef inline void lines(
             if direct:
                 v = x
                 if rest:
-                    gather(job, x + (n - rest) * job.n_stride, job.n_stride, NULL, 0, rest, LANES, <char *> last_row)
+                    last_lanes(job, x + (n - rest) * job.itemsize, rest, <char *> last_row)
             else:
-                gather(job, x, job.n_stride, mask, job.mask_n_stride, n, n - rest + (LANES if rest else 0), <char *> scratch)
+                gather(job, x, job.n_stride, mask, job.mask_n_stride, n, n - rest + (LANES if rest else 0), ahead,
+                       <char *> scratch)
                 v = scratch
                 tail = <char *> scratch + (n - rest) * job.width
             if job.fold == NULL:
@@ -200,23 +263,25 @@ cdef inline int rows(
         Job *job, Py_ssize_t part, Py_ssize_t first, Py_ssize_t last, Py_ssize_t begin, Py_ssize_t end,
         Py_ssize_t left, Py_ssize_t right) noexcept nogil:
     """Outer positions first..last, rows begin..end, columns left..right. -1 where there is no memory."""
+    cdef double scratch[SCRATCH]
     cdef Py_ssize_t cols = right - left
-    cdef Py_ssize_t position, at, n, i, count, stride, x_offset, mask_offset
+    cdef Py_ssize_t strip = STRIP // job.width
+    cdef Py_ssize_t position, at, n, i, l, w, count, stride, ahead, x_offset, mask_offset
     cdef int depth, d, f, levels = 2
     cdef void *stack[LEVELS][FIELDS]
+    cdef void *slot[FIELDS]
     cdef char *slots
-    cdef char *scratch
     cdef const char *x
     cdef const char *mask = NULL
     cdef const void *v
     cdef bint direct = job.aligned and job.inner_stride == job.itemsize and job.mask == NULL
+    cdef bint far = job.outer * job.n * job.inner * job.itemsize > FAR
     if job.fold != NULL:
         while <Py_ssize_t> ROWS_LEAF << (levels - 2) < end - begin:
             levels += 1
-    slots = <char *> malloc(levels * job.fields * cols * 8 + (0 if direct else ROWS_LEAF * cols * job.width))
+    slots = <char *> malloc(levels * job.fields * cols * 8)
     if slots == NULL:
         return -1
-    scratch = slots + levels * job.fields * cols * 8
     for d in range(levels):
         for f in range(job.fields):
             stack[d][f] = slots + (d * job.fields + f) * cols * 8
@@ -227,24 +292,31 @@ cdef inline int rows(
         at = begin
         while at < end:
             n = end - at if end - at < ROWS_LEAF else ROWS_LEAF
-            x = job.data + x_offset + at * job.n_stride + left * job.inner_stride
-            stride = job.n_stride
-            v = x
-            if not direct:
-                for i in range(n):
-                    if job.mask != NULL:
-                        mask = job.mask + mask_offset + (at + i) * job.mask_n_stride + left * job.mask_inner_stride
-                    gather(job, x + i * job.n_stride, job.inner_stride, mask, job.mask_inner_stride, cols, cols,
-                           scratch + i * cols * job.width)
-                stride = cols * job.width
-                v = scratch
-            if job.fold == NULL:
-                job.rows(v, stride, n, cols, at, count == 0, stack[0])
-                depth = 1
-            else:
-                job.rows(v, stride, n, cols, at, True, stack[depth])
-                depth = fold_up(job, stack, depth + 1, count + 1, cols)
+            l = 0
+            while l < cols:
+                w = strip if l + strip < cols else cols - l
+                x = job.data + x_offset + at * job.n_stride + (left + l) * job.inner_stride
+                # The next strip; after the last one of a leaf, the first of the next leaf.
+                ahead = w * job.inner_stride if l + w < cols else ROWS_LEAF * job.n_stride - l * job.inner_stride
+                stride = job.n_stride
+                v = x
+                if not direct:
+                    for i in range(n):
+                        if job.mask != NULL:
+                            mask = (job.mask + mask_offset + (at + i) * job.mask_n_stride
+                                    + (left + l) * job.mask_inner_stride)
+                        gather(job, x + i * job.n_stride, job.inner_stride, mask, job.mask_inner_stride, w, w, ahead,
+                               <char *> scratch + i * STRIP)
+                    stride = STRIP
+                    v = scratch
+                if not (direct and far):
+                    ahead = 0
+                for f in range(job.fields):
+                    slot[f] = <char *> stack[depth if job.fold != NULL else 0][f] + l * job.size[f]
+                job.rows(v, stride, n, w, ahead, at, job.fold != NULL or count == 0, slot)
+                l += strip
             count += 1
+            depth = 1 if job.fold == NULL else fold_up(job, stack, depth + 1, count, cols)
             at += n
         if job.fold != NULL:
             fold_rest(job, stack, depth, cols)

@@ -66,6 +66,7 @@ cdef inline char open_views(Views *views, Job *job, object x, object where, obje
         raise TypeError("no kernel for arrays of this dtype")
     d = views.x.ndim - 2
     job.data = <char *> views.x.buf
+    job.limit = job.data + views.x.itemsize
     job.itemsize = views.x.itemsize
     job.width = job.itemsize
     job.outer_ndim = d
@@ -86,6 +87,8 @@ cdef inline char open_views(Views *views, Job *job, object x, object where, obje
     for f in range(views.x.ndim):
         if f < d:
             job.outer *= views.x.shape[f]
+        if views.x.strides[f] > 0:
+            job.limit += (views.x.shape[f] - 1) * views.x.strides[f]
         if views.x.strides[f] % job.itemsize != 0:
             job.aligned = False
     job.load = NULL

@@ -13,17 +13,13 @@ from libc.math cimport INFINITY, NAN
 from libc.stdint cimport INT8_MAX, INT8_MIN, INT16_MAX, INT16_MIN, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN
 from libc.string cimport memcpy
 
-from cursor cimport allcores_ahead
+from cursor cimport allcores_ahead, allcores_ahead_rows
 from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer
 from door cimport Small, close_small, open_small, run_small, shape_small, slots_small
-from drive cimport LANES, Job, line_function, rows_function
+from drive cimport LANES, STRIP, Job, line_function, rows_function
 from entry cimport Views, close_views, open_views, run_job
 from reals cimport (
     floating, int8_t, int16_t, int32_t, int64_t, real, uint8_t, uint16_t, uint32_t, uint64_t)
-
-cdef enum:
-    TILE = 512              # columns that are searched at a time
-
 
 # ---- the ends of a type
 
@@ -76,6 +72,16 @@ cdef inline bint higher(real a, real b, bint skip) noexcept nogil:
 
 # ---- a leaf of a line
 
+cdef inline bint below(real c, real b) noexcept nogil:
+    """Whether c, the later one, takes the place of b in a minimum. `|`, and a test of c alone: gcc vectorises it."""
+    return (c < b) | (c != c)
+
+
+cdef inline bint above(real c, real b) noexcept nogil:
+    """Whether c, the later one, takes the place of b in a maximum. `|`, and a test of c alone: gcc vectorises it."""
+    return (c > b) | (c != c)
+
+
 cdef inline bint line_has_number(const real *v, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i = 0
     while i < n and v[i] != v[i]:
@@ -83,20 +89,28 @@ cdef inline bint line_has_number(const real *v, Py_ssize_t n) noexcept nogil:
     return i < n
 
 
-cdef inline Py_ssize_t find(const real *v, real value) noexcept nogil:
+cdef inline Py_ssize_t find(const real *v, Py_ssize_t n, real value) noexcept nogil:
     """Where the first element is that equals `value`, or the first NaN where that is NaN. There must be one."""
     cdef Py_ssize_t i = 0
-    if value == value:
-        while not v[i] == value:
-            i += 1
-    else:
+    cdef int found, l
+    if value != value:
         while v[i] == v[i]:
             i += 1
+        return i
+    while i + 64 <= n:
+        found = 0
+        for l in range(64):
+            found |= v[i + l] == value
+        if found:
+            break
+        i += 64
+    while not v[i] == value:
+        i += 1
     return i
 
 
-cdef inline real line_low(const real *v, Py_ssize_t n) noexcept nogil:
-    """The least element, or NaN where there is one."""
+cdef inline real line_low(const real *v, Py_ssize_t n, bint skip) noexcept nogil:
+    """The least element: with `skip` the least number, or NaN where there is none; otherwise NaN where there is one."""
     cdef real lane[LANES]
     cdef real c
     cdef Py_ssize_t i = 0
@@ -107,40 +121,27 @@ cdef inline real line_low(const real *v, Py_ssize_t n) noexcept nogil:
         allcores_ahead(v + i, 32 * sizeof(real))
         for l in range(LANES):
             c = v[i + l]
-            lane[l] = c if (c < lane[l]) | (c != c) else lane[l]
+            if skip:
+                lane[l] = c if c < lane[l] else lane[l]
+            else:
+                lane[l] = c if below(c, lane[l]) else lane[l]
         i += LANES
     for l in range(n - i):
         c = v[i + l]
-        lane[l] = c if (c < lane[l]) | (c != c) else lane[l]
+        if skip:
+            lane[l] = c if c < lane[l] else lane[l]
+        else:
+            lane[l] = c if below(c, lane[l]) else lane[l]
     for l in range(1, LANES):
         c = lane[l]
-        lane[0] = c if (c < lane[0]) | (c != c) else lane[0]
-    return lane[0]
-
-
-cdef inline real line_nanlow(const real *v, Py_ssize_t n) noexcept nogil:
-    """The least number, or NaN where there is none."""
-    cdef real lane[LANES]
-    cdef Py_ssize_t i = 0
-    cdef int l
-    for l in range(LANES):
-        lane[l] = highest(v[0])
-    while i + LANES <= n:
-        allcores_ahead(v + i, 32 * sizeof(real))
-        for l in range(LANES):
-            lane[l] = v[i + l] if v[i + l] < lane[l] else lane[l]
-        i += LANES
-    for l in range(n - i):
-        lane[l] = v[i + l] if v[i + l] < lane[l] else lane[l]
-    for l in range(1, LANES):
-        lane[0] = lane[l] if lane[l] < lane[0] else lane[0]
-    if lane[0] == highest(v[0]) and not line_has_number(v, n):
+        lane[0] = c if below(c, lane[0]) else lane[0]
+    if skip and lane[0] == highest(v[0]) and not line_has_number(v, n):
         return v[0]
     return lane[0]
 
 
-cdef inline real line_high(const real *v, Py_ssize_t n) noexcept nogil:
-    """The greatest element, or NaN where there is one."""
+cdef inline real line_high(const real *v, Py_ssize_t n, bint skip) noexcept nogil:
+    """The greatest element: with `skip` the greatest number, or NaN where there is none; otherwise NaN where there is one."""
     cdef real lane[LANES]
     cdef real c
     cdef Py_ssize_t i = 0
@@ -151,43 +152,30 @@ cdef inline real line_high(const real *v, Py_ssize_t n) noexcept nogil:
         allcores_ahead(v + i, 32 * sizeof(real))
         for l in range(LANES):
             c = v[i + l]
-            lane[l] = c if (c > lane[l]) | (c != c) else lane[l]
+            if skip:
+                lane[l] = c if c > lane[l] else lane[l]
+            else:
+                lane[l] = c if above(c, lane[l]) else lane[l]
         i += LANES
     for l in range(n - i):
         c = v[i + l]
-        lane[l] = c if (c > lane[l]) | (c != c) else lane[l]
+        if skip:
+            lane[l] = c if c > lane[l] else lane[l]
+        else:
+            lane[l] = c if above(c, lane[l]) else lane[l]
     for l in range(1, LANES):
         c = lane[l]
-        lane[0] = c if (c > lane[0]) | (c != c) else lane[0]
-    return lane[0]
-
-
-cdef inline real line_nanhigh(const real *v, Py_ssize_t n) noexcept nogil:
-    """The greatest number, or NaN where there is none."""
-    cdef real lane[LANES]
-    cdef Py_ssize_t i = 0
-    cdef int l
-    for l in range(LANES):
-        lane[l] = lowest(v[0])
-    while i + LANES <= n:
-        allcores_ahead(v + i, 32 * sizeof(real))
-        for l in range(LANES):
-            lane[l] = v[i + l] if v[i + l] > lane[l] else lane[l]
-        i += LANES
-    for l in range(n - i):
-        lane[l] = v[i + l] if v[i + l] > lane[l] else lane[l]
-    for l in range(1, LANES):
-        lane[0] = lane[l] if lane[l] > lane[0] else lane[0]
-    if lane[0] == lowest(v[0]) and not line_has_number(v, n):
+        lane[0] = c if above(c, lane[0]) else lane[0]
+    if skip and lane[0] == lowest(v[0]) and not line_has_number(v, n):
         return v[0]
     return lane[0]
 
 
-cdef inline real first_zero(const real *v, real value) noexcept nogil:
+cdef inline real first_zero(const real *v, Py_ssize_t n, real value) noexcept nogil:
     """Of equal zeros the first."""
     if real in floating:
         if value == 0:
-            return v[find(v, value)]
+            return v[find(v, n, value)]
     return value
 
 
@@ -195,7 +183,7 @@ cdef inline void line_min(const real *v, Py_ssize_t n, bint skip, bint fresh, re
     cdef real value
     if not fresh and not skip and best[0] != best[0]:
         return
-    value = first_zero(v, line_nanlow(v, n) if skip else line_low(v, n))
+    value = first_zero(v, n, line_low(v, n, skip))
     if fresh or lower(best[0], value, skip):
         best[0] = value
 
@@ -204,7 +192,7 @@ cdef inline void line_max(const real *v, Py_ssize_t n, bint skip, bint fresh, re
     cdef real value
     if not fresh and not skip and best[0] != best[0]:
         return
-    value = first_zero(v, line_nanhigh(v, n) if skip else line_high(v, n))
+    value = first_zero(v, n, line_high(v, n, skip))
     if fresh or higher(best[0], value, skip):
         best[0] = value
 
@@ -216,12 +204,12 @@ cdef inline void line_argmin(
         index[0] = -1
     elif not skip and best[0] != best[0]:
         return
-    value = first_zero(v, line_nanlow(v, n) if skip else line_low(v, n))
+    value = first_zero(v, n, line_low(v, n, skip))
     if skip and value != value:
         return
     if index[0] < 0 or lower(best[0], value, skip):
         best[0] = value
-        index[0] = start + find(v, value)
+        index[0] = start + find(v, n, value)
 
 
 cdef inline void line_argmax(
@@ -231,18 +219,18 @@ cdef inline void line_argmax(
         index[0] = -1
     elif not skip and best[0] != best[0]:
         return
-    value = first_zero(v, line_nanhigh(v, n) if skip else line_high(v, n))
+    value = first_zero(v, n, line_high(v, n, skip))
     if skip and value != value:
         return
     if index[0] < 0 or higher(best[0], value, skip):
         best[0] = value
-        index[0] = start + find(v, value)
+        index[0] = start + find(v, n, value)
 
 
-# ---- a leaf of columns: eight rows a step, in the order of single rows. `|` and a test of c alone are what gcc vectorises.
+# ---- a leaf of columns: eight rows a step, in the order of single rows; at most STRIP bytes wide
 
 cdef inline void rows_min(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, bint fresh, real *best) noexcept nogil:
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead, bint fresh, real *best) noexcept nogil:
     cdef const real *a
     cdef Py_ssize_t i = 0, j, s = stride // <Py_ssize_t> sizeof(real)
     cdef real b, c
@@ -250,24 +238,26 @@ cdef inline void rows_min(
         memcpy(best, v, cols * sizeof(real))
     while i + 8 <= n:
         a = v + i * s
+        if ahead:
+            allcores_ahead_rows(a, stride, 8, cols * sizeof(real), ahead)
         for j in range(cols):
             b = best[j]
             c = a[j]
-            b = c if (c < b) | (c != c) else b
+            b = c if below(c, b) else b
             c = a[j + s]
-            b = c if (c < b) | (c != c) else b
+            b = c if below(c, b) else b
             c = a[j + 2 * s]
-            b = c if (c < b) | (c != c) else b
+            b = c if below(c, b) else b
             c = a[j + 3 * s]
-            b = c if (c < b) | (c != c) else b
+            b = c if below(c, b) else b
             c = a[j + 4 * s]
-            b = c if (c < b) | (c != c) else b
+            b = c if below(c, b) else b
             c = a[j + 5 * s]
-            b = c if (c < b) | (c != c) else b
+            b = c if below(c, b) else b
             c = a[j + 6 * s]
-            b = c if (c < b) | (c != c) else b
+            b = c if below(c, b) else b
             c = a[j + 7 * s]
-            b = c if (c < b) | (c != c) else b
+            b = c if below(c, b) else b
             best[j] = b
         i += 8
     while i < n:
@@ -275,12 +265,12 @@ cdef inline void rows_min(
         for j in range(cols):
             b = best[j]
             c = a[j]
-            best[j] = c if (c < b) | (c != c) else b
+            best[j] = c if below(c, b) else b
         i += 1
 
 
 cdef inline void rows_max(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, bint fresh, real *best) noexcept nogil:
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead, bint fresh, real *best) noexcept nogil:
     cdef const real *a
     cdef Py_ssize_t i = 0, j, s = stride // <Py_ssize_t> sizeof(real)
     cdef real b, c
@@ -288,24 +278,26 @@ cdef inline void rows_max(
         memcpy(best, v, cols * sizeof(real))
     while i + 8 <= n:
         a = v + i * s
+        if ahead:
+            allcores_ahead_rows(a, stride, 8, cols * sizeof(real), ahead)
         for j in range(cols):
             b = best[j]
             c = a[j]
-            b = c if (c > b) | (c != c) else b
+            b = c if above(c, b) else b
             c = a[j + s]
-            b = c if (c > b) | (c != c) else b
+            b = c if above(c, b) else b
             c = a[j + 2 * s]
-            b = c if (c > b) | (c != c) else b
+            b = c if above(c, b) else b
             c = a[j + 3 * s]
-            b = c if (c > b) | (c != c) else b
+            b = c if above(c, b) else b
             c = a[j + 4 * s]
-            b = c if (c > b) | (c != c) else b
+            b = c if above(c, b) else b
             c = a[j + 5 * s]
-            b = c if (c > b) | (c != c) else b
+            b = c if above(c, b) else b
             c = a[j + 6 * s]
-            b = c if (c > b) | (c != c) else b
+            b = c if above(c, b) else b
             c = a[j + 7 * s]
-            b = c if (c > b) | (c != c) else b
+            b = c if above(c, b) else b
             best[j] = b
         i += 8
     while i < n:
@@ -313,303 +305,259 @@ cdef inline void rows_max(
         for j in range(cols):
             b = best[j]
             c = a[j]
-            best[j] = c if (c > b) | (c != c) else b
+            best[j] = c if above(c, b) else b
         i += 1
 
 
-cdef inline Py_ssize_t find_row(const real *v, Py_ssize_t s, real value) noexcept nogil:
-    """The row of the first element of a column that equals `value`, or is NaN where that is NaN. There must be one."""
-    cdef Py_ssize_t i = 0
-    if value == value:
-        while not v[i * s] == value:
-            i += 1
-    else:
-        while v[i * s] == v[i * s]:
-            i += 1
-    return i
-
-
-cdef inline bint column_has_number(const real *v, Py_ssize_t s, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i = 0
-    while i < n and v[i * s] != v[i * s]:
-        i += 1
-    return i < n
-
-
-cdef inline void rows_low(
-        const real *v, Py_ssize_t s, Py_ssize_t n, Py_ssize_t width, real *low, real *at) noexcept nogil:
-    """The least element of each column of a leaf, and its row: of the type of the elements, so that it is vectorised."""
-    cdef const real *a
-    cdef Py_ssize_t i = 0, j
-    cdef real b, c, k
-    cdef bint t
-    for j in range(width):
-        low[j] = highest(v[0])
-        at[j] = 0
-    while i + 4 <= n:
-        a = v + i * s
-        for j in range(width):
-            b = low[j]
-            k = at[j]
-            c = a[j]
-            t = (c < b) | (c != c)
-            b = c if t else b
-            k = <real> (i + 0) if t else k
-            c = a[j + s]
-            t = (c < b) | (c != c)
-            b = c if t else b
-            k = <real> (i + 1) if t else k
-            c = a[j + 2 * s]
-            t = (c < b) | (c != c)
-            b = c if t else b
-            k = <real> (i + 2) if t else k
-            c = a[j + 3 * s]
-            t = (c < b) | (c != c)
-            b = c if t else b
-            k = <real> (i + 3) if t else k
-            low[j] = b
-            at[j] = k
-        i += 4
-    while i < n:
-        a = v + i * s
-        for j in range(width):
-            b = low[j]
-            c = a[j]
-            t = (c < b) | (c != c)
-            low[j] = c if t else b
-            at[j] = <real> i if t else at[j]
-        i += 1
-
-
-cdef inline void rows_nanlow(
-        const real *v, Py_ssize_t s, Py_ssize_t n, Py_ssize_t width, real *low, real *at) noexcept nogil:
-    """The least number of each column of a leaf, and its row: of the type of the elements, so that it is vectorised."""
-    cdef const real *a
-    cdef Py_ssize_t i = 0, j
-    cdef real b, c, k
-    cdef bint t
-    for j in range(width):
-        low[j] = highest(v[0])
-        at[j] = 0
-    while i + 4 <= n:
-        a = v + i * s
-        for j in range(width):
-            b = low[j]
-            k = at[j]
-            c = a[j]
-            t = c < b
-            b = c if t else b
-            k = <real> (i + 0) if t else k
-            c = a[j + s]
-            t = c < b
-            b = c if t else b
-            k = <real> (i + 1) if t else k
-            c = a[j + 2 * s]
-            t = c < b
-            b = c if t else b
-            k = <real> (i + 2) if t else k
-            c = a[j + 3 * s]
-            t = c < b
-            b = c if t else b
-            k = <real> (i + 3) if t else k
-            low[j] = b
-            at[j] = k
-        i += 4
-    while i < n:
-        a = v + i * s
-        for j in range(width):
-            b = low[j]
-            c = a[j]
-            t = c < b
-            low[j] = c if t else b
-            at[j] = <real> i if t else at[j]
-        i += 1
-    for j in range(width):
-        if low[j] == highest(v[0]) and not column_has_number(v + j, s, n):
-            low[j] = v[j]
-
-
-cdef inline void rows_high(
-        const real *v, Py_ssize_t s, Py_ssize_t n, Py_ssize_t width, real *high, real *at) noexcept nogil:
-    """The greatest element of each column of a leaf, and its row: of the type of the elements, so that it is vectorised."""
-    cdef const real *a
-    cdef Py_ssize_t i = 0, j
-    cdef real b, c, k
-    cdef bint t
-    for j in range(width):
-        high[j] = lowest(v[0])
-        at[j] = 0
-    while i + 4 <= n:
-        a = v + i * s
-        for j in range(width):
-            b = high[j]
-            k = at[j]
-            c = a[j]
-            t = (c > b) | (c != c)
-            b = c if t else b
-            k = <real> (i + 0) if t else k
-            c = a[j + s]
-            t = (c > b) | (c != c)
-            b = c if t else b
-            k = <real> (i + 1) if t else k
-            c = a[j + 2 * s]
-            t = (c > b) | (c != c)
-            b = c if t else b
-            k = <real> (i + 2) if t else k
-            c = a[j + 3 * s]
-            t = (c > b) | (c != c)
-            b = c if t else b
-            k = <real> (i + 3) if t else k
-            high[j] = b
-            at[j] = k
-        i += 4
-    while i < n:
-        a = v + i * s
-        for j in range(width):
-            b = high[j]
-            c = a[j]
-            t = (c > b) | (c != c)
-            high[j] = c if t else b
-            at[j] = <real> i if t else at[j]
-        i += 1
-
-
-cdef inline void rows_nanhigh(
-        const real *v, Py_ssize_t s, Py_ssize_t n, Py_ssize_t width, real *high, real *at) noexcept nogil:
-    """The greatest number of each column of a leaf, and its row: of the type of the elements, so that it is vectorised."""
-    cdef const real *a
-    cdef Py_ssize_t i = 0, j
-    cdef real b, c, k
-    cdef bint t
-    for j in range(width):
-        high[j] = lowest(v[0])
-        at[j] = 0
-    while i + 4 <= n:
-        a = v + i * s
-        for j in range(width):
-            b = high[j]
-            k = at[j]
-            c = a[j]
-            t = c > b
-            b = c if t else b
-            k = <real> (i + 0) if t else k
-            c = a[j + s]
-            t = c > b
-            b = c if t else b
-            k = <real> (i + 1) if t else k
-            c = a[j + 2 * s]
-            t = c > b
-            b = c if t else b
-            k = <real> (i + 2) if t else k
-            c = a[j + 3 * s]
-            t = c > b
-            b = c if t else b
-            k = <real> (i + 3) if t else k
-            high[j] = b
-            at[j] = k
-        i += 4
-    while i < n:
-        a = v + i * s
-        for j in range(width):
-            b = high[j]
-            c = a[j]
-            t = c > b
-            high[j] = c if t else b
-            at[j] = <real> i if t else at[j]
-        i += 1
-    for j in range(width):
-        if high[j] == lowest(v[0]) and not column_has_number(v + j, s, n):
-            high[j] = v[j]
+cdef inline Py_ssize_t find_row(const real *v, Py_ssize_t s, Py_ssize_t n, real value) noexcept nogil:
+    """The row of the first element of a column that equals `value`, or is NaN where that is NaN; -1 if there is none."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        if v[i * s] == value or (value != value and v[i * s] != v[i * s]):
+            return i
+    return -1
 
 
 cdef inline void rows_nanmin(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, bint fresh, real *best) noexcept nogil:
-    cdef real low[TILE]
-    cdef real at[TILE]
-    cdef Py_ssize_t left = 0, width, j, s = stride // <Py_ssize_t> sizeof(real)
-    while left < cols:
-        width = TILE if cols - left > TILE else cols - left
-        rows_nanlow(v + left, s, n, width, low, at)
-        for j in range(width):
-            if fresh or lower(best[left + j], low[j], True):
-                best[left + j] = low[j]
-        left += width
-
-
-cdef inline void rows_argmin(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint skip, bint fresh,
-        real *best, int64_t *index) noexcept nogil:
-    cdef real low[TILE]
-    cdef real at[TILE]
-    cdef real value
-    cdef Py_ssize_t left = 0, width, j, s = stride // <Py_ssize_t> sizeof(real)
-    while left < cols:
-        width = TILE if cols - left > TILE else cols - left
-        if skip:
-            rows_nanlow(v + left, s, n, width, low, at)
-        else:
-            rows_low(v + left, s, n, width, low, at)
-        for j in range(width):
-            value = low[j]
-            if fresh:
-                index[left + j] = -1
-                if skip and value != value:
-                    best[left + j] = value
-                    continue
-            elif not lower(best[left + j], value, skip):
-                continue
-            best[left + j] = value
-            # A row is not to be trusted where there was NaN, or nothing that beat the end of the type.
-            if value != value or value == highest(value):
-                index[left + j] = start + find_row(v + left + j, s, value) if not skip or value == value else -1
-            else:
-                index[left + j] = start + <int64_t> at[j]
-        left += width
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead, bint fresh, real *best) noexcept nogil:
+    """The least number of each column; NaN where there was none."""
+    cdef real low[STRIP]
+    cdef const real *a
+    cdef Py_ssize_t i = 0, j, s = stride // <Py_ssize_t> sizeof(real)
+    cdef real b, c
+    for j in range(cols):
+        low[j] = highest(v[0]) if fresh or best[j] != best[j] else best[j]
+    while i + 8 <= n:
+        a = v + i * s
+        if ahead:
+            allcores_ahead_rows(a, stride, 8, cols * sizeof(real), ahead)
+        for j in range(cols):
+            b = low[j]
+            c = a[j]
+            b = c if c < b else b
+            c = a[j + s]
+            b = c if c < b else b
+            c = a[j + 2 * s]
+            b = c if c < b else b
+            c = a[j + 3 * s]
+            b = c if c < b else b
+            c = a[j + 4 * s]
+            b = c if c < b else b
+            c = a[j + 5 * s]
+            b = c if c < b else b
+            c = a[j + 6 * s]
+            b = c if c < b else b
+            c = a[j + 7 * s]
+            b = c if c < b else b
+            low[j] = b
+        i += 8
+    while i < n:
+        a = v + i * s
+        for j in range(cols):
+            b = low[j]
+            c = a[j]
+            low[j] = c if c < b else b
+        i += 1
+    for j in range(cols):
+        if low[j] != highest(v[0]) or find_row(v + j, s, n, low[j]) >= 0:
+            best[j] = low[j]
+        elif fresh:
+            best[j] = v[j]
 
 
 cdef inline void rows_nanmax(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, bint fresh, real *best) noexcept nogil:
-    cdef real high[TILE]
-    cdef real at[TILE]
-    cdef Py_ssize_t left = 0, width, j, s = stride // <Py_ssize_t> sizeof(real)
-    while left < cols:
-        width = TILE if cols - left > TILE else cols - left
-        rows_nanhigh(v + left, s, n, width, high, at)
-        for j in range(width):
-            if fresh or higher(best[left + j], high[j], True):
-                best[left + j] = high[j]
-        left += width
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead, bint fresh, real *best) noexcept nogil:
+    """The greatest number of each column; NaN where there was none."""
+    cdef real high[STRIP]
+    cdef const real *a
+    cdef Py_ssize_t i = 0, j, s = stride // <Py_ssize_t> sizeof(real)
+    cdef real b, c
+    for j in range(cols):
+        high[j] = lowest(v[0]) if fresh or best[j] != best[j] else best[j]
+    while i + 8 <= n:
+        a = v + i * s
+        if ahead:
+            allcores_ahead_rows(a, stride, 8, cols * sizeof(real), ahead)
+        for j in range(cols):
+            b = high[j]
+            c = a[j]
+            b = c if c > b else b
+            c = a[j + s]
+            b = c if c > b else b
+            c = a[j + 2 * s]
+            b = c if c > b else b
+            c = a[j + 3 * s]
+            b = c if c > b else b
+            c = a[j + 4 * s]
+            b = c if c > b else b
+            c = a[j + 5 * s]
+            b = c if c > b else b
+            c = a[j + 6 * s]
+            b = c if c > b else b
+            c = a[j + 7 * s]
+            b = c if c > b else b
+            high[j] = b
+        i += 8
+    while i < n:
+        a = v + i * s
+        for j in range(cols):
+            b = high[j]
+            c = a[j]
+            high[j] = c if c > b else b
+        i += 1
+    for j in range(cols):
+        if high[j] != lowest(v[0]) or find_row(v + j, s, n, high[j]) >= 0:
+            best[j] = high[j]
+        elif fresh:
+            best[j] = v[j]
+
+
+cdef inline void rows_low(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead, bint skip,
+        real *low, real *at) noexcept nogil:
+    """The least element of each column of a leaf, and its row: of the type of the elements, so that it is vectorised.
+
+    With `skip` NaN is never less, and a column of nothing but NaN gives the highest value of the type.
+    """
+    cdef const real *a
+    cdef Py_ssize_t i = 0, j, s = stride // <Py_ssize_t> sizeof(real)
+    cdef real b, c, k
+    cdef bint t
+    for j in range(cols):
+        low[j] = highest(v[0])
+        at[j] = 0
+    while i + 4 <= n:
+        a = v + i * s
+        if ahead:
+            allcores_ahead_rows(a, stride, 4, cols * sizeof(real), ahead)
+        for j in range(cols):
+            b = low[j]
+            k = at[j]
+            c = a[j]
+            t = c < b if skip else (c < b) | (c != c)
+            b = c if t else b
+            k = <real> (i + 0) if t else k
+            c = a[j + s]
+            t = c < b if skip else (c < b) | (c != c)
+            b = c if t else b
+            k = <real> (i + 1) if t else k
+            c = a[j + 2 * s]
+            t = c < b if skip else (c < b) | (c != c)
+            b = c if t else b
+            k = <real> (i + 2) if t else k
+            c = a[j + 3 * s]
+            t = c < b if skip else (c < b) | (c != c)
+            b = c if t else b
+            k = <real> (i + 3) if t else k
+            low[j] = b
+            at[j] = k
+        i += 4
+    while i < n:
+        a = v + i * s
+        for j in range(cols):
+            b = low[j]
+            c = a[j]
+            t = c < b if skip else (c < b) | (c != c)
+            low[j] = c if t else b
+            at[j] = <real> i if t else at[j]
+        i += 1
+
+
+cdef inline void rows_high(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead, bint skip,
+        real *high, real *at) noexcept nogil:
+    """The greatest element of each column of a leaf, and its row: of the type of the elements, so that it is vectorised.
+
+    With `skip` NaN is never greater, and a column of nothing but NaN gives the lowest value of the type.
+    """
+    cdef const real *a
+    cdef Py_ssize_t i = 0, j, s = stride // <Py_ssize_t> sizeof(real)
+    cdef real b, c, k
+    cdef bint t
+    for j in range(cols):
+        high[j] = lowest(v[0])
+        at[j] = 0
+    while i + 4 <= n:
+        a = v + i * s
+        if ahead:
+            allcores_ahead_rows(a, stride, 4, cols * sizeof(real), ahead)
+        for j in range(cols):
+            b = high[j]
+            k = at[j]
+            c = a[j]
+            t = c > b if skip else (c > b) | (c != c)
+            b = c if t else b
+            k = <real> (i + 0) if t else k
+            c = a[j + s]
+            t = c > b if skip else (c > b) | (c != c)
+            b = c if t else b
+            k = <real> (i + 1) if t else k
+            c = a[j + 2 * s]
+            t = c > b if skip else (c > b) | (c != c)
+            b = c if t else b
+            k = <real> (i + 2) if t else k
+            c = a[j + 3 * s]
+            t = c > b if skip else (c > b) | (c != c)
+            b = c if t else b
+            k = <real> (i + 3) if t else k
+            high[j] = b
+            at[j] = k
+        i += 4
+    while i < n:
+        a = v + i * s
+        for j in range(cols):
+            b = high[j]
+            c = a[j]
+            t = c > b if skip else (c > b) | (c != c)
+            high[j] = c if t else b
+            at[j] = <real> i if t else at[j]
+        i += 1
+
+
+cdef inline void rows_argmin(
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead, Py_ssize_t start,
+        bint skip, bint fresh, real *best, int64_t *index) noexcept nogil:
+    cdef real low[STRIP]
+    cdef real at[STRIP]
+    cdef real value
+    cdef Py_ssize_t j, row, s = stride // <Py_ssize_t> sizeof(real)
+    rows_low(v, stride, n, cols, ahead, skip, low, at)
+    for j in range(cols):
+        value = low[j]
+        row = <Py_ssize_t> at[j]
+        # The row is not to be trusted where there was NaN, or nothing that beat the end of the type.
+        if value != value or value == highest(value):
+            row = find_row(v + j, s, n, value)
+        if fresh:
+            index[j] = -1
+        if row >= 0 and (index[j] < 0 or lower(best[j], value, skip)):
+            best[j] = value
+            index[j] = start + row
+        elif fresh:
+            best[j] = v[j]
 
 
 cdef inline void rows_argmax(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint skip, bint fresh,
-        real *best, int64_t *index) noexcept nogil:
-    cdef real high[TILE]
-    cdef real at[TILE]
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead, Py_ssize_t start,
+        bint skip, bint fresh, real *best, int64_t *index) noexcept nogil:
+    cdef real high[STRIP]
+    cdef real at[STRIP]
     cdef real value
-    cdef Py_ssize_t left = 0, width, j, s = stride // <Py_ssize_t> sizeof(real)
-    while left < cols:
-        width = TILE if cols - left > TILE else cols - left
-        if skip:
-            rows_nanhigh(v + left, s, n, width, high, at)
-        else:
-            rows_high(v + left, s, n, width, high, at)
-        for j in range(width):
-            value = high[j]
-            if fresh:
-                index[left + j] = -1
-                if skip and value != value:
-                    best[left + j] = value
-                    continue
-            elif not higher(best[left + j], value, skip):
-                continue
-            best[left + j] = value
-            # A row is not to be trusted where there was NaN, or nothing that beat the end of the type.
-            if value != value or value == lowest(value):
-                index[left + j] = start + find_row(v + left + j, s, value) if not skip or value == value else -1
-            else:
-                index[left + j] = start + <int64_t> at[j]
-        left += width
+    cdef Py_ssize_t j, row, s = stride // <Py_ssize_t> sizeof(real)
+    rows_high(v, stride, n, cols, ahead, skip, high, at)
+    for j in range(cols):
+        value = high[j]
+        row = <Py_ssize_t> at[j]
+        # The row is not to be trusted where there was NaN, or nothing that beat the end of the type.
+        if value != value or value == lowest(value):
+            row = find_row(v + j, s, n, value)
+        if fresh:
+            index[j] = -1
+        if row >= 0 and (index[j] < 0 or higher(best[j], value, skip)):
+            best[j] = value
+            index[j] = start + row
+        elif fresh:
+            best[j] = v[j]
 
 
 # ---- kernels: field 0 the value, field 1 the position or, of ptp, the other end
@@ -619,8 +567,9 @@ cdef void min_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t sta
 
 
 cdef void min_rows(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_min(v, stride, n, cols, fresh, <real *> slot[0])
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_min(v, stride, n, cols, ahead, fresh, <real *> slot[0])
 
 
 cdef void argmin_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
@@ -628,8 +577,9 @@ cdef void argmin_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t 
 
 
 cdef void argmin_rows(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_argmin(v, stride, n, cols, start, False, fresh, <real *> slot[0], <int64_t *> slot[1])
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_argmin(v, stride, n, cols, ahead, start, False, fresh, <real *> slot[0], <int64_t *> slot[1])
 
 
 cdef void nanmin_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
@@ -637,8 +587,9 @@ cdef void nanmin_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t 
 
 
 cdef void nanmin_rows(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_nanmin(v, stride, n, cols, fresh, <real *> slot[0])
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_nanmin(v, stride, n, cols, ahead, fresh, <real *> slot[0])
 
 
 cdef void nanargmin_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
@@ -646,8 +597,9 @@ cdef void nanargmin_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize
 
 
 cdef void nanargmin_rows(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_argmin(v, stride, n, cols, start, True, fresh, <real *> slot[0], <int64_t *> slot[1])
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_argmin(v, stride, n, cols, ahead, start, True, fresh, <real *> slot[0], <int64_t *> slot[1])
 
 
 cdef void max_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
@@ -655,8 +607,9 @@ cdef void max_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t sta
 
 
 cdef void max_rows(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_max(v, stride, n, cols, fresh, <real *> slot[0])
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_max(v, stride, n, cols, ahead, fresh, <real *> slot[0])
 
 
 cdef void argmax_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
@@ -664,8 +617,9 @@ cdef void argmax_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t 
 
 
 cdef void argmax_rows(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_argmax(v, stride, n, cols, start, False, fresh, <real *> slot[0], <int64_t *> slot[1])
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_argmax(v, stride, n, cols, ahead, start, False, fresh, <real *> slot[0], <int64_t *> slot[1])
 
 
 cdef void nanmax_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
@@ -673,8 +627,9 @@ cdef void nanmax_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t 
 
 
 cdef void nanmax_rows(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_nanmax(v, stride, n, cols, fresh, <real *> slot[0])
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_nanmax(v, stride, n, cols, ahead, fresh, <real *> slot[0])
 
 
 cdef void nanargmax_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
@@ -682,8 +637,9 @@ cdef void nanargmax_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize
 
 
 cdef void nanargmax_rows(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_argmax(v, stride, n, cols, start, True, fresh, <real *> slot[0], <int64_t *> slot[1])
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_argmax(v, stride, n, cols, ahead, start, True, fresh, <real *> slot[0], <int64_t *> slot[1])
 
 
 cdef void ptp_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
@@ -692,9 +648,10 @@ cdef void ptp_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t sta
 
 
 cdef void ptp_rows(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_min(v, stride, n, cols, fresh, <real *> slot[0])
-    rows_max(v, stride, n, cols, fresh, <real *> slot[1])
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_min(v, stride, n, cols, ahead, fresh, <real *> slot[0])
+    rows_max(v, stride, n, cols, ahead, fresh, <real *> slot[1])
 
 
 # ---- which functions make a kernel

@@ -11,12 +11,12 @@ from numpy import ndarray as _ndarray
 
 from libc.math cimport INFINITY, NAN, fabs, isfinite, signbit, sqrt
 from libc.stdint cimport int32_t, int64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer, dtype_code
-from cursor cimport allcores_ahead
+from cursor cimport allcores_ahead, allcores_ahead_rows
 from door cimport Small, close_small, open_small, quiet_small, run_small, shape_small, slots_small
-from drive cimport LANES, Job, line_function, load_function, rows_function
+from drive cimport LANES, STRIP, Job, line_function, load_function, rows_function
 from entry cimport Views, close_views, open_views, run_job
 from reals cimport (
     floating, int8_t, int16_t, integral, real, uint8_t, uint16_t, uint32_t, uint64_t)
@@ -25,7 +25,7 @@ cdef enum:
     # 8 rows of lanes. NumPy's chains have 8 to 16 elements, depending on n: with 16 here, errors were up to 8% larger.
     BLOCK = 256
     BLOCKS = 16             # in a leaf
-    TILE = 512              # columns whose intermediate values stay in the first-level cache
+    COLUMNS = STRIP         # at most, in a strip
 
 cdef enum Term:             # what of an element is summed
     PLAIN
@@ -46,25 +46,56 @@ cdef inline double lanes_sum(double *lane) noexcept nogil:
     return (lane[0] + lane[2]) + (lane[1] + lane[3])
 
 
-cdef inline double blocks_sum(double *block, Py_ssize_t blocks) noexcept nogil:
-    """Neighbours in pairs; one left over moves up."""
+cdef inline double lost(double a, double b, double total) noexcept nogil:
+    """What a + b lost when it was rounded to `total` (Knuth's two-sum); 0 where that is not finite.
+
+    Not finite is told by the bits, and the sum is taken once more of zeros then: inf - inf would raise the invalid flag.
+    """
+    cdef int64_t bits, exponent = <int64_t> 0x7FF << 52
+    cdef double x, y, z, t
+    memcpy(&bits, &total, 8)
+    x = 0.0 if bits & exponent == exponent else a
+    y = 0.0 if bits & exponent == exponent else b
+    z = x + y
+    t = z - x
+    return (x - (z - t)) + (y - t)
+
+
+cdef inline double blocks_sum(double *block, Py_ssize_t blocks, double *rest) noexcept nogil:
+    """Neighbours in pairs, one left over with the last pair; the last two levels with what their rounding loses."""
+    cdef double a, b, c
     cdef Py_ssize_t i
-    while blocks > 1:
+    while blocks > 4:
         for i in range(blocks // 2):
             block[i] = block[2 * i] + block[2 * i + 1]
         if blocks & 1:
-            block[blocks // 2] = block[blocks - 1]
-        blocks = (blocks + 1) // 2
-    return block[0]
+            block[blocks // 2 - 1] += block[blocks - 1]
+        blocks //= 2
+    rest[0] = 0.0
+    if blocks == 1:
+        return block[0]
+    a = block[0] + block[1]
+    rest[0] = lost(block[0], block[1], a)
+    if blocks == 2:
+        return a
+    b = block[2]
+    if blocks == 4:
+        b = block[2] + block[3]
+        rest[0] += lost(block[2], block[3], b)
+    c = a + b
+    rest[0] += lost(a, b, c)
+    return c
 
 
 cdef inline double term(real v, Term what) noexcept nogil:
-    cdef double d = <double> v
+    cdef double d
+    cdef real nothing = 0
+    if real in floating:
+        nothing = -0.0                                      # changes no sum
     if what == NUMBER:
-        return d if d == d else -0.0        # changes no sum
-    if what == SQUARE:
-        return d * d
-    return d
+        return <double> (v if v == v else nothing)          # of a float before it is widened: half the work
+    d = <double> v
+    return d * d if what == SQUARE else d
 
 
 cdef inline const real *row_at(const real *v, const real *tail, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
@@ -72,7 +103,9 @@ cdef inline const real *row_at(const real *v, const real *tail, Py_ssize_t i, Py
     return v + i if i + LANES <= n else tail
 
 
-cdef inline double line_sum(const real *v, const real *tail, Py_ssize_t n, Term what) noexcept nogil:
+cdef inline double line_sum(
+        const real *v, const real *tail, Py_ssize_t n, Term what, double *rest) noexcept nogil:
+    """The sum, and what rounding it lost."""
     cdef double lane[LANES]
     cdef double block[BLOCKS]
     cdef const real *row
@@ -92,7 +125,7 @@ cdef inline double line_sum(const real *v, const real *tail, Py_ssize_t n, Term 
         block[blocks] = lanes_sum(lane)
         blocks += 1
         at = end
-    return blocks_sum(block, blocks)
+    return blocks_sum(block, blocks, rest)
 
 
 cdef inline Py_ssize_t line_count(const real *v, Py_ssize_t n) noexcept nogil:
@@ -122,20 +155,16 @@ cdef inline Py_ssize_t line_count(const real *v, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline void rows_sum(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Term what, double *total) noexcept nogil:
-    """Eight rows a step, in the order of single rows: eight streams from memory are twice as fast as one."""
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead, Term what, double *total) noexcept nogil:
+    """Eight rows a step, in the order of single rows."""
     cdef const real *a
-    cdef Py_ssize_t i = 8 if n >= 8 else 1, j, s = stride // <Py_ssize_t> sizeof(real)
-    if n >= 8:
-        for j in range(cols):
-            total[j] = ((((((term(v[j], what) + term(v[j + s], what)) + term(v[j + 2 * s], what))
-                           + term(v[j + 3 * s], what)) + term(v[j + 4 * s], what)) + term(v[j + 5 * s], what))
-                        + term(v[j + 6 * s], what)) + term(v[j + 7 * s], what)
-    else:
-        for j in range(cols):
-            total[j] = term(v[j], what)
+    cdef Py_ssize_t i = 0, j, s = stride // <Py_ssize_t> sizeof(real)
+    for j in range(cols):
+        total[j] = -0.0                             # changes no sum
     while i + 8 <= n:
         a = v + i * s
+        if ahead:
+            allcores_ahead_rows(a, stride, 8, cols * sizeof(real), ahead)
         for j in range(cols):
             total[j] = (((((((total[j] + term(a[j], what)) + term(a[j + s], what)) + term(a[j + 2 * s], what))
                            + term(a[j + 3 * s], what)) + term(a[j + 4 * s], what)) + term(a[j + 5 * s], what))
@@ -169,59 +198,72 @@ cdef inline void rows_count(
             i += 1
 
 
-# ---- sum, nansum, ss in float64
+# ---- sum, nansum, ss in float64: the total, and what its rounding lost since the leaves
 
 cdef void sum_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    (<double *> slot[0])[0] = line_sum(v, tail, n, PLAIN)
+    (<double *> slot[0])[0] = line_sum(v, tail, n, PLAIN, <double *> slot[1])
 
 
 cdef void nansum_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    (<double *> slot[0])[0] = line_sum(v, tail, n, NUMBER)
+    (<double *> slot[0])[0] = line_sum(v, tail, n, NUMBER, <double *> slot[1])
 
 
 cdef void ss_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    (<double *> slot[0])[0] = line_sum(v, tail, n, SQUARE)
+    (<double *> slot[0])[0] = line_sum(v, tail, n, SQUARE, <double *> slot[1])
 
 
 cdef void sum_rows(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_sum(v, stride, n, cols, PLAIN, <double *> slot[0])
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_sum(v, stride, n, cols, ahead, PLAIN, <double *> slot[0])
+    memset(slot[1], 0, 8 * cols)
 
 
 cdef void nansum_rows(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_sum(v, stride, n, cols, NUMBER, <double *> slot[0])
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_sum(v, stride, n, cols, ahead, NUMBER, <double *> slot[0])
+    memset(slot[1], 0, 8 * cols)
 
 
 cdef void ss_rows(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_sum(v, stride, n, cols, SQUARE, <double *> slot[0])
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_sum(v, stride, n, cols, ahead, SQUARE, <double *> slot[0])
+    memset(slot[1], 0, 8 * cols)
 
 
 cdef void sum_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
     cdef double *total = <double *> a[0]
+    cdef double *rest = <double *> a[1]
     cdef double *more = <double *> b[0]
+    cdef double *more_rest = <double *> b[1]
+    cdef double s
     cdef Py_ssize_t j
     for j in range(width):
-        total[j] += more[j]
+        s = total[j] + more[j]
+        rest[j] = (rest[j] + more_rest[j]) + lost(total[j], more[j], s)
+        total[j] = s
 
 
-# ---- nanmean: total, count
+# ---- nanmean: total, rest, count
 
 cdef void nanmean_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    (<double *> slot[0])[0] = line_sum(v, tail, n, NUMBER)
-    (<int64_t *> slot[1])[0] = line_count(v, n)
+    (<double *> slot[0])[0] = line_sum(v, tail, n, NUMBER, <double *> slot[1])
+    (<int64_t *> slot[2])[0] = line_count(v, n)
 
 
 cdef void nanmean_rows(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_sum(v, stride, n, cols, NUMBER, <double *> slot[0])
-    rows_count(v, stride, n, cols, <int64_t *> slot[1])
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_sum(v, stride, n, cols, ahead, NUMBER, <double *> slot[0])
+    memset(slot[1], 0, 8 * cols)
+    rows_count(v, stride, n, cols, <int64_t *> slot[2])
 
 
 cdef void nanmean_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
-    cdef int64_t *count = <int64_t *> a[1]
-    cdef int64_t *more = <int64_t *> b[1]
+    cdef int64_t *count = <int64_t *> a[2]
+    cdef int64_t *more = <int64_t *> b[2]
     cdef Py_ssize_t j
     sum_fold(a, b, width)
     for j in range(width):
@@ -258,7 +300,7 @@ cdef void iss_line(const integral *v, const integral *tail, Py_ssize_t n, Py_ssi
 
 
 cdef void isum_rows(
-        const integral *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols,
+        const integral *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
         Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     cdef int64_t *total = <int64_t *> slot[0]
     cdef const integral *a
@@ -267,6 +309,8 @@ cdef void isum_rows(
         total[j] = 0
     while i + 8 <= n:
         a = v + i * s
+        if ahead:
+            allcores_ahead_rows(a, stride, 8, cols * sizeof(integral), ahead)
         for j in range(cols):
             if sizeof(integral) <= 2:
                 total[j] += <int32_t> a[j] + <int32_t> a[j + s] + <int32_t> a[j + 2 * s] + <int32_t> a[j + 3 * s] + (
@@ -283,7 +327,7 @@ cdef void isum_rows(
 
 
 cdef void iss_rows(
-        const integral *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols,
+        const integral *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
         Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     cdef int64_t *total = <int64_t *> slot[0]
     cdef const integral *a
@@ -307,8 +351,8 @@ cdef void isum_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
 # ---- prod, nanprod: the order of sum
 
 cdef inline double factor(real v, bint skip) noexcept nogil:
-    cdef double d = <double> v
-    return d if not skip or d == d else 1.0
+    cdef real one = 1
+    return <double> (v if not skip or v == v else one)
 
 
 cdef inline double line_product(const real *v, const real *tail, Py_ssize_t n, bint skip) noexcept nogil:
@@ -345,17 +389,21 @@ cdef inline double line_product(const real *v, const real *tail, Py_ssize_t n, b
 
 
 cdef inline void rows_product(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, bint skip, double *product) noexcept nogil:
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead, bint skip,
+        double *product) noexcept nogil:
     cdef const real *a
-    cdef Py_ssize_t i = 1, j, s = stride // <Py_ssize_t> sizeof(real)
+    cdef Py_ssize_t i = 0, j, s = stride // <Py_ssize_t> sizeof(real)
     for j in range(cols):
-        product[j] = factor(v[j], skip)
-    while i + 4 <= n:
+        product[j] = 1.0
+    while i + 8 <= n:
         a = v + i * s
+        if ahead:
+            allcores_ahead_rows(a, stride, 8, cols * sizeof(real), ahead)
         for j in range(cols):
-            product[j] = (((product[j] * factor(a[j], skip)) * factor(a[j + s], skip))
-                          * factor(a[j + 2 * s], skip)) * factor(a[j + 3 * s], skip)
-        i += 4
+            product[j] = (((((((product[j] * factor(a[j], skip)) * factor(a[j + s], skip)) * factor(a[j + 2 * s], skip))
+                             * factor(a[j + 3 * s], skip)) * factor(a[j + 4 * s], skip)) * factor(a[j + 5 * s], skip))
+                          * factor(a[j + 6 * s], skip)) * factor(a[j + 7 * s], skip)
+        i += 8
     while i < n:
         a = v + i * s
         for j in range(cols):
@@ -372,13 +420,15 @@ cdef void nanprod_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t
 
 
 cdef void prod_rows(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_product(v, stride, n, cols, False, <double *> slot[0])
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_product(v, stride, n, cols, ahead, False, <double *> slot[0])
 
 
 cdef void nanprod_rows(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_product(v, stride, n, cols, True, <double *> slot[0])
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_product(v, stride, n, cols, ahead, True, <double *> slot[0])
 
 
 cdef void prod_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
@@ -407,7 +457,7 @@ cdef void iprod_line(
 
 
 cdef void iprod_rows(
-        const integral *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols,
+        const integral *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
         Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     cdef int64_t *product = <int64_t *> slot[0]
     cdef const integral *a
@@ -462,9 +512,12 @@ cdef inline void line_var(const real *v, const real *tail, Py_ssize_t n, bint sk
     cdef double block1[BLOCKS]
     cdef double block2[BLOCKS]
     cdef double d, count = <double> (line_count(v, n) if skip else n)
-    cdef double pivot = line_sum(v, tail, n, NUMBER if skip else PLAIN) / count if count > 0 else 0.0
+    cdef double rest1, rest2
+    cdef double pivot = line_sum(v, tail, n, NUMBER if skip else PLAIN, &rest1)
+    cdef const real *row
     cdef Py_ssize_t i, end, at = 0, blocks = 0
-    cdef int l
+    cdef int l, rest
+    pivot = (pivot + rest1) / count if count > 0 else 0.0
     while at < n:
         end = at + BLOCK if at + BLOCK < n else n
         for l in range(LANES):
@@ -475,64 +528,70 @@ cdef inline void line_var(const real *v, const real *tail, Py_ssize_t n, bint sk
                 d = deviation(v[i + l], pivot, skip)
                 lane1[l] += d
                 lane2[l] += d * d
-        i = at + (end - at) // 32 * 32
-        for l in range(end - i):
-            d = deviation(v[i + l], pivot, skip)
-            lane1[l] += d
-            lane2[l] += d * d
+        rest = (end - at) % 32
+        if rest:
+            for l in range(LANES):
+                d = deviation(tail[l], pivot, skip) if l < rest else 0.0
+                lane1[l] += d
+                lane2[l] += d * d
         block1[blocks] = lanes_sum(lane1)
         block2[blocks] = lanes_sum(lane2)
         blocks += 1
         at = end
     (<double *> slot[0])[0] = count
     (<double *> slot[1])[0] = pivot
-    moments(count, pivot, blocks_sum(block1, blocks), blocks_sum(block2, blocks), <double *> slot[2], <double *> slot[3])
+    d = blocks_sum(block1, blocks, &rest1)
+    moments(count, pivot, d + rest1, blocks_sum(block2, blocks, &rest2) + rest2, <double *> slot[2], <double *> slot[3])
 
 
 cdef inline void rows_var(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, bint skip, void **slot) noexcept nogil:
-    cdef double pivot[TILE]
-    cdef double sum1[TILE]
-    cdef double sum2[TILE]
-    cdef double count[TILE]
-    cdef int64_t numbers[TILE]
-    cdef double p, d0, d1, d2, d3
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead, bint skip, void **slot) noexcept nogil:
+    cdef double *count = <double *> slot[0]
+    cdef double *pivot = <double *> slot[1]
+    cdef double *shift = <double *> slot[2]
+    cdef double *m2 = <double *> slot[3]
+    cdef double sum1[COLUMNS]
+    cdef double sum2[COLUMNS]
+    cdef int64_t numbers[COLUMNS]
+    cdef double p, s1, s2, d
     cdef const real *a
-    cdef Py_ssize_t i, j, left = 0, width, s = stride // <Py_ssize_t> sizeof(real)
-    while left < cols:
-        width = TILE if cols - left > TILE else cols - left
-        rows_sum(v + left, stride, n, width, NUMBER if skip else PLAIN, pivot)
-        if skip:
-            rows_count(v + left, stride, n, width, numbers)
-        for j in range(width):
-            count[j] = <double> numbers[j] if skip else <double> n
-            pivot[j] = pivot[j] / count[j] if count[j] > 0 else 0.0
-            sum1[j] = 0
-            sum2[j] = 0
-        i = 0
-        while i + 4 <= n:
-            a = v + i * s + left
-            for j in range(width):
-                p = pivot[j]
-                d0 = deviation(a[j], p, skip)
-                d1 = deviation(a[j + s], p, skip)
-                d2 = deviation(a[j + 2 * s], p, skip)
-                d3 = deviation(a[j + 3 * s], p, skip)
-                sum1[j] = (((sum1[j] + d0) + d1) + d2) + d3
-                sum2[j] = (((sum2[j] + d0 * d0) + d1 * d1) + d2 * d2) + d3 * d3
-            i += 4
-        while i < n:
-            a = v + i * s + left
-            for j in range(width):
-                d0 = deviation(a[j], pivot[j], skip)
-                sum1[j] += d0
-                sum2[j] += d0 * d0
-            i += 1
-        for j in range(width):
-            moments(count[j], pivot[j], sum1[j], sum2[j], <double *> slot[2] + left + j, <double *> slot[3] + left + j)
-        memcpy(<double *> slot[0] + left, count, 8 * width)
-        memcpy(<double *> slot[1] + left, pivot, 8 * width)
-        left += width
+    cdef Py_ssize_t i = 0, j, s = stride // <Py_ssize_t> sizeof(real)
+    rows_sum(v, stride, n, cols, ahead, NUMBER if skip else PLAIN, pivot)
+    if skip:
+        rows_count(v, stride, n, cols, numbers)
+    for j in range(cols):
+        count[j] = <double> numbers[j] if skip else <double> n
+        pivot[j] = pivot[j] / count[j] if count[j] > 0 else 0.0
+        sum1[j] = 0
+        sum2[j] = 0
+    while i + 4 <= n:
+        a = v + i * s
+        for j in range(cols):
+            p = pivot[j]
+            s1 = sum1[j]
+            s2 = sum2[j]
+            d = deviation(a[j], p, skip)
+            s1 += d
+            s2 += d * d
+            d = deviation(a[j + s], p, skip)
+            s1 += d
+            s2 += d * d
+            d = deviation(a[j + 2 * s], p, skip)
+            s1 += d
+            s2 += d * d
+            d = deviation(a[j + 3 * s], p, skip)
+            sum1[j] = s1 + d
+            sum2[j] = s2 + d * d
+        i += 4
+    while i < n:
+        a = v + i * s
+        for j in range(cols):
+            d = deviation(a[j], pivot[j], skip)
+            sum1[j] += d
+            sum2[j] += d * d
+        i += 1
+    for j in range(cols):
+        moments(count[j], pivot[j], sum1[j], sum2[j], shift + j, m2 + j)
 
 
 cdef void var_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
@@ -544,13 +603,15 @@ cdef void nanvar_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t 
 
 
 cdef void var_rows(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_var(v, stride, n, cols, False, slot)
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_var(v, stride, n, cols, ahead, False, slot)
 
 
 cdef void nanvar_rows(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_var(v, stride, n, cols, True, slot)
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_var(v, stride, n, cols, ahead, True, slot)
 
 
 cdef void var_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
@@ -739,20 +800,20 @@ cdef int run(Kernel kernel, object x, object where, object cursor, tuple sinks) 
         close_views(&views)
 
 
-def sum(x, where, cursor, total):
-    return run(SUM, x, where, cursor, (total,))
+def sum(x, where, cursor, total, rest=None):
+    return run(SUM, x, where, cursor, (total,) if rest is None else (total, rest))
 
 
-def nansum(x, where, cursor, total):
-    return run(NANSUM, x, where, cursor, (total,))
+def nansum(x, where, cursor, total, rest=None):
+    return run(NANSUM, x, where, cursor, (total,) if rest is None else (total, rest))
 
 
-def nanmean(x, where, cursor, total, count):
-    return run(NANMEAN, x, where, cursor, (total, count))
+def nanmean(x, where, cursor, total, rest, count):
+    return run(NANMEAN, x, where, cursor, (total, rest, count))
 
 
-def ss(x, where, cursor, total):
-    return run(SS, x, where, cursor, (total,))
+def ss(x, where, cursor, total, rest=None):
+    return run(SS, x, where, cursor, (total,) if rest is None else (total, rest))
 
 
 def prod(x, where, cursor, product):
@@ -789,7 +850,7 @@ cdef object small(Kernel kernel, Finish finish, object a, object axis, object ke
     cdef Job job
     cdef Small it
     cdef char code
-    cdef bint integers, odd = False
+    cdef bint integers, compensated, odd = False
     cdef double n, value
     cdef double *values
     cdef Py_ssize_t i
@@ -807,7 +868,8 @@ cdef object small(Kernel kernel, Finish finish, object a, object axis, object ke
         integers = integers and finish == TOTAL
         if not bind(&job, kernel, code, integers):
             return None
-        if not slots_small(&it, &job, 4 if kernel in (VAR, NANVAR) else 2 if kernel == NANMEAN else 1):
+        compensated = not integers and kernel in (SUM, NANSUM, SS, NANMEAN)
+        if not slots_small(&it, &job, 4 if kernel in (VAR, NANVAR) else 3 if kernel == NANMEAN else 1 + compensated):
             return None
         run_small(&it, &job)
         values = <double *> it.slots
@@ -815,12 +877,14 @@ cdef object small(Kernel kernel, Finish finish, object a, object axis, object ke
             return deliver_integers(&it, code, shape_small(&it, keepdims is True))
         for i in range(it.outputs):
             value = values[i]
+            if compensated and (<double *> job.sink[1])[i] != 0:
+                value += (<double *> job.sink[1])[i]
             if finish == TOTAL:
                 if kernel in (SUM, NANSUM):
                     value += 0.0                    # NumPy's sum of nothing but -0.0, or NaN, is 0.0
             elif finish == AVERAGE:
                 if kernel == NANMEAN:
-                    n = <double> (<int64_t *> job.sink[1])[i]
+                    n = <double> (<int64_t *> job.sink[2])[i]
                 else:
                     n = <double> job.n
                 if n == 0:

@@ -7,7 +7,7 @@ from numpy import ndarray as _ndarray
 from libc.math cimport NAN
 from libc.string cimport memcpy
 
-from cursor cimport allcores_ahead
+from cursor cimport allcores_ahead, allcores_ahead_rows
 from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer
 from door cimport Small, close_small, open_small, run_small, shape_small, slots_small
 from drive cimport Job, line_function, rows_function
@@ -84,15 +84,20 @@ cdef inline int64_t line_count(const real *v, Py_ssize_t n, Predicate what) noex
 
 
 cdef inline void rows_has(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Predicate what, uint8_t *found) noexcept nogil:
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead, Predicate what,
+        uint8_t *found) noexcept nogil:
     """Set found[j] to 1 where the predicate holds somewhere in column j, and leave the others."""
     cdef const real *a
     cdef Py_ssize_t i = 0, j, s = stride // <Py_ssize_t> sizeof(real)
-    while i + 4 <= n:
+    while i + 8 <= n:
         a = v + i * s
+        if ahead:
+            allcores_ahead_rows(a, stride, 8, cols * sizeof(real), ahead)
         for j in range(cols):
-            found[j] |= holds(a[j], what) | holds(a[j + s], what) | holds(a[j + 2 * s], what) | holds(a[j + 3 * s], what)
-        i += 4
+            found[j] |= (holds(a[j], what) | holds(a[j + s], what) | holds(a[j + 2 * s], what) | holds(a[j + 3 * s], what)
+                         | holds(a[j + 4 * s], what) | holds(a[j + 5 * s], what) | holds(a[j + 6 * s], what)
+                         | holds(a[j + 7 * s], what))
+        i += 8
     while i < n:
         a = v + i * s
         for j in range(cols):
@@ -101,17 +106,22 @@ cdef inline void rows_has(
 
 
 cdef inline void rows_count(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Predicate what, bint fresh, int64_t *count) noexcept nogil:
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead, Predicate what, bint fresh,
+        int64_t *count) noexcept nogil:
     cdef const real *a
     cdef Py_ssize_t i = 0, j, s = stride // <Py_ssize_t> sizeof(real)
     if fresh:
         for j in range(cols):
             count[j] = 0
-    while i + 4 <= n:
+    while i + 8 <= n:
         a = v + i * s
+        if ahead:
+            allcores_ahead_rows(a, stride, 8, cols * sizeof(real), ahead)
         for j in range(cols):
-            count[j] += holds(a[j], what) + holds(a[j + s], what) + holds(a[j + 2 * s], what) + holds(a[j + 3 * s], what)
-        i += 4
+            count[j] += (holds(a[j], what) + holds(a[j + s], what) + holds(a[j + 2 * s], what) + holds(a[j + 3 * s], what)
+                         + holds(a[j + 4 * s], what) + holds(a[j + 5 * s], what) + holds(a[j + 6 * s], what)
+                         + holds(a[j + 7 * s], what))
+        i += 8
     while i < n:
         a = v + i * s
         for j in range(cols):
@@ -136,22 +146,24 @@ cdef inline void line_refuted(const real *v, Py_ssize_t n, Predicate what, bint 
 
 
 cdef inline void rows_refuted(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Predicate what, bint fresh, uint8_t *truth) noexcept nogil:
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead, Predicate what, bint fresh,
+        uint8_t *truth) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(cols):
         truth[j] = 0 if fresh else not truth[j]
-    rows_has(v, stride, n, cols, what, truth)
+    rows_has(v, stride, n, cols, ahead, what, truth)
     for j in range(cols):
         truth[j] = not truth[j]
 
 
 cdef inline void rows_exists(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Predicate what, bint fresh, uint8_t *truth) noexcept nogil:
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead, Predicate what, bint fresh,
+        uint8_t *truth) noexcept nogil:
     cdef Py_ssize_t j
     if fresh:
         for j in range(cols):
             truth[j] = 0
-    rows_has(v, stride, n, cols, what, truth)
+    rows_has(v, stride, n, cols, ahead, what, truth)
 
 
 # ---- kernels: field 0 the answer
@@ -161,8 +173,9 @@ cdef void any_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t sta
 
 
 cdef void any_rows(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_exists(v, stride, n, cols, TRUE, fresh, <uint8_t *> slot[0])
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_exists(v, stride, n, cols, ahead, TRUE, fresh, <uint8_t *> slot[0])
 
 
 cdef void all_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
@@ -170,8 +183,9 @@ cdef void all_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t sta
 
 
 cdef void all_rows(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_refuted(v, stride, n, cols, FALSE, fresh, <uint8_t *> slot[0])
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_refuted(v, stride, n, cols, ahead, FALSE, fresh, <uint8_t *> slot[0])
 
 
 cdef void anynan_line(
@@ -180,9 +194,9 @@ cdef void anynan_line(
 
 
 cdef void anynan_rows(
-        const floating *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols,
+        const floating *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
         Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_exists(v, stride, n, cols, NOT_NUMBER, fresh, <uint8_t *> slot[0])
+    rows_exists(v, stride, n, cols, ahead, NOT_NUMBER, fresh, <uint8_t *> slot[0])
 
 
 cdef void allnan_line(
@@ -191,9 +205,9 @@ cdef void allnan_line(
 
 
 cdef void allnan_rows(
-        const floating *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols,
+        const floating *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
         Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_refuted(v, stride, n, cols, NUMBER, fresh, <uint8_t *> slot[0])
+    rows_refuted(v, stride, n, cols, ahead, NUMBER, fresh, <uint8_t *> slot[0])
 
 
 cdef void count_nonzero_line(
@@ -202,8 +216,9 @@ cdef void count_nonzero_line(
 
 
 cdef void count_nonzero_rows(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_count(v, stride, n, cols, TRUE, fresh, <int64_t *> slot[0])
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_count(v, stride, n, cols, ahead, TRUE, fresh, <int64_t *> slot[0])
 
 
 cdef void nancount_line(
@@ -212,9 +227,9 @@ cdef void nancount_line(
 
 
 cdef void nancount_rows(
-        const floating *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols,
+        const floating *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
         Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_count(v, stride, n, cols, NUMBER, fresh, <int64_t *> slot[0])
+    rows_count(v, stride, n, cols, ahead, NUMBER, fresh, <int64_t *> slot[0])
 
 
 # ---- which functions make a kernel

@@ -2,7 +2,7 @@
 
 `cells` are the dtypes that are compiled, as NumPy's characters: what they promise never to leave to NumPy. `fields` are
 what a slot holds: "T" is the dtype of the elements, "A" their accumulator (float64, or 64-bit integers where the result
-is an integer). `fill` is the answer of a chunk that need not be looked at any more.
+is an integer), "R" what its rounding has lost (nothing, in integers). `fill` is the answer of a chunk that need not be looked at any more.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ class Row:
 
     def slots(self, dtype: np.dtype, integers: bool = False) -> tuple[Field, ...]:
         """The fields for elements of `dtype`."""
-        types = {"T": dtype, "A": np.dtype(np.int64 if integers else np.float64)}
-        return tuple(Field(types.get(field) or np.dtype(field), self.fill) for field in self.fields)
+        types = {"T": dtype, "A": np.dtype(np.int64 if integers else np.float64), "R": np.dtype(np.float64)}
+        fields = (field for field in self.fields if not (integers and field == "R"))
+        return tuple(Field(types.get(field) or np.dtype(field), self.fill) for field in fields)
 
 
 BITS = "the same bits"
@@ -42,13 +43,13 @@ BITS = "the same bits"
 KERNELS = {
     row.name: row
     for row in (
-        Row("sum", REALS, ("A",), folds.add, BITS, 0.20),
+        Row("sum", REALS, ("A", "R"), folds.total, BITS, 0.20),
         Row("prod", REALS, ("A",), folds.multiply, BITS, 0.20),
-        Row("ss", REALS, ("A",), folds.add, BITS, 0.20),
+        Row("ss", REALS, ("A", "R"), folds.total, BITS, 0.20),
         Row("var", REALS, ("f8", "f8", "f8", "f8"), folds.moments, BITS, 0.50),
-        Row("nansum", FLOATS, ("A",), folds.add, BITS, 0.25),
+        Row("nansum", FLOATS, ("A", "R"), folds.total, BITS, 0.25),
         Row("nanprod", FLOATS, ("A",), folds.multiply, BITS, 0.25),
-        Row("nanmean", FLOATS, ("f8", "i8"), folds.add, BITS, 0.30),
+        Row("nanmean", FLOATS, ("A", "R", "i8"), folds.total, BITS, 0.30),
         Row("nanvar", REALS, ("f8", "f8", "f8", "f8"), folds.moments, BITS, 0.60),
         Row("min", REALS, ("T",), folds.minimum, BITS, 0.25),
         Row("max", REALS, ("T",), folds.maximum, BITS, 0.25),

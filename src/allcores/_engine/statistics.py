@@ -56,6 +56,14 @@ def divide(total: Array, count: Any, request: Request, *, quiet: bool) -> Array:
     return values
 
 
+def together(slots: Slots) -> Array:
+    """A total, and what its rounding has lost; -0.0 stays."""
+    if len(slots) == 1:
+        return slots[0]
+    total = np.asarray(slots[0])
+    return np.add(total, slots[1], out=total, where=slots[1] != 0)
+
+
 # ---- sum, prod, nansum, nanprod, ss
 
 
@@ -115,7 +123,7 @@ def total(
     op = np.multiply if name.endswith("prod") else np.add
 
     def finish(slots: Slots, count: Array | int) -> tuple[Array]:
-        values = slots[0]
+        values = together(slots)
         if op is np.add and not integers and initial is NoValue:
             values = values + 0.0  # NumPy's sum of nothing but -0.0, or NaN, is 0.0
         if initial is not NoValue:
@@ -136,7 +144,8 @@ def sum_of_squares(a: Any, axis: Any, workers: int | None) -> Any:
     integers = wanted.kind in "iu"
 
     def finish(slots: Slots, count: Array | int) -> tuple[Array]:
-        return (slots[0].view(wanted) if wanted.itemsize == 8 else cast(slots[0], wanted, request),)
+        values = together(slots)
+        return (values.view(wanted) if wanted.itemsize == 8 else cast(values, wanted, request),)
 
     return request.deliver(request.reduce("ss", finish, integers=integers)[0])
 
@@ -166,10 +175,10 @@ def mean(name: str, a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, wher
 
     def finish(slots: Slots, count: Array | int) -> tuple[Array]:
         nonlocal empty
-        if len(slots) > 1:
-            count = slots[1]
+        if len(slots) > 2:
+            count = slots[2]
         empty = empty or bool(np.any(np.equal(count, 0)))
-        return (cast(divide(slots[0] + 0.0, count, request, quiet=kernel == "nanmean"), wanted, request),)
+        return (cast(divide(together(slots[:2]) + 0.0, count, request, quiet=kernel == "nanmean"), wanted, request),)
 
     result = request.reduce(kernel, finish, counted=True)[0]
     if empty:

@@ -1,6 +1,7 @@
 """The backends: one namespace of kernels each. The default is chosen once, at import.
 
-v2, v3, ...   the compiled families, built for an instruction-set level (x86-64-v2, ...)
+v2, v3, v4    the compiled families, built for an instruction-set level (x86-64-v2, ...); a family that gains nothing
+              from a level is not built for it, and taken from the level below
 base          the same for the compiler's baseline, where there are no levels
 fallback      pure Python over NumPy
 """
@@ -44,6 +45,13 @@ def available() -> tuple[str, ...]:
     return ("fallback", *(name for name in built() if LEVELS[name] <= level()))
 
 
+def level_of(family: str, backend: str) -> str:
+    """The level from which a backend takes a family: its own, or the next lower one for which the family was built."""
+    here = Path(__file__).parent
+    at_most = [name for name in LEVELS if LEVELS[name] <= LEVELS[backend]]
+    return next(name for name in reversed(at_most) if any((here / name).glob(f"{family}.*")))
+
+
 @cache
 def load(backend: str) -> Any:
     """The namespace of a backend's kernels."""
@@ -51,7 +59,7 @@ def load(backend: str) -> Any:
         return import_module("allcores._kernels.fallback")
     kernels = SimpleNamespace()
     for family in FAMILIES:
-        module = import_module(f"allcores._kernels.{backend}.{family}")
+        module = import_module(f"allcores._kernels.{level_of(family, backend)}.{family}")
         functions = {
             name: value for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__
         }

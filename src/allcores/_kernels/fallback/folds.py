@@ -11,6 +11,24 @@ def add(a: Slots, b: Slots) -> Slots:
     return tuple(np.add(x, y) for x, y in zip(a, b, strict=True))
 
 
+def two_sum(a: np.ndarray, b: np.ndarray) -> Slots:
+    """a + b, and what its rounding lost (Knuth); nothing where the sum is not finite."""
+    total = np.add(a, b)
+    finite = np.isfinite(total)
+    x, y = np.where(finite, a, 0.0), np.where(finite, b, 0.0)
+    z = x + y
+    t = z - x
+    return total, (x - (z - t)) + (y - t)
+
+
+def total(a: Slots, b: Slots) -> Slots:
+    """(total, rest) of floats, (total, rest, count), or (total) of integers."""
+    if len(a) == 1:
+        return add(a, b)
+    both, lost = two_sum(a[0], b[0])
+    return both, (a[1] + b[1]) + lost, *add(a[2:], b[2:])
+
+
 def multiply(a: Slots, b: Slots) -> Slots:
     return tuple(np.multiply(x, y) for x, y in zip(a, b, strict=True))
 

@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 
 from . import folds
-from .drive import Array, Flags, Fold, Slots, chunks, leaves_of_lines, leaves_of_rows, tree
+from .drive import LINE_LEAF, Array, Flags, Fold, Slots, chunks, leaves_of_lines, leaves_of_rows, tree
 
-Leaf = Callable[[Array], Slots]
+Line = Callable[[Array, int], Slots]  # all leaves of a chunk side by side, and the elements in the last one
+Rows = Callable[[Array], Slots]
 
 LANES = 32
 BLOCK_ROWS = 8
 
 
 def reduce(
-    x: Array, where: Array | None, cursor: Array, sinks: Slots, padding: Any, line: Leaf, rows: Leaf, fold: Fold
+    x: Array, where: Array | None, cursor: Array, sinks: Slots, padding: Any, line: Line, rows: Rows, fold: Fold
 ) -> int:
     """Run the leaf functions over the chunks that this worker claims; return the floating-point flags raised."""
     flags = Flags()
@@ -31,7 +32,7 @@ def reduce(
             block = np.where(keep, block, block.dtype.type(padding))
         with flags.watch():
             if x.shape[-1] == 1:
-                slots = tree(fold, line(leaves_of_lines(block, padding)), axis=1)
+                slots = tree(fold, line(leaves_of_lines(block, padding), in_last_leaf(block)), axis=1)
                 slots = tuple(slot[:, None] for slot in slots)
             else:
                 leaves = [rows(leaf) for leaf in leaves_of_rows(block)]
@@ -41,8 +42,12 @@ def reduce(
     return flags.raised
 
 
-def line_fold(op: Any, leaf: Array) -> Array:
-    """(outer, leaves, 4096) -> (outer, leaves), in the order of the compiled kernel."""
+def in_last_leaf(block: Array) -> int:
+    return (block.shape[1] - 1) % LINE_LEAF + 1
+
+
+def lanes_fold(op: Any, leaf: Array) -> Array:
+    """(outer, leaves, 4096) -> (outer, leaves, blocks): down each lane of a block, then the lanes in halves."""
     v = leaf.reshape(*leaf.shape[:2], -1, BLOCK_ROWS, LANES)
     lane = v[..., 0, :]
     for row in range(1, BLOCK_ROWS):
@@ -51,8 +56,43 @@ def line_fold(op: Any, leaf: Array) -> Array:
     while width > 1:
         width //= 2
         lane = op(lane[..., :width], lane[..., width:])
-    folded = tree(lambda a, b: (op(a[0], b[0]),), (lane[..., 0],), axis=2)
-    return folded[0]
+    return np.asarray(lane[..., 0])
+
+
+def line_product(leaf: Array) -> Array:
+    """(outer, leaves, 4096) -> (outer, leaves)"""
+    return tree(folds.multiply, (lanes_fold(np.multiply, leaf),), axis=2)[0]
+
+
+def line_sum(leaf: Array, n: int) -> Slots:
+    """(outer, leaves, 4096) -> (outer, leaves), and what the last two levels lost; the last leaf has n elements."""
+    blocks = lanes_fold(np.add, leaf)
+    total, rest = blocks_sum(blocks)
+    if n < leaf.shape[2]:
+        total[:, -1:], rest[:, -1:] = blocks_sum(blocks[:, -1:, : -(-n // (BLOCK_ROWS * LANES))])
+    return total, rest
+
+
+def blocks_sum(blocks: Array) -> Slots:
+    """Neighbours in pairs, one left over with the last pair; the last two levels with what their rounding loses."""
+    while blocks.shape[2] > 4:
+        pairs = blocks[..., :-1:2] + blocks[..., 1::2]
+        if blocks.shape[2] % 2:
+            pairs[..., -1] += blocks[..., -1]
+        blocks = pairs
+    rest = np.zeros(blocks.shape[:2])
+    if blocks.shape[2] == 1:
+        return blocks[..., 0], rest
+    total, lost = folds.two_sum(blocks[..., 0], blocks[..., 1])
+    rest += lost
+    if blocks.shape[2] > 2:
+        more = blocks[..., 2]
+        if blocks.shape[2] == 4:
+            more, lost = folds.two_sum(more, blocks[..., 3])
+            rest += lost
+        total, lost = folds.two_sum(total, more)
+        rest += lost
+    return total, rest
 
 
 def rows_fold(op: Any, leaf: Array) -> Array:
@@ -81,8 +121,49 @@ def zero(x: Array) -> float:
     return -0.0 if x.dtype.kind == "f" else 0
 
 
-def total(x: Array, where: Array | None, cursor: Array, sink: Array, padding: Any, op: Any, of: Any, fold: Fold) -> int:
-    """Kernels with one field: the sum or product of something of each element."""
+def total(x: Array, where: Array | None, cursor: Array, sinks: Slots, padding: Any, of: Any) -> int:
+    """Kernels that add something of each element: in 64-bit integers, or in float64 with what its rounding loses."""
+    if len(sinks) == 1:
+        acc = np.dtype(np.int64)
+
+        def exact(leaf: Array, axis: int) -> Slots:
+            return (of(leaf, acc).sum(axis=axis, dtype=acc),)
+
+        sinks = (sinks[0].view(acc),)
+        return reduce(
+            x, where, cursor, sinks, padding, lambda leaf, n: exact(leaf, 2), lambda leaf: exact(leaf, 2), folds.total
+        )
+    acc = np.dtype(np.float64)
+    return reduce(
+        x,
+        where,
+        cursor,
+        sinks,
+        padding,
+        lambda leaf, n: line_sum(of(leaf, acc), n),
+        lambda leaf: rows_sum(of(leaf, acc)),
+        folds.total,
+    )
+
+
+def rows_sum(leaf: Array) -> Slots:
+    total = rows_fold(np.add, leaf)
+    return total, np.zeros_like(total)
+
+
+def sum(x: Array, where: Array | None, cursor: Array, *sinks: Array) -> int:
+    return total(x, where, cursor, sinks, zero(x), terms)
+
+
+def nansum(x: Array, where: Array | None, cursor: Array, *sinks: Array) -> int:
+    return total(x, where, cursor, sinks, np.nan, numbers)
+
+
+def ss(x: Array, where: Array | None, cursor: Array, *sinks: Array) -> int:
+    return total(x, where, cursor, sinks, zero(x), squares)
+
+
+def product(x: Array, where: Array | None, cursor: Array, sink: Array, padding: Any, of: Any) -> int:
     acc = np.dtype(np.float64) if sink.dtype.kind == "f" else np.dtype(np.int64)
     return reduce(
         x,
@@ -90,42 +171,30 @@ def total(x: Array, where: Array | None, cursor: Array, sink: Array, padding: An
         cursor,
         (sink.view(acc),),
         padding,
-        lambda leaf: (line_fold(op, of(leaf, acc)),),
-        lambda leaf: (rows_fold(op, of(leaf, acc)),),
-        fold,
+        lambda leaf, n: (line_product(of(leaf, acc)),),
+        lambda leaf: (rows_fold(np.multiply, of(leaf, acc)),),
+        folds.multiply,
     )
 
 
-def sum(x: Array, where: Array | None, cursor: Array, total_: Array) -> int:
-    return total(x, where, cursor, total_, zero(x), np.add, terms, folds.add)
+def prod(x: Array, where: Array | None, cursor: Array, sink: Array) -> int:
+    return product(x, where, cursor, sink, 1, terms)
 
 
-def nansum(x: Array, where: Array | None, cursor: Array, total_: Array) -> int:
-    return total(x, where, cursor, total_, np.nan, np.add, numbers, folds.add)
+def nanprod(x: Array, where: Array | None, cursor: Array, sink: Array) -> int:
+    return product(x, where, cursor, sink, np.nan, partial(numbers, instead=1))
 
 
-def ss(x: Array, where: Array | None, cursor: Array, total_: Array) -> int:
-    return total(x, where, cursor, total_, zero(x), np.add, squares, folds.add)
-
-
-def prod(x: Array, where: Array | None, cursor: Array, product: Array) -> int:
-    return total(x, where, cursor, product, 1, np.multiply, terms, folds.multiply)
-
-
-def nanprod(x: Array, where: Array | None, cursor: Array, product: Array) -> int:
-    return total(x, where, cursor, product, np.nan, np.multiply, partial(numbers, instead=1), folds.multiply)
-
-
-def nanmean(x: Array, where: Array | None, cursor: Array, total_: Array, count: Array) -> int:
+def nanmean(x: Array, where: Array | None, cursor: Array, total_: Array, rest: Array, count: Array) -> int:
     acc = np.dtype(np.float64)
 
-    def line(leaf: Array) -> Slots:
-        return line_fold(np.add, numbers(leaf, acc)), np.sum(leaf == leaf, axis=2)
+    def line(leaf: Array, n: int) -> Slots:
+        return *line_sum(numbers(leaf, acc), n), np.sum(leaf == leaf, axis=2)
 
     def rows(leaf: Array) -> Slots:
-        return rows_fold(np.add, numbers(leaf, acc)), np.sum(leaf == leaf, axis=2)
+        return *rows_sum(numbers(leaf, acc)), np.sum(leaf == leaf, axis=2)
 
-    return reduce(x, where, cursor, (total_, count), np.nan, line, rows, folds.add)
+    return reduce(x, where, cursor, (total_, rest, count), np.nan, line, rows, folds.total)
 
 
 def var(x: Array, where: Array | None, cursor: Array, count: Array, pivot: Array, shift: Array, m2: Array) -> int:
@@ -147,13 +216,15 @@ def variance(x: Array, where: Array | None, cursor: Array, sinks: Slots, *, skip
                 used = leaves_of_lines(np.ones(block.shape, dtype=bool), False)
                 leaf = leaves_of_lines(block, np.nan if skip else zero(block))
                 used = leaf == leaf if skip else used
-                slots = tree(folds.moments, leaf_moments(leaf, used, line_fold, acc, skip, axis=2), axis=1)
+                last = in_last_leaf(block)
+                slots = leaf_moments(leaf, used, lambda v, last=last: np.add(*line_sum(v, last)), acc, skip)
+                slots = tree(folds.moments, slots, axis=1)
                 slots = tuple(slot[:, None] for slot in slots)
             else:
                 leaves = []
                 for leaf in leaves_of_rows(block):
                     used = leaf == leaf if skip else np.ones(leaf.shape, dtype=bool)
-                    leaves.append(leaf_moments(leaf, used, rows_fold, acc, skip, axis=2))
+                    leaves.append(leaf_moments(leaf, used, partial(rows_fold, np.add), acc, skip))
                 joined = tuple(np.concatenate(field, axis=1) for field in zip(*leaves, strict=True))
                 slots = tree(folds.moments, joined, axis=1)
         for sink, slot in zip(sinks, slots, strict=True):
@@ -161,15 +232,15 @@ def variance(x: Array, where: Array | None, cursor: Array, sinks: Slots, *, skip
     return flags.raised
 
 
-def leaf_moments(leaf: Array, used: Array, fold: Any, acc: np.dtype[Any], skip: bool, axis: int) -> Slots:
-    """(count, pivot, shift, m2) of each leaf, by the corrected two-pass algorithm."""
-    count = np.sum(used, axis=axis).astype(np.float64)
+def leaf_moments(leaf: Array, used: Array, add: Callable[[Array], Array], acc: np.dtype[Any], skip: bool) -> Slots:
+    """(count, pivot, shift, m2) of each leaf, whose elements are along axis 2, by the corrected two-pass algorithm."""
+    count = np.sum(used, axis=2).astype(np.float64)
     some = count > 0
-    total = fold(np.add, numbers(leaf, acc) if skip else terms(leaf, acc))
+    total = add(numbers(leaf, acc) if skip else terms(leaf, acc))
     pivot = np.divide(total, count, out=np.zeros_like(count), where=some)
     v = leaf.astype(np.float64)
-    d = np.subtract(v, np.expand_dims(pivot, axis), out=np.zeros(v.shape), where=used)
-    sum1, sum2 = fold(np.add, d), fold(np.add, d * d)
+    d = np.subtract(v, np.expand_dims(pivot, 2), out=np.zeros(v.shape), where=used)
+    sum1, sum2 = add(d), add(d * d)
     overflow = sum2 == np.inf
     mean = np.divide(sum1, count, out=np.zeros_like(count), where=some)
     mean[overflow] = 0.0
