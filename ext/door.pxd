@@ -64,6 +64,7 @@ cdef inline char open_small(Small *small, Job *job, object a, object axis, bint 
     job.outer_strides = &small.stride
     job.load = NULL
     job.fold = NULL
+    job.merge = NULL
     job.decisive = -1
     return code
 

@@ -35,7 +35,8 @@ cdef enum:
     LEVELS = 48         # depth of the tree: more than memory can hold
 
 # line: n adjoining elements at v, from position `start` of their line. Where n is no multiple of LANES, its last row is
-# at `tail` once more, padded. `fresh`: the slot is new; otherwise it holds what came before, and the leaf is added to it.
+# at `tail` once more, where LANES elements can be read: what follows the n % LANES elements that count may be anything.
+# `fresh`: the slot is new; otherwise it holds what came before, and the leaf is added to it.
 ctypedef void (*line_function)(
     const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil
 # rows: n rows, `stride` bytes apart, of `cols` adjoining elements each: at most STRIP bytes. What will be read next is
@@ -45,10 +46,9 @@ ctypedef void (*rows_function)(
     Py_ssize_t start, bint fresh, void **slot) noexcept nogil
 # fold: a becomes what is known of a's elements and then b's, for `width` adjoining slots.
 ctypedef void (*fold_function)(void **a, void **b, Py_ssize_t width) noexcept nogil
-# load: a gather that converts: n elements as doubles at `to`, NaN for what the mask leaves out and for padding.
+# load: a gather that converts: n elements as doubles at `to`, NaN for what the mask leaves out.
 ctypedef void (*load_function)(
-    const char *x, Py_ssize_t stride, const char *mask, Py_ssize_t mask_stride,
-    Py_ssize_t n, Py_ssize_t padded, double *to) noexcept nogil
+    const char *x, Py_ssize_t stride, const char *mask, Py_ssize_t mask_stride, Py_ssize_t n, double *to) noexcept nogil
 
 
 cdef struct Job:
@@ -64,11 +64,12 @@ cdef struct Job:
     Py_ssize_t *mask_outer_strides
     Py_ssize_t outer, n, inner      # lengths
     Py_ssize_t n_stride, inner_stride, mask_n_stride, mask_inner_stride
-    char padding[8]                 # one element that changes no result: fills the last row, and what `where` leaves out
+    char padding[8]                 # one element that changes no result: what `where` leaves out
     line_function line
     rows_function rows
     load_function load              # NULL: elements are taken as they are
-    fold_function fold              # NULL: leaves are added to one running slot, in order
+    fold_function fold              # of leaves, in a tree; NULL: they are added to one running slot, in order
+    fold_function merge             # of chunks, in a tree
     int decisive                    # the one-byte answer that nothing can change any more, or -1
     int fields
     Py_ssize_t size[FIELDS]         # bytes of a field
@@ -109,32 +110,15 @@ cdef inline void copy(const char *x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t
             to[i] = x[i * stride]
 
 
-cdef inline void pad(Job *job, Py_ssize_t begin, Py_ssize_t end, char *to) noexcept nogil:
-    """Padding at positions begin..end."""
-    cdef Py_ssize_t i
-    if job.itemsize == 8:
-        for i in range(begin, end):
-            memcpy(to + 8 * i, job.padding, 8)
-    elif job.itemsize == 4:
-        for i in range(begin, end):
-            memcpy(to + 4 * i, job.padding, 4)
-    elif job.itemsize == 2:
-        for i in range(begin, end):
-            memcpy(to + 2 * i, job.padding, 2)
-    else:
-        for i in range(begin, end):
-            to[i] = job.padding[0]
-
-
 cdef inline void gather(
         Job *job, const char *x, Py_ssize_t stride, const char *mask, Py_ssize_t mask_stride,
-        Py_ssize_t n, Py_ssize_t padded, Py_ssize_t ahead, char *to) noexcept nogil:
-    """Lay n elements side by side at `to`, then padding; what the mask leaves out becomes padding too."""
+        Py_ssize_t n, Py_ssize_t ahead, char *to) noexcept nogil:
+    """Lay n elements side by side at `to`; what the mask leaves out becomes padding."""
     cdef Py_ssize_t i, m, size = job.itemsize
     cdef Py_ssize_t low = 0 if stride > 0 else 15 * stride
     cdef Py_ssize_t span = 16 * (stride if stride > 0 else -stride)
     if job.load != NULL:
-        job.load(x, stride, mask, mask_stride, n, padded, <double *> to)
+        job.load(x, stride, mask, mask_stride, n, <double *> to)
         return
     if stride == size:
         memcpy(to, x, n * size)
@@ -159,24 +143,6 @@ cdef inline void gather(
         else:
             for i in range(n):
                 to[i] = to[i] if mask[i * mask_stride] else job.padding[0]
-    pad(job, n, padded, to)
-
-
-cdef inline void last_lanes(Job *job, const char *x, Py_ssize_t rest, char *to) noexcept nogil:
-    """The last row of lanes of a line: `rest` elements, then padding. Copied whole where memory goes on that far."""
-    cdef Py_ssize_t size = job.itemsize
-    rest &= LANES - 1                   # as it is: tells gcc that it fits
-    if x + LANES * size > job.limit:
-        copy(x, size, rest, size, to)
-    elif size == 8:
-        memcpy(to, x, 256)
-    elif size == 4:
-        memcpy(to, x, 128)
-    elif size == 2:
-        memcpy(to, x, 64)
-    else:
-        memcpy(to, x, 32)
-    pad(job, rest, LANES, to)
 
 
 cdef inline int fold_up(Job *job, void *(*stack)[FIELDS], int depth, Py_ssize_t count, Py_ssize_t width) noexcept nogil:
@@ -207,7 +173,7 @@ cdef inline void store(Job *job, void **slot, Py_ssize_t index, Py_ssize_t width
 cdef inline void lines(
         Job *job, Py_ssize_t part, Py_ssize_t first, Py_ssize_t last, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     """Outer positions first..last, elements begin..end of each, into one slot each."""
-    cdef double scratch[LINE_LEAF]
+    cdef double scratch[LINE_LEAF + LANES]
     cdef double last_row[LANES]
     cdef double slots[LEVELS * FIELDS]
     cdef void *stack[LEVELS][FIELDS]
@@ -240,10 +206,12 @@ cdef inline void lines(
             if direct:
                 v = x
                 if rest:
-                    last_lanes(job, x + (n - rest) * job.itemsize, rest, <char *> last_row)
+                    tail = x + (n - rest) * job.itemsize
+                    if <const char *> tail + LANES * job.itemsize > job.limit:
+                        memcpy(last_row, tail, rest * job.itemsize)
+                        tail = last_row
             else:
-                gather(job, x, job.n_stride, mask, job.mask_n_stride, n, n - rest + (LANES if rest else 0), ahead,
-                       <char *> scratch)
+                gather(job, x, job.n_stride, mask, job.mask_n_stride, n, ahead, <char *> scratch)
                 v = scratch
                 tail = <char *> scratch + (n - rest) * job.width
             if job.fold == NULL:
@@ -305,7 +273,7 @@ cdef inline int rows(
                         if job.mask != NULL:
                             mask = (job.mask + mask_offset + (at + i) * job.mask_n_stride
                                     + (left + l) * job.mask_inner_stride)
-                        gather(job, x + i * job.n_stride, job.inner_stride, mask, job.mask_inner_stride, w, w, ahead,
+                        gather(job, x + i * job.n_stride, job.inner_stride, mask, job.mask_inner_stride, w, ahead,
                                <char *> scratch + i * STRIP)
                     stride = STRIP
                     v = scratch

@@ -93,6 +93,7 @@ cdef inline char open_views(Views *views, Job *job, object x, object where, obje
             job.aligned = False
     job.load = NULL
     job.fold = NULL
+    job.merge = NULL
     job.decisive = -1
     return code
 
@@ -108,3 +109,34 @@ cdef inline int run_job(Job *job, Views *views) except -1:
     if failed:
         raise MemoryError("no memory for the accumulators of a chunk")
     return status
+
+
+cdef inline int merge_parts(Job *job, tuple sinks) except -1:
+    """Fold the sinks (parts, outer, inner) of a job along their first axis, neighbours in pairs, into their first part."""
+    cdef Py_buffer view[FIELDS]
+    cdef void *a[FIELDS]
+    cdef void *b[FIELDS]
+    cdef Py_ssize_t parts = 0, width = 0, i, step = 1
+    cdef int f, held = 0, fields = <int> len(sinks), status
+    try:
+        for f in range(fields):
+            PyObject_GetBuffer(sinks[f], &view[f], PyBUF_FULL)
+            held += 1
+            parts = view[f].shape[0]
+            width = view[f].shape[1] * view[f].shape[2]
+        with nogil:
+            allcores_fp_clear()
+            while step < parts:
+                i = 0
+                while i + step < parts:
+                    for f in range(fields):
+                        a[f] = <char *> view[f].buf + i * width * view[f].itemsize
+                        b[f] = <char *> view[f].buf + (i + step) * width * view[f].itemsize
+                    job.merge(a, b, width)
+                    i += 2 * step
+                step *= 2
+            status = allcores_fp_status()
+        return status
+    finally:
+        for f in range(held):
+            PyBuffer_Release(&view[f])

@@ -16,8 +16,8 @@ from libc.string cimport memcpy
 from cursor cimport allcores_ahead, allcores_ahead_rows
 from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer
 from door cimport Small, close_small, open_small, run_small, shape_small, slots_small
-from drive cimport LANES, STRIP, Job, line_function, rows_function
-from entry cimport Views, close_views, open_views, run_job
+from drive cimport LANES, STRIP, Job, fold_function, line_function, rows_function
+from entry cimport Views, close_views, dtype_code, merge_parts, open_views, run_job
 from reals cimport (
     floating, int8_t, int16_t, int32_t, int64_t, real, uint8_t, uint16_t, uint32_t, uint64_t)
 
@@ -109,12 +109,11 @@ cdef inline Py_ssize_t find(const real *v, Py_ssize_t n, real value) noexcept no
     return i
 
 
-cdef inline real line_low(const real *v, Py_ssize_t n, bint skip) noexcept nogil:
+cdef inline real line_low(const real *v, const real *tail, Py_ssize_t n, bint skip) noexcept nogil:
     """The least element: with `skip` the least number, or NaN where there is none; otherwise NaN where there is one."""
     cdef real lane[LANES]
     cdef real c
-    cdef Py_ssize_t i = 0
-    cdef int l
+    cdef Py_ssize_t i = 0, l, half
     for l in range(LANES):
         lane[l] = highest(v[0])
     while i + LANES <= n:
@@ -126,26 +125,30 @@ cdef inline real line_low(const real *v, Py_ssize_t n, bint skip) noexcept nogil
             else:
                 lane[l] = c if below(c, lane[l]) else lane[l]
         i += LANES
-    for l in range(n - i):
-        c = v[i + l]
-        if skip:
-            lane[l] = c if c < lane[l] else lane[l]
-        else:
+    if i < n:
+        for l in range(LANES):
+            c = tail[l]
+            c = c if l < n - i else highest(v[0])
+            if skip:
+                lane[l] = c if c < lane[l] else lane[l]
+            else:
+                lane[l] = c if below(c, lane[l]) else lane[l]
+    half = LANES // 2
+    while half:
+        for l in range(half):
+            c = lane[l + half]
             lane[l] = c if below(c, lane[l]) else lane[l]
-    for l in range(1, LANES):
-        c = lane[l]
-        lane[0] = c if below(c, lane[0]) else lane[0]
+        half //= 2
     if skip and lane[0] == highest(v[0]) and not line_has_number(v, n):
         return v[0]
     return lane[0]
 
 
-cdef inline real line_high(const real *v, Py_ssize_t n, bint skip) noexcept nogil:
+cdef inline real line_high(const real *v, const real *tail, Py_ssize_t n, bint skip) noexcept nogil:
     """The greatest element: with `skip` the greatest number, or NaN where there is none; otherwise NaN where there is one."""
     cdef real lane[LANES]
     cdef real c
-    cdef Py_ssize_t i = 0
-    cdef int l
+    cdef Py_ssize_t i = 0, l, half
     for l in range(LANES):
         lane[l] = lowest(v[0])
     while i + LANES <= n:
@@ -157,15 +160,20 @@ cdef inline real line_high(const real *v, Py_ssize_t n, bint skip) noexcept nogi
             else:
                 lane[l] = c if above(c, lane[l]) else lane[l]
         i += LANES
-    for l in range(n - i):
-        c = v[i + l]
-        if skip:
-            lane[l] = c if c > lane[l] else lane[l]
-        else:
+    if i < n:
+        for l in range(LANES):
+            c = tail[l]
+            c = c if l < n - i else lowest(v[0])
+            if skip:
+                lane[l] = c if c > lane[l] else lane[l]
+            else:
+                lane[l] = c if above(c, lane[l]) else lane[l]
+    half = LANES // 2
+    while half:
+        for l in range(half):
+            c = lane[l + half]
             lane[l] = c if above(c, lane[l]) else lane[l]
-    for l in range(1, LANES):
-        c = lane[l]
-        lane[0] = c if above(c, lane[0]) else lane[0]
+        half //= 2
     if skip and lane[0] == lowest(v[0]) and not line_has_number(v, n):
         return v[0]
     return lane[0]
@@ -179,32 +187,34 @@ cdef inline real first_zero(const real *v, Py_ssize_t n, real value) noexcept no
     return value
 
 
-cdef inline void line_min(const real *v, Py_ssize_t n, bint skip, bint fresh, real *best) noexcept nogil:
+cdef inline void line_min(
+        const real *v, const real *tail, Py_ssize_t n, bint skip, bint fresh, real *best) noexcept nogil:
     cdef real value
     if not fresh and not skip and best[0] != best[0]:
         return
-    value = first_zero(v, n, line_low(v, n, skip))
+    value = first_zero(v, n, line_low(v, tail, n, skip))
     if fresh or lower(best[0], value, skip):
         best[0] = value
 
 
-cdef inline void line_max(const real *v, Py_ssize_t n, bint skip, bint fresh, real *best) noexcept nogil:
+cdef inline void line_max(
+        const real *v, const real *tail, Py_ssize_t n, bint skip, bint fresh, real *best) noexcept nogil:
     cdef real value
     if not fresh and not skip and best[0] != best[0]:
         return
-    value = first_zero(v, n, line_high(v, n, skip))
+    value = first_zero(v, n, line_high(v, tail, n, skip))
     if fresh or higher(best[0], value, skip):
         best[0] = value
 
 
 cdef inline void line_argmin(
-        const real *v, Py_ssize_t n, Py_ssize_t start, bint skip, bint fresh, real *best, int64_t *index) noexcept nogil:
+        const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint skip, bint fresh, real *best, int64_t *index) noexcept nogil:
     cdef real value
     if fresh:
         index[0] = -1
     elif not skip and best[0] != best[0]:
         return
-    value = first_zero(v, n, line_low(v, n, skip))
+    value = first_zero(v, n, line_low(v, tail, n, skip))
     if skip and value != value:
         return
     if index[0] < 0 or lower(best[0], value, skip):
@@ -213,13 +223,13 @@ cdef inline void line_argmin(
 
 
 cdef inline void line_argmax(
-        const real *v, Py_ssize_t n, Py_ssize_t start, bint skip, bint fresh, real *best, int64_t *index) noexcept nogil:
+        const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint skip, bint fresh, real *best, int64_t *index) noexcept nogil:
     cdef real value
     if fresh:
         index[0] = -1
     elif not skip and best[0] != best[0]:
         return
-    value = first_zero(v, n, line_high(v, n, skip))
+    value = first_zero(v, n, line_high(v, tail, n, skip))
     if skip and value != value:
         return
     if index[0] < 0 or higher(best[0], value, skip):
@@ -563,7 +573,7 @@ cdef inline void rows_argmax(
 # ---- kernels: field 0 the value, field 1 the position or, of ptp, the other end
 
 cdef void min_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_min(v, n, False, fresh, <real *> slot[0])
+    line_min(v, tail, n, False, fresh, <real *> slot[0])
 
 
 cdef void min_rows(
@@ -573,7 +583,7 @@ cdef void min_rows(
 
 
 cdef void argmin_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_argmin(v, n, start, False, fresh, <real *> slot[0], <int64_t *> slot[1])
+    line_argmin(v, tail, n, start, False, fresh, <real *> slot[0], <int64_t *> slot[1])
 
 
 cdef void argmin_rows(
@@ -583,7 +593,7 @@ cdef void argmin_rows(
 
 
 cdef void nanmin_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_min(v, n, True, fresh, <real *> slot[0])
+    line_min(v, tail, n, True, fresh, <real *> slot[0])
 
 
 cdef void nanmin_rows(
@@ -593,7 +603,7 @@ cdef void nanmin_rows(
 
 
 cdef void nanargmin_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_argmin(v, n, start, True, fresh, <real *> slot[0], <int64_t *> slot[1])
+    line_argmin(v, tail, n, start, True, fresh, <real *> slot[0], <int64_t *> slot[1])
 
 
 cdef void nanargmin_rows(
@@ -603,7 +613,7 @@ cdef void nanargmin_rows(
 
 
 cdef void max_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_max(v, n, False, fresh, <real *> slot[0])
+    line_max(v, tail, n, False, fresh, <real *> slot[0])
 
 
 cdef void max_rows(
@@ -613,7 +623,7 @@ cdef void max_rows(
 
 
 cdef void argmax_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_argmax(v, n, start, False, fresh, <real *> slot[0], <int64_t *> slot[1])
+    line_argmax(v, tail, n, start, False, fresh, <real *> slot[0], <int64_t *> slot[1])
 
 
 cdef void argmax_rows(
@@ -623,7 +633,7 @@ cdef void argmax_rows(
 
 
 cdef void nanmax_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_max(v, n, True, fresh, <real *> slot[0])
+    line_max(v, tail, n, True, fresh, <real *> slot[0])
 
 
 cdef void nanmax_rows(
@@ -633,7 +643,7 @@ cdef void nanmax_rows(
 
 
 cdef void nanargmax_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_argmax(v, n, start, True, fresh, <real *> slot[0], <int64_t *> slot[1])
+    line_argmax(v, tail, n, start, True, fresh, <real *> slot[0], <int64_t *> slot[1])
 
 
 cdef void nanargmax_rows(
@@ -643,8 +653,8 @@ cdef void nanargmax_rows(
 
 
 cdef void ptp_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_min(v, n, False, fresh, <real *> slot[0])
-    line_max(v, n, False, fresh, <real *> slot[1])
+    line_min(v, tail, n, False, fresh, <real *> slot[0])
+    line_max(v, tail, n, False, fresh, <real *> slot[1])
 
 
 cdef void ptp_rows(
@@ -652,6 +662,85 @@ cdef void ptp_rows(
         Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     rows_min(v, stride, n, cols, ahead, fresh, <real *> slot[0])
     rows_max(v, stride, n, cols, ahead, fresh, <real *> slot[1])
+
+
+# ---- what is left of two runs of elements, the first one earlier
+
+cdef inline void keep_low(real *best, const real *more, Py_ssize_t width, bint skip) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(width):
+        if lower(best[j], more[j], skip):
+            best[j] = more[j]
+
+
+cdef void min_merge(real **a, real **b, Py_ssize_t width) noexcept nogil:
+    keep_low(a[0], b[0], width, False)
+
+
+cdef void nanmin_merge(real **a, real **b, Py_ssize_t width) noexcept nogil:
+    keep_low(a[0], b[0], width, True)
+
+
+cdef inline void keep_arg_low(real **a, real **b, Py_ssize_t width, bint skip) noexcept nogil:
+    """The first of the least; an index of -1 says that there was nothing but NaN."""
+    cdef real *best = a[0]
+    cdef real *more = b[0]
+    cdef int64_t *index = <int64_t *> a[1]
+    cdef int64_t *other = <int64_t *> b[1]
+    cdef Py_ssize_t j
+    for j in range(width):
+        if other[j] >= 0 and (index[j] < 0 or lower(best[j], more[j], skip)):
+            best[j] = more[j]
+            index[j] = other[j]
+
+
+cdef void argmin_merge(real **a, real **b, Py_ssize_t width) noexcept nogil:
+    keep_arg_low(a, b, width, False)
+
+
+cdef void nanargmin_merge(real **a, real **b, Py_ssize_t width) noexcept nogil:
+    keep_arg_low(a, b, width, True)
+
+
+cdef inline void keep_high(real *best, const real *more, Py_ssize_t width, bint skip) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(width):
+        if higher(best[j], more[j], skip):
+            best[j] = more[j]
+
+
+cdef void max_merge(real **a, real **b, Py_ssize_t width) noexcept nogil:
+    keep_high(a[0], b[0], width, False)
+
+
+cdef void nanmax_merge(real **a, real **b, Py_ssize_t width) noexcept nogil:
+    keep_high(a[0], b[0], width, True)
+
+
+cdef inline void keep_arg_high(real **a, real **b, Py_ssize_t width, bint skip) noexcept nogil:
+    """The first of the greatest; an index of -1 says that there was nothing but NaN."""
+    cdef real *best = a[0]
+    cdef real *more = b[0]
+    cdef int64_t *index = <int64_t *> a[1]
+    cdef int64_t *other = <int64_t *> b[1]
+    cdef Py_ssize_t j
+    for j in range(width):
+        if other[j] >= 0 and (index[j] < 0 or higher(best[j], more[j], skip)):
+            best[j] = more[j]
+            index[j] = other[j]
+
+
+cdef void argmax_merge(real **a, real **b, Py_ssize_t width) noexcept nogil:
+    keep_arg_high(a, b, width, False)
+
+
+cdef void nanargmax_merge(real **a, real **b, Py_ssize_t width) noexcept nogil:
+    keep_arg_high(a, b, width, True)
+
+
+cdef void ptp_merge(real **a, real **b, Py_ssize_t width) noexcept nogil:
+    min_merge(a, b, width)
+    max_merge(a + 1, b + 1, width)
 
 
 # ---- which functions make a kernel
@@ -674,18 +763,23 @@ cdef void bind_real(Job *job, Kernel kernel, real *_) noexcept nogil:
     if kernel == MIN:
         job.line = <line_function> <void *> min_line[real]
         job.rows = <rows_function> <void *> min_rows[real]
+        job.merge = <fold_function> <void *> min_merge[real]
     elif kernel == MAX:
         job.line = <line_function> <void *> max_line[real]
         job.rows = <rows_function> <void *> max_rows[real]
+        job.merge = <fold_function> <void *> max_merge[real]
     elif kernel == PTP:
         job.line = <line_function> <void *> ptp_line[real]
         job.rows = <rows_function> <void *> ptp_rows[real]
+        job.merge = <fold_function> <void *> ptp_merge[real]
     elif kernel == ARGMIN:
         job.line = <line_function> <void *> argmin_line[real]
         job.rows = <rows_function> <void *> argmin_rows[real]
+        job.merge = <fold_function> <void *> argmin_merge[real]
     elif kernel == ARGMAX:
         job.line = <line_function> <void *> argmax_line[real]
         job.rows = <rows_function> <void *> argmax_rows[real]
+        job.merge = <fold_function> <void *> argmax_merge[real]
     if kernel in (MAX, ARGMAX):
         pad = lowest(zero)
     memcpy(job.padding, &pad, sizeof(real))
@@ -696,15 +790,19 @@ cdef void bind_floating(Job *job, Kernel kernel, floating *_) noexcept nogil:
     if kernel == NANMIN:
         job.line = <line_function> <void *> nanmin_line[floating]
         job.rows = <rows_function> <void *> nanmin_rows[floating]
+        job.merge = <fold_function> <void *> nanmin_merge[floating]
     elif kernel == NANMAX:
         job.line = <line_function> <void *> nanmax_line[floating]
         job.rows = <rows_function> <void *> nanmax_rows[floating]
+        job.merge = <fold_function> <void *> nanmax_merge[floating]
     elif kernel == NANARGMIN:
         job.line = <line_function> <void *> nanargmin_line[floating]
         job.rows = <rows_function> <void *> nanargmin_rows[floating]
+        job.merge = <fold_function> <void *> nanargmin_merge[floating]
     elif kernel == NANARGMAX:
         job.line = <line_function> <void *> nanargmax_line[floating]
         job.rows = <rows_function> <void *> nanargmax_rows[floating]
+        job.merge = <fold_function> <void *> nanargmax_merge[floating]
     memcpy(job.padding, &pad, sizeof(floating))
 
 
@@ -753,6 +851,19 @@ cdef int run(Kernel kernel, object x, object where, object cursor, tuple sinks) 
         close_views(&views)
 
 
+cdef int merge(Kernel kernel, tuple sinks) except -1:
+    """What chunks left in the sinks, folded into the first part."""
+    cdef Job job
+    cdef Py_buffer view
+    cdef char code
+    PyObject_GetBuffer(sinks[0], &view, PyBUF_FULL)
+    code = dtype_code(&view)
+    PyBuffer_Release(&view)
+    if not bind(&job, kernel, code):
+        raise TypeError("no kernel for arrays of this dtype")
+    return merge_parts(&job, sinks)
+
+
 def ptp(x, where, cursor, low, high):
     return run(PTP, x, where, cursor, (low, high))
 
@@ -787,6 +898,42 @@ def nanargmin(x, where, cursor, value, index):
 
 def nanargmax(x, where, cursor, value, index):
     return run(NANARGMAX, x, where, cursor, (value, index))
+
+
+def fold_ptp(*sinks):
+    return merge(PTP, sinks)
+
+
+def fold_min(*sinks):
+    return merge(MIN, sinks)
+
+
+def fold_max(*sinks):
+    return merge(MAX, sinks)
+
+
+def fold_nanmin(*sinks):
+    return merge(NANMIN, sinks)
+
+
+def fold_nanmax(*sinks):
+    return merge(NANMAX, sinks)
+
+
+def fold_argmin(*sinks):
+    return merge(ARGMIN, sinks)
+
+
+def fold_argmax(*sinks):
+    return merge(ARGMAX, sinks)
+
+
+def fold_nanargmin(*sinks):
+    return merge(NANARGMIN, sinks)
+
+
+def fold_nanargmax(*sinks):
+    return merge(NANARGMAX, sinks)
 
 
 # ---- doors: small arrays, with all arguments but these at their defaults

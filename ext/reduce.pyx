@@ -17,7 +17,7 @@ from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer, dtype_cod
 from cursor cimport allcores_ahead, allcores_ahead_rows
 from door cimport Small, close_small, open_small, quiet_small, run_small, shape_small, slots_small
 from drive cimport LANES, STRIP, Job, line_function, load_function, rows_function
-from entry cimport Views, close_views, open_views, run_job
+from entry cimport Views, close_views, merge_parts, open_views, run_job
 from reals cimport (
     floating, int8_t, int16_t, integral, real, uint8_t, uint16_t, uint32_t, uint64_t)
 
@@ -98,9 +98,10 @@ cdef inline double term(real v, Term what) noexcept nogil:
     return d * d if what == SQUARE else d
 
 
-cdef inline const real *row_at(const real *v, const real *tail, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
-    """The row of lanes that begins at position i of a leaf."""
-    return v + i if i + LANES <= n else tail
+cdef inline real among(const real *row, Py_ssize_t l, Py_ssize_t rest, real other) noexcept nogil:
+    """Element l of a last row of which `rest` elements count: chosen before it is used, so that no other raises a flag."""
+    cdef real v = row[l]            # whether it counts or not: so the loop is vectorised
+    return v if l < rest else other
 
 
 cdef inline double line_sum(
@@ -108,34 +109,45 @@ cdef inline double line_sum(
     """The sum, and what rounding it lost."""
     cdef double lane[LANES]
     cdef double block[BLOCKS]
-    cdef const real *row
-    cdef Py_ssize_t i, end, at = 0, blocks = 0
-    cdef int l
+    cdef Py_ssize_t i, l, end, at = 0, blocks = 0
+    cdef real nothing = 0
+    if real in floating:
+        nothing = -0.0
     while at < n:
         end = at + BLOCK if at + BLOCK < n else n
-        row = row_at(v, tail, at, n)
-        allcores_ahead(row, 32 * sizeof(real))
-        for l in range(LANES):
-            lane[l] = term(row[l], what)
-        for i in range(at + LANES, end, 32):        # 32: an enum can't be a step without the GIL
-            row = row_at(v, tail, i, n)
-            allcores_ahead(row, 32 * sizeof(real))
+        i = at
+        if at + LANES <= end:
+            allcores_ahead(v + at, 32 * sizeof(real))
             for l in range(LANES):
-                lane[l] += term(row[l], what)
+                lane[l] = term(v[at + l], what)
+            i += LANES
+        else:
+            for l in range(LANES):
+                lane[l] = -0.0
+        while i + LANES <= end:
+            allcores_ahead(v + i, 32 * sizeof(real))
+            for l in range(LANES):
+                lane[l] += term(v[i + l], what)
+            i += LANES
+        if i < end:
+            for l in range(LANES):
+                lane[l] += term(among(tail, l, end - i, nothing), what)
         block[blocks] = lanes_sum(lane)
         blocks += 1
         at = end
     return blocks_sum(block, blocks, rest)
 
 
-cdef inline Py_ssize_t line_count(const real *v, Py_ssize_t n) noexcept nogil:
+cdef inline Py_ssize_t line_count(const real *v, const real *tail, Py_ssize_t n) noexcept nogil:
     """How many are not NaN, counted in lanes as wide as an element. Its own pass: counting while summing is slower."""
     cdef int32_t lane4[LANES]
     cdef int64_t lane8[LANES]
-    cdef Py_ssize_t i = 0, count = 0
-    cdef int l
+    cdef real c, nan = 0
+    cdef Py_ssize_t i = 0, l, count = 0
     if real not in floating:
         return n
+    if real in floating:
+        nan = NAN
     for l in range(LANES):
         lane4[l] = 0
         lane8[l] = 0
@@ -146,11 +158,19 @@ cdef inline Py_ssize_t line_count(const real *v, Py_ssize_t n) noexcept nogil:
             else:
                 lane4[l] += v[i + l] == v[i + l]
         i += LANES
-    for l in range(LANES):
-        count += lane4[l] + lane8[l]
-    while i < n:
-        count += v[i] == v[i]
-        i += 1
+    if i < n:
+        for l in range(LANES):
+            c = among(tail, l, n - i, nan)
+            if sizeof(real) == 8:
+                lane8[l] += c == c
+            else:
+                lane4[l] += c == c
+    if sizeof(real) == 8:
+        for l in range(LANES):
+            count += lane8[l]
+    else:
+        for l in range(LANES):
+            count += lane4[l]
     return count
 
 
@@ -250,7 +270,7 @@ cdef void sum_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
 
 cdef void nanmean_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     (<double *> slot[0])[0] = line_sum(v, tail, n, NUMBER, <double *> slot[1])
-    (<int64_t *> slot[2])[0] = line_count(v, n)
+    (<int64_t *> slot[2])[0] = line_count(v, tail, n)
 
 
 cdef void nanmean_rows(
@@ -358,19 +378,21 @@ cdef inline double factor(real v, bint skip) noexcept nogil:
 cdef inline double line_product(const real *v, const real *tail, Py_ssize_t n, bint skip) noexcept nogil:
     cdef double lane[LANES]
     cdef double block[BLOCKS]
-    cdef const real *row
-    cdef Py_ssize_t i, end, at = 0, blocks = 0
-    cdef int l, half
+    cdef Py_ssize_t i, l, end, half, at = 0, blocks = 0
+    cdef real one = 1
     while at < n:
         end = at + BLOCK if at + BLOCK < n else n
-        row = row_at(v, tail, at, n)
+        i = at
         for l in range(LANES):
-            lane[l] = factor(row[l], skip)
-        for i in range(at + LANES, end, 32):
-            row = row_at(v, tail, i, n)
-            allcores_ahead(row, 32 * sizeof(real))
+            lane[l] = 1.0
+        while i + LANES <= end:
+            allcores_ahead(v + i, 32 * sizeof(real))
             for l in range(LANES):
-                lane[l] *= factor(row[l], skip)
+                lane[l] *= factor(v[i + l], skip)
+            i += LANES
+        if i < end:
+            for l in range(LANES):
+                lane[l] *= factor(among(tail, l, end - i, one), skip)
         half = LANES // 2
         while half:
             for l in range(half):
@@ -511,12 +533,11 @@ cdef inline void line_var(const real *v, const real *tail, Py_ssize_t n, bint sk
     cdef double lane2[LANES]
     cdef double block1[BLOCKS]
     cdef double block2[BLOCKS]
-    cdef double d, count = <double> (line_count(v, n) if skip else n)
+    cdef double d, count = <double> (line_count(v, tail, n) if skip else n)
     cdef double rest1, rest2
     cdef double pivot = line_sum(v, tail, n, NUMBER if skip else PLAIN, &rest1)
-    cdef const real *row
-    cdef Py_ssize_t i, end, at = 0, blocks = 0
-    cdef int l, rest
+    cdef real nothing = 0
+    cdef Py_ssize_t i, l, rest, end, at = 0, blocks = 0
     pivot = (pivot + rest1) / count if count > 0 else 0.0
     while at < n:
         end = at + BLOCK if at + BLOCK < n else n
@@ -531,7 +552,8 @@ cdef inline void line_var(const real *v, const real *tail, Py_ssize_t n, bint sk
         rest = (end - at) % 32
         if rest:
             for l in range(LANES):
-                d = deviation(tail[l], pivot, skip) if l < rest else 0.0
+                d = deviation(among(tail, l, rest, nothing), pivot, skip)
+                d = d if l < rest else 0.0
                 lane1[l] += d
                 lane2[l] += d * d
         block1[blocks] = lanes_sum(lane1)
@@ -642,14 +664,12 @@ cdef void var_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
 
 cdef void load_masked(
         const real *x, Py_ssize_t stride, const char *mask, Py_ssize_t mask_stride,
-        Py_ssize_t n, Py_ssize_t padded, double *to) noexcept nogil:
+        Py_ssize_t n, double *to) noexcept nogil:
     cdef Py_ssize_t i
     cdef real v
     for i in range(n):
         memcpy(&v, <const char *> x + i * stride, sizeof(real))
         to[i] = <double> v if mask[i * mask_stride] else NAN
-    for i in range(n, padded):
-        to[i] = NAN
 
 
 # ---- which functions make a kernel
@@ -800,6 +820,17 @@ cdef int run(Kernel kernel, object x, object where, object cursor, tuple sinks) 
         close_views(&views)
 
 
+cdef int merge(Kernel kernel, tuple sinks) except -1:
+    """What chunks left in the sinks, folded into the first part."""
+    cdef Job job
+    cdef bint integers = sinks[0].dtype.kind in "iu"
+    job.mask = <char *> &job                        # not NULL: any kernel of integers will do
+    job.load = NULL
+    bind(&job, kernel, b"q" if integers else b"d", integers)
+    job.merge = job.fold
+    return merge_parts(&job, sinks)
+
+
 def sum(x, where, cursor, total, rest=None):
     return run(SUM, x, where, cursor, (total,) if rest is None else (total, rest))
 
@@ -830,6 +861,38 @@ def var(x, where, cursor, count, pivot, shift, m2):
 
 def nanvar(x, where, cursor, count, pivot, shift, m2):
     return run(NANVAR, x, where, cursor, (count, pivot, shift, m2))
+
+
+def fold_sum(*sinks):
+    return merge(SUM, sinks)
+
+
+def fold_nansum(*sinks):
+    return merge(NANSUM, sinks)
+
+
+def fold_nanmean(*sinks):
+    return merge(NANMEAN, sinks)
+
+
+def fold_ss(*sinks):
+    return merge(SS, sinks)
+
+
+def fold_prod(*sinks):
+    return merge(PROD, sinks)
+
+
+def fold_nanprod(*sinks):
+    return merge(NANPROD, sinks)
+
+
+def fold_var(*sinks):
+    return merge(VAR, sinks)
+
+
+def fold_nanvar(*sinks):
+    return merge(NANVAR, sinks)
 
 
 # ---- doors: small arrays, with all arguments but these at their defaults

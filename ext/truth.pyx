@@ -10,8 +10,8 @@ from libc.string cimport memcpy
 from cursor cimport allcores_ahead, allcores_ahead_rows
 from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer
 from door cimport Small, close_small, open_small, run_small, shape_small, slots_small
-from drive cimport Job, line_function, rows_function
-from entry cimport Views, close_views, open_views, run_job
+from drive cimport LANES, Job, line_function, rows_function
+from entry cimport Views, close_views, merge_parts, open_views, run_job
 from reals cimport (
     floating, int8_t, int16_t, int32_t, int64_t, real, uint8_t, uint16_t, uint32_t, uint64_t)
 
@@ -53,33 +53,44 @@ cdef inline bint line_has(const real *v, Py_ssize_t n, Predicate what) noexcept 
     return False
 
 
-cdef inline int64_t line_count(const real *v, Py_ssize_t n, Predicate what) noexcept nogil:
+cdef inline int64_t line_count(const real *v, const real *tail, Py_ssize_t n, Predicate what) noexcept nogil:
     """How often the predicate holds. Lanes are as wide as an element: a leaf has 128 rows, which fit one byte."""
-    cdef uint8_t lane1[32]
-    cdef int32_t lane4[32]
-    cdef int64_t lane8[32]
+    cdef uint8_t lane1[LANES]
+    cdef int32_t lane4[LANES]
+    cdef int64_t lane8[LANES]
     cdef int64_t count = 0
-    cdef Py_ssize_t i = 0
-    cdef int l
-    for l in range(32):
+    cdef Py_ssize_t i = 0, l
+    for l in range(LANES):
         lane1[l] = 0
         lane4[l] = 0
         lane8[l] = 0
-    while i + 32 <= n:
+    while i + LANES <= n:
         allcores_ahead(v + i, 32 * sizeof(real))
-        for l in range(32):
+        for l in range(LANES):
             if sizeof(real) == 1:
                 lane1[l] += holds(v[i + l], what)
             elif sizeof(real) == 8:
                 lane8[l] += holds(v[i + l], what)
             else:
                 lane4[l] += holds(v[i + l], what)
-        i += 32
-    for l in range(32):
-        count += lane1[l] + lane4[l] + lane8[l]
-    while i < n:
-        count += holds(v[i], what)
-        i += 1
+        i += LANES
+    if i < n:
+        for l in range(LANES):
+            if sizeof(real) == 1:
+                lane1[l] += holds(tail[l], what) & (l < n - i)
+            elif sizeof(real) == 8:
+                lane8[l] += holds(tail[l], what) & (l < n - i)
+            else:
+                lane4[l] += holds(tail[l], what) & (l < n - i)
+    if sizeof(real) == 1:
+        for l in range(LANES):
+            count += lane1[l]
+    elif sizeof(real) == 8:
+        for l in range(LANES):
+            count += lane8[l]
+    else:
+        for l in range(LANES):
+            count += lane4[l]
     return count
 
 
@@ -212,7 +223,7 @@ cdef void allnan_rows(
 
 cdef void count_nonzero_line(
         const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    (<int64_t *> slot[0])[0] = line_count(v, n, TRUE) + (0 if fresh else (<int64_t *> slot[0])[0])
+    (<int64_t *> slot[0])[0] = line_count(v, tail, n, TRUE) + (0 if fresh else (<int64_t *> slot[0])[0])
 
 
 cdef void count_nonzero_rows(
@@ -223,13 +234,33 @@ cdef void count_nonzero_rows(
 
 cdef void nancount_line(
         const floating *v, const floating *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    (<int64_t *> slot[0])[0] = line_count(v, n, NUMBER) + (0 if fresh else (<int64_t *> slot[0])[0])
+    (<int64_t *> slot[0])[0] = line_count(v, tail, n, NUMBER) + (0 if fresh else (<int64_t *> slot[0])[0])
 
 
 cdef void nancount_rows(
         const floating *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
         Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     rows_count(v, stride, n, cols, ahead, NUMBER, fresh, <int64_t *> slot[0])
+
+
+# ---- the answers of two runs of elements, made one
+
+cdef void exists_merge(void **a, void **b, Py_ssize_t width) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(width):
+        (<uint8_t *> a[0])[j] |= (<uint8_t *> b[0])[j]
+
+
+cdef void refuted_merge(void **a, void **b, Py_ssize_t width) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(width):
+        (<uint8_t *> a[0])[j] &= (<uint8_t *> b[0])[j]
+
+
+cdef void count_merge(void **a, void **b, Py_ssize_t width) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(width):
+        (<int64_t *> a[0])[j] += (<int64_t *> b[0])[j]
 
 
 # ---- which functions make a kernel
@@ -303,10 +334,13 @@ cdef bint bind(Job *job, Kernel kernel, char code) noexcept nogil:
         bind_real(job, kernel, <uint32_t *> NULL)
     elif code == b"Q":
         bind_real(job, kernel, <uint64_t *> NULL)
+    job.merge = count_merge
     if kernel in (ANY, ANYNAN):
         job.decisive = 1
+        job.merge = exists_merge
     elif kernel in (ALL, ALLNAN):
         job.decisive = 0
+        job.merge = refuted_merge
     return job.line != NULL
 
 
@@ -321,6 +355,13 @@ cdef int run(Kernel kernel, object x, object where, object cursor, tuple sinks) 
         return run_job(&job, &views)
     finally:
         close_views(&views)
+
+
+cdef int merge(Kernel kernel, tuple sinks) except -1:
+    """What chunks left in the sinks, folded into the first part."""
+    cdef Job job
+    bind(&job, kernel, b"d")
+    return merge_parts(&job, sinks)
 
 
 def any(x, where, cursor, truth):
@@ -345,6 +386,30 @@ def count_nonzero(x, where, cursor, count):
 
 def nancount(x, where, cursor, count):
     return run(NANCOUNT, x, where, cursor, (count,))
+
+
+def fold_any(*sinks):
+    return merge(ANY, sinks)
+
+
+def fold_all(*sinks):
+    return merge(ALL, sinks)
+
+
+def fold_anynan(*sinks):
+    return merge(ANYNAN, sinks)
+
+
+def fold_allnan(*sinks):
+    return merge(ALLNAN, sinks)
+
+
+def fold_count_nonzero(*sinks):
+    return merge(COUNT_NONZERO, sinks)
+
+
+def fold_nancount(*sinks):
+    return merge(NANCOUNT, sinks)
 
 
 # ---- doors: small arrays, with all arguments but these at their defaults

@@ -14,6 +14,7 @@ ROWS_LEAF = 32  # rows in a leaf where inner > 1
 
 CHUNK = 131_072  # elements: 1 MiB of float64, some 40 us of work, so that claiming one costs nothing
 TILE = 1024  # columns: the accumulators of a leaf stay in the first-level cache
+NARROW = 128  # columns of the narrowest tile that is read as fast
 PARTIALS = 4 << 20  # bytes of partial results in one pass; finishing needs as much again, or twice
 
 Slices = tuple[slice, slice, slice]
@@ -82,22 +83,29 @@ class Grid:
         return slice(part, part + 1), slice(first, last), slice(left, right)
 
 
-def cut(shape: tuple[int, ...], chunk: int = CHUNK, slot: int = 8) -> Grid:
-    """A grid for a view of `shape` (outer..., n, inner) with about `chunk` elements in a chunk.
+def cut(shape: tuple[int, ...], chunk: int = CHUNK, slot: int = 8, workers: int = 1) -> Grid:
+    """A grid for a view of `shape` (outer..., n, inner) with some `chunk` elements in a chunk; up to 16 times as many
+    where eight chunks a worker remain.
 
     `slot` is the size in bytes of what is kept for each part of an output position: parts are merged into longer
     ones where they would take more than PARTIALS bytes.
     """
     outer, n, inner = prod(shape[:-2]), shape[-2], shape[-1]
-    tile = ceil_div(inner, ceil_div(inner, max(1, min(TILE, chunk))))
+    large = max(chunk, min(16 * chunk, outer * n * inner // (8 * workers)))
     leaf = LINE_LEAF if inner == 1 else ROWS_LEAF
     total = ceil_div(n, leaf)
-    # Whole lines, where there are enough of them to keep everybody busy.
-    whole = n * tile <= chunk or (n * tile <= 16 * chunk and outer * ceil_div(inner, tile) >= 64)
-    leaves = power_above(total) if whole else max(1, 1 << (max(chunk // (leaf * tile), 1).bit_length() - 1))
+    tile = ceil_div(inner, ceil_div(inner, max(1, min(TILE, chunk))))
+    if inner > NARROW and n * NARROW <= 16 * chunk and outer * ceil_div(inner, NARROW) >= 4 * workers:
+        # Whole columns, in narrower tiles: nothing to fold afterwards.
+        tile = min(inner, max(NARROW, min(TILE, large // n // NARROW * NARROW)))
+        whole = True
+    else:
+        # Whole lines, where there are enough of them to keep everybody busy.
+        whole = n * tile <= chunk or (n * tile <= 16 * chunk and outer * ceil_div(inner, tile) >= 64)
+    leaves = power_above(total) if whole else max(1, 1 << (max(large // (leaf * tile), 1).bit_length() - 1))
     most = max(1, PARTIALS // (outer * inner * slot))
     leaves = max(leaves, power_above(ceil_div(total, most)))
     lines = 1
     if leaves >= total and tile == inner:
-        lines = max(1, min(outer, chunk // (n * inner)))
+        lines = max(1, min(outer, large // (n * inner)))
     return Grid(outer, n, inner, lines, leaves, tile)

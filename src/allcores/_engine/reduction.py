@@ -40,15 +40,22 @@ def one_pass(row: Row, x: Array, mask: Array | None, integers: bool, call: Call)
     """Run the kernel over a view (outer..., n, inner); the slots have the shape (outer, inner)."""
     fields = row.slots(x.dtype, integers)
     size = sum(field.dtype.itemsize for field in fields)
-    grid = cut(x.shape, chunk_size, size)
+    grid = cut(x.shape, chunk_size, size, call.workers)
     task = Task(__version__, settings.backend(), row.name, x, mask, fields, grid)
     sinks = task.sinks()
     call.status |= place.run(task, sinks, call.workers, row.ns)
-    if grid.parts == 1:
-        return tuple(sink[0] for sink in sinks)
+    if grid.parts > 1:
+        status = task.fold(sinks)
+        if status is None:
+            return fold(row, sinks, 0, call)
+        call.status |= status
+    return tuple(sink[0] for sink in sinks)
+
+
+def fold(row: Row, slots: Slots, axis: int, call: Call) -> Slots:
     flags = Flags()
     with flags.watch():
-        slots = tree(row.fold, sinks)
+        slots = tree(row.fold, slots, axis)
     call.status |= flags.raised
     return slots
 
@@ -56,12 +63,9 @@ def one_pass(row: Row, x: Array, mask: Array | None, integers: bool, call: Call)
 def fold_carried(row: Row, view: Canonical, slots: Slots, shape: tuple[int, ...], call: Call) -> Slots:
     """Fold the reduced axes among the carried ones; what is left has the lengths of the kept ones."""
     slots = tuple(slot.reshape(shape) for slot in slots)
-    flags = Flags()
     for position in reversed(range(len(shape))):
         if view.carried[position].reduced:
-            with flags.watch():
-                slots = tree(row.fold, slots, axis=position)
-    call.status |= flags.raised
+            slots = fold(row, slots, position, call)
     return slots
 
 

@@ -8,6 +8,7 @@ is an integer), "R" what its rounding has lost (nothing, in integers). `fill` is
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -31,6 +32,7 @@ class Row:
     ordered: bool = False  # elements keep their order in C, for positions
     fill: int | None = None
 
+    @cache
     def slots(self, dtype: np.dtype, integers: bool = False) -> tuple[Field, ...]:
         """The fields for elements of `dtype`."""
         types = {"T": dtype, "A": np.dtype(np.int64 if integers else np.float64), "R": np.dtype(np.float64)}

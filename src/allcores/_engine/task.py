@@ -66,6 +66,12 @@ class Task:
         return status
 
 
+    def fold(self, sinks: Slots) -> int | None:
+        """Fold the parts of the sinks into the first; return floating-point flags, or None where nothing is compiled."""
+        function = getattr(_kernels.load(self.backend), f"fold_{self.kernel}", None)
+        return None if function is None else int(function(*sinks))
+
+
 def run_range(task: Task, begin: int, end: int) -> tuple[list[Slots], int]:
     """What a worker in another process runs: chunks begin..end, returned as one tuple of slots a chunk."""
     if task.version != __version__:
