@@ -91,7 +91,7 @@ def profile(kernel: str, function: Callable[..., Any], x: Array, repeat: int) ->
     row = KERNELS[kernel]
     view = canonical(x, (0,), ordered=row.ordered).x
     fields = row.slots(x.dtype)
-    grid = cut(view.shape, CHUNK, sum(field.dtype.itemsize for field in fields))
+    grid = cut(view.shape, CHUNK, sum(field.dtype.itemsize for field in fields), max(WORKERS))
     task = Task(ac.__version__, settings.backend(), kernel, view, None, fields, grid)
     sinks = task.sinks()
 

@@ -1,4 +1,4 @@
-"""The short way for small arrays: 1-D or 2-D (or contiguous, reduced whole), straight into the loops of drive.pxd.
+"""The short way for small arrays: 1-D, 2-D, or contiguous and reduced along one axis or whole, straight into drive.pxd.
 
 The same order as the engine's, hence the same bits; but no views, grid, cursor or task, which cost more than the work:
 0.3 instead of 20 us. What a door does not take, it leaves to the engine by returning None.
@@ -115,7 +115,7 @@ cdef inline bint describe_small(Small *small, Job *job, bint ordered) noexcept n
         small.shape = 1
         return True
     if view.ndim > 2:
-        return False
+        return describe_axis(small, job)
     n = view.shape[small.along if view.ndim == 2 else 0]
     n_stride = view.strides[small.along if view.ndim == 2 else 0]
     if n_stride < 0 and not ordered:
@@ -140,15 +140,42 @@ cdef inline bint describe_small(Small *small, Job *job, bint ordered) noexcept n
     return True
 
 
+cdef inline bint describe_axis(Small *small, Job *job) noexcept nogil:
+    """One axis of a C-contiguous array of any number of axes."""
+    cdef Py_buffer *view = &small.view
+    cdef int d
+    if not contiguous(view, False):
+        return False
+    for d in range(view.ndim):
+        if d < small.along:
+            job.outer *= view.shape[d]
+        elif d > small.along:
+            job.inner *= view.shape[d]
+    job.n = view.shape[small.along]
+    job.n_stride = job.inner * view.itemsize
+    small.stride = job.n * job.n_stride
+    small.shape = job.outer
+    return True
+
+
 cdef inline object shape_small(Small *small, bint keepdims):
     """The result's shape; None for a scalar."""
+    cdef int d
     if small.along < 0 or small.ndim == 1:
         return (1,) * small.ndim if keepdims else None
-    if not keepdims:
-        return small.outputs
-    if small.along == 0:
-        return 1, small.outputs
-    return small.outputs, 1
+    if small.ndim == 2:
+        if not keepdims:
+            return small.outputs
+        if small.along == 0:
+            return 1, small.outputs
+        return small.outputs, 1
+    shape = []
+    for d in range(small.ndim):
+        if d != small.along:
+            shape.append(small.view.shape[d])
+        elif keepdims:
+            shape.append(1)
+    return tuple(shape)
 
 
 cdef inline bint slots_small(Small *small, Job *job, int fields) noexcept nogil:
@@ -173,7 +200,7 @@ cdef inline int compute_small(Job *job) noexcept nogil:
         return 0
     while left < job.inner:
         right = left + TILE if left + TILE < job.inner else job.inner
-        if rows(job, 0, 0, 1, 0, job.n, left, right) < 0:
+        if rows(job, 0, 0, job.outer, 0, job.n, left, right) < 0:
             return -1
         left = right
     return 0

@@ -5,11 +5,11 @@ A leaf of a line is searched by value at the speed of memory; only where it beat
 more for the position, which happens seldom in most data, and in the first-level cache.
 """
 from numpy import (
-    bool_, empty, float32, float64, int8, int16, int32, int64, intp, subtract, uint8, uint16, uint32, uint64)
+    False_, True_, empty, float32, float64, int8, int16, int32, int64, intp, subtract, uint8, uint16, uint32, uint64)
 from numpy import _NoValue
 from numpy import ndarray as _ndarray
 
-from libc.math cimport INFINITY, NAN
+from libc.math cimport INFINITY, NAN, isfinite
 from libc.stdint cimport INT8_MAX, INT8_MIN, INT16_MAX, INT16_MIN, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN
 from libc.string cimport memcpy
 
@@ -126,6 +126,7 @@ cdef inline real line_low(const real *v, const real *tail, Py_ssize_t n, bint sk
                 lane[l] = c if below(c, lane[l]) else lane[l]
         i += LANES
     if i < n:
+        allcores_ahead(tail, 32 * sizeof(real))
         for l in range(LANES):
             c = tail[l]
             c = c if l < n - i else highest(v[0])
@@ -161,6 +162,7 @@ cdef inline real line_high(const real *v, const real *tail, Py_ssize_t n, bint s
                 lane[l] = c if above(c, lane[l]) else lane[l]
         i += LANES
     if i < n:
+        allcores_ahead(tail, 32 * sizeof(real))
         for l in range(LANES):
             c = tail[l]
             c = c if l < n - i else lowest(v[0])
@@ -208,7 +210,8 @@ cdef inline void line_max(
 
 
 cdef inline void line_argmin(
-        const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint skip, bint fresh, real *best, int64_t *index) noexcept nogil:
+        const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint skip, bint fresh,
+        real *best, int64_t *index) noexcept nogil:
     cdef real value
     if fresh:
         index[0] = -1
@@ -223,7 +226,8 @@ cdef inline void line_argmin(
 
 
 cdef inline void line_argmax(
-        const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint skip, bint fresh, real *best, int64_t *index) noexcept nogil:
+        const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint skip, bint fresh,
+        real *best, int64_t *index) noexcept nogil:
     cdef real value
     if fresh:
         index[0] = -1
@@ -861,7 +865,8 @@ cdef int merge(Kernel kernel, tuple sinks) except -1:
     PyBuffer_Release(&view)
     if not bind(&job, kernel, code):
         raise TypeError("no kernel for arrays of this dtype")
-    return merge_parts(&job, sinks)
+    merge_parts(&job, sinks)
+    return 0
 
 
 def ptp(x, where, cursor, low, high):
@@ -939,20 +944,29 @@ def fold_nanargmax(*sinks):
 # ---- doors: small arrays, with all arguments but these at their defaults
 
 cdef object NoValue = _NoValue
-cdef object ndarray = _ndarray      # as a C variable, not looked up in the module at each call
+cdef object ndarray = _ndarray      # as C variables, not looked up in the module at each call
+cdef object scalar64 = float64
+cdef object true = True_
+cdef object false = False_
+
+# The positions in small arrays: making a scalar of a number takes 130 ns, a third of the whole call.
+cdef tuple FEW = tuple([int64(i) for i in range(1024)])
+
 
 cdef object scalar(char code, const char *p):
     """One element as NumPy's scalar."""
+    cdef int64_t i
     if code == b"d":
-        return float64((<double *> p)[0])
+        return scalar64((<double *> p)[0])
     if code == b"f":
         return float32((<float *> p)[0])
     if code == b"q":
-        return int64((<int64_t *> p)[0])
+        i = (<int64_t *> p)[0]
+        return FEW[i] if 0 <= i < 1024 else int64(i)
     if code == b"i":
         return int32((<int32_t *> p)[0])
     if code == b"?":
-        return bool_((<uint8_t *> p)[0])
+        return true if (<uint8_t *> p)[0] else false
     if code == b"B":
         return uint8((<uint8_t *> p)[0])
     if code == b"b":
@@ -983,6 +997,7 @@ cdef object small(Kernel kernel, object a, object axis, object keepdims):
     cdef Small it
     cdef char code
     cdef Py_ssize_t i
+    cdef double difference
     cdef bint positions = kernel in (ARGMIN, ARGMAX, NANARGMIN, NANARGMAX)
     if type(a) is not ndarray or (keepdims is not True and keepdims is not False and keepdims is not NoValue):
         return None
@@ -1016,6 +1031,10 @@ cdef object small(Kernel kernel, object a, object axis, object keepdims):
         if positions:
             result = deliver(job.sink[1], it.outputs, b"q", int64, shape)
             return result if int64 is intp or shape is None else result.astype(intp)
+        if kernel == PTP and shape is None and code == b"d":
+            difference = (<double *> job.sink[1])[0] - (<double *> it.slots)[0]
+            if isfinite(difference):                # otherwise NumPy may warn
+                return scalar64(difference)
         result = deliver(it.slots, it.outputs, code, a.dtype, shape)
         if kernel == PTP:
             return subtract(deliver(job.sink[1], it.outputs, code, a.dtype, shape), result)

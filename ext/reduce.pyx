@@ -11,7 +11,7 @@ from numpy import ndarray as _ndarray
 
 from libc.math cimport INFINITY, NAN, fabs, isfinite, signbit, sqrt
 from libc.stdint cimport int32_t, int64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer, dtype_code
 from cursor cimport allcores_ahead, allcores_ahead_rows
@@ -46,19 +46,29 @@ cdef inline double lanes_sum(double *lane) noexcept nogil:
     return (lane[0] + lane[2]) + (lane[1] + lane[3])
 
 
-cdef inline double lost(double a, double b, double total) noexcept nogil:
-    """What a + b lost when it was rounded to `total` (Knuth's two-sum); 0 where that is not finite.
+cdef inline double chosen(double v, bint wanted) noexcept nogil:
+    """v or 0.0, by its bits: where gcc sees a choice it may compute with both and choose later, which raises flags."""
+    cdef int64_t bits
+    memcpy(&bits, &v, 8)
+    bits &= -<int64_t> wanted
+    memcpy(&v, &bits, 8)
+    return v
 
-    Not finite is told by the bits, and the sum is taken once more of zeros then: inf - inf would raise the invalid flag.
+
+cdef inline double lost(double a, double b, double total) noexcept nogil:
+    """What a + b lost when it was rounded to `total` (Knuth's two-sum); -0.0, which changes no sum, where that is nothing.
+
+    Nothing is lost either where the total is not finite. That is told by its bits, and the sum is taken once more of
+    zeros then: inf - inf would raise the invalid flag.
     """
     cdef int64_t bits, exponent = <int64_t> 0x7FF << 52
     cdef double x, y, z, t
     memcpy(&bits, &total, 8)
-    x = 0.0 if bits & exponent == exponent else a
-    y = 0.0 if bits & exponent == exponent else b
+    x = chosen(a, bits & exponent != exponent)
+    y = chosen(b, bits & exponent != exponent)
     z = x + y
     t = z - x
-    return (x - (z - t)) + (y - t)
+    return -(((z - t) - x) + (t - y))
 
 
 cdef inline double blocks_sum(double *block, Py_ssize_t blocks, double *rest) noexcept nogil:
@@ -71,7 +81,7 @@ cdef inline double blocks_sum(double *block, Py_ssize_t blocks, double *rest) no
         if blocks & 1:
             block[blocks // 2 - 1] += block[blocks - 1]
         blocks //= 2
-    rest[0] = 0.0
+    rest[0] = -0.0
     if blocks == 1:
         return block[0]
     a = block[0] + block[1]
@@ -99,9 +109,27 @@ cdef inline double term(real v, Term what) noexcept nogil:
 
 
 cdef inline real among(const real *row, Py_ssize_t l, Py_ssize_t rest, real other) noexcept nogil:
-    """Element l of a last row of which `rest` elements count: chosen before it is used, so that no other raises a flag."""
-    cdef real v = row[l]            # whether it counts or not: so the loop is vectorised
-    return v if l < rest else other
+    """Element l of a last row of which `rest` elements count; by its bits, see `chosen`.
+
+    It is loaded whether it counts or not: so the loop around this is vectorised.
+    """
+    cdef real v = row[l]
+    cdef int64_t a8, b8, mask8 = -<int64_t> (l < rest)
+    cdef int32_t a4, b4, mask4 = <int32_t> mask8
+    if real is double:
+        memcpy(&a8, row + l, 8)
+        memcpy(&b8, &other, 8)
+        a8 = (a8 & mask8) | (b8 & ~mask8)
+        memcpy(&v, &a8, 8)
+        return v
+    elif real is float:
+        memcpy(&a4, row + l, 4)
+        memcpy(&b4, &other, 4)
+        a4 = (a4 & mask4) | (b4 & ~mask4)
+        memcpy(&v, &a4, 4)
+        return v
+    else:
+        return v if l < rest else other
 
 
 cdef inline double line_sum(
@@ -130,6 +158,7 @@ cdef inline double line_sum(
                 lane[l] += term(v[i + l], what)
             i += LANES
         if i < end:
+            allcores_ahead(tail, 32 * sizeof(real))
             for l in range(LANES):
                 lane[l] += term(among(tail, l, end - i, nothing), what)
         block[blocks] = lanes_sum(lane)
@@ -232,25 +261,31 @@ cdef void ss_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t star
     (<double *> slot[0])[0] = line_sum(v, tail, n, SQUARE, <double *> slot[1])
 
 
+cdef inline void nothing_lost(double *rest, Py_ssize_t cols) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(cols):
+        rest[j] = -0.0
+
+
 cdef void sum_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
         Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     rows_sum(v, stride, n, cols, ahead, PLAIN, <double *> slot[0])
-    memset(slot[1], 0, 8 * cols)
+    nothing_lost(<double *> slot[1], cols)
 
 
 cdef void nansum_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
         Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     rows_sum(v, stride, n, cols, ahead, NUMBER, <double *> slot[0])
-    memset(slot[1], 0, 8 * cols)
+    nothing_lost(<double *> slot[1], cols)
 
 
 cdef void ss_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
         Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     rows_sum(v, stride, n, cols, ahead, SQUARE, <double *> slot[0])
-    memset(slot[1], 0, 8 * cols)
+    nothing_lost(<double *> slot[1], cols)
 
 
 cdef void sum_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
@@ -277,7 +312,7 @@ cdef void nanmean_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
         Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
     rows_sum(v, stride, n, cols, ahead, NUMBER, <double *> slot[0])
-    memset(slot[1], 0, 8 * cols)
+    nothing_lost(<double *> slot[1], cols)
     rows_count(v, stride, n, cols, <int64_t *> slot[2])
 
 
@@ -391,6 +426,7 @@ cdef inline double line_product(const real *v, const real *tail, Py_ssize_t n, b
                 lane[l] *= factor(v[i + l], skip)
             i += LANES
         if i < end:
+            allcores_ahead(tail, 32 * sizeof(real))
             for l in range(LANES):
                 lane[l] *= factor(among(tail, l, end - i, one), skip)
         half = LANES // 2
@@ -553,7 +589,7 @@ cdef inline void line_var(const real *v, const real *tail, Py_ssize_t n, bint sk
         if rest:
             for l in range(LANES):
                 d = deviation(among(tail, l, rest, nothing), pivot, skip)
-                d = d if l < rest else 0.0
+                d = chosen(d, l < rest)
                 lane1[l] += d
                 lane2[l] += d * d
         block1[blocks] = lanes_sum(lane1)
@@ -940,7 +976,7 @@ cdef object small(Kernel kernel, Finish finish, object a, object axis, object ke
             return deliver_integers(&it, code, shape_small(&it, keepdims is True))
         for i in range(it.outputs):
             value = values[i]
-            if compensated and (<double *> job.sink[1])[i] != 0:
+            if compensated:
                 value += (<double *> job.sink[1])[i]
             if finish == TOTAL:
                 if kernel in (SUM, NANSUM):

@@ -7,6 +7,7 @@ from helpers import ALL_BACKENDS, BACKENDS, FUNCTIONS
 
 from allcores import _kernels
 from allcores._engine import doors, place, reduction, settings
+from allcores.describe import blocks, tables
 
 
 def pytest_report_header() -> str:
@@ -59,3 +60,12 @@ def backend(request):
         pytest.skip(f"this CPU does not run {request.param}")
     with settings.use_backend(request.param):
         yield request.param
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Blocks of a few elements, so that there are many to merge."""
+    monkeypatch.setattr(blocks, "BLOCK", 1024)
+    monkeypatch.setattr(blocks, "PIECE", 100)
+    monkeypatch.setattr(tables, "TEXT", 64)
+    monkeypatch.setattr(tables, "ROWS", (64, 200))

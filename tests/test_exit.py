@@ -15,8 +15,8 @@ START = """
     import atexit, os, sys, threading, time
     import numpy as np
     import allcores as ac
-    from allcores._engine import place
-    place.threshold = 0
+    from allcores._engine import place, settings
+    place.threshold = settings.doors = 0    # a team even here, and not the way of small arrays
     x = np.ones((2000, 100))
 """
 

@@ -266,8 +266,8 @@ def test_no_hang_where_nobody_can_help():
     """The pool is shut down: the caller does everything."""
     result = python("""
         import numpy as np, allcores as ac
-        from allcores._engine import place, team
-        place.threshold = 0
+        from allcores._engine import place, settings, team
+        place.threshold = settings.doors = 0
         x = np.ones((1000, 100))
         assert ac.sum(x, workers=3) == 100000
         team.pool(1).shutdown()

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from helpers import FUNCTIONS, oracle, sample
+from helpers import FUNCTIONS, bits, oracle, sample
 
 import allcores as ac
 
@@ -191,3 +191,15 @@ def test_warnings_point_at_the_caller(name, backend, team):
     told = [entry for entry in record if "slice" in str(entry.message)]
     assert told
     assert {entry.filename for entry in told} == {__file__}
+
+
+@pytest.mark.parametrize("char", "fd")
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_neighbours_in_memory(name, char, backend, door):
+    """What follows a row in memory may be read with it, but raises no flag."""
+    base = np.full((50, 100), 1e30 if char == "f" else 1e300, char)
+    base[:, 40:60] = np.array([np.inf, -np.inf, np.nan, 0, -base[0, 0]] * 4)
+    base[:, :28] = sample((50, 28), char)
+    with np.errstate(divide="raise", over="raise", invalid="raise"):
+        got = getattr(ac, name)(base[:, :28], axis=1)
+        assert bits(got) == bits(getattr(ac, name)(base[:, :28].copy(), axis=1))

@@ -95,13 +95,16 @@ def sum(
 
     Notes
     -----
-    Floats are added in float64, also float32, in a fixed order: blocks of 8 rows of 32 lanes, folded in a binary tree.
-    The root mean square error is not larger than that of NumPy's pairwise summation [1]_; for float32 the result is
-    the exact sum rounded once in nearly all cases. The order depends on shape, dtype and memory order alone.
+    Floats are added in float64, also float32, in a fixed order: blocks of 8 rows of 32 lanes, folded in a binary tree
+    that keeps what its additions lose [2]_. The error is at most some 15 rounding errors (32 where the axis is not the
+    fastest in memory) of the sum of the absolute values, whatever their number; its root mean square is not larger
+    than that of NumPy's pairwise summation [1]_. For float32 the result is the exact sum rounded once in nearly all
+    cases. The order depends on shape, dtype and memory order alone.
 
     References
     ----------
     .. [1] N. J. Higham, "The accuracy of floating point summation", SIAM J. Sci. Comput. 14 (1993), 783-799.
+    .. [2] D. E. Knuth, "The Art of Computer Programming", vol. 2, section 4.2.2 (the exact error of an addition).
 
     Examples
     --------
@@ -116,7 +119,7 @@ def sum(
         and out is None
         and initial is NoValue
         and where is NoValue
-        and workers is None
+        and (workers is None or settings.is_count(workers))
     ):
         small = doors.sum(a, axis, keepdims)
         if small is not None:
@@ -187,7 +190,7 @@ def prod(
         and out is None
         and initial is NoValue
         and where is NoValue
-        and workers is None
+        and (workers is None or settings.is_count(workers))
     ):
         small = doors.prod(a, axis, keepdims)
         if small is not None:
@@ -241,9 +244,11 @@ def nansum(
 
     Notes
     -----
-    Floats are added in float64, also float32, in a fixed order: blocks of 8 rows of 32 lanes, folded in a binary tree.
-    The root mean square error is not larger than that of NumPy's pairwise summation [1]_; for float32 the result is
-    the exact sum rounded once in nearly all cases. The order depends on shape, dtype and memory order alone.
+    Floats are added in float64, also float32, in a fixed order: blocks of 8 rows of 32 lanes, folded in a binary tree
+    that keeps what its additions lose [2]_. The error is at most some 15 rounding errors (32 where the axis is not the
+    fastest in memory) of the sum of the absolute values, whatever their number; its root mean square is not larger
+    than that of NumPy's pairwise summation [1]_. For float32 the result is the exact sum rounded once in nearly all
+    cases. The order depends on shape, dtype and memory order alone.
 
     A slice of nothing but NaN sums to 0.0.
 
@@ -264,7 +269,7 @@ def nansum(
         and out is None
         and initial is NoValue
         and where is NoValue
-        and workers is None
+        and (workers is None or settings.is_count(workers))
     ):
         small = doors.nansum(a, axis, keepdims)
         if small is not None:
@@ -333,7 +338,7 @@ def nanprod(
         and out is None
         and initial is NoValue
         and where is NoValue
-        and workers is None
+        and (workers is None or settings.is_count(workers))
     ):
         small = doors.nanprod(a, axis, keepdims)
         if small is not None:
@@ -393,7 +398,13 @@ def mean(
     >>> ac.mean(np.array([1.0, 3.0]))
     np.float64(2.0)
     """
-    if settings.doors > 0 and dtype is None and out is None and where is NoValue and workers is None:
+    if (
+        settings.doors > 0
+        and dtype is None
+        and out is None
+        and where is NoValue
+        and (workers is None or settings.is_count(workers))
+    ):
         small = doors.mean(a, axis, keepdims)
         if small is not None:
             return small
@@ -452,7 +463,13 @@ def nanmean(
     >>> ac.nanmean(np.array([1.0, np.nan, 3.0]))
     np.float64(2.0)
     """
-    if settings.doors > 0 and dtype is None and out is None and where is NoValue and workers is None:
+    if (
+        settings.doors > 0
+        and dtype is None
+        and out is None
+        and where is NoValue
+        and (workers is None or settings.is_count(workers))
+    ):
         small = doors.nanmean(a, axis, keepdims)
         if small is not None:
             return small
@@ -536,7 +553,7 @@ def var(
         and where is NoValue
         and mean is NoValue
         and correction is NoValue
-        and workers is None
+        and (workers is None or settings.is_count(workers))
     ):
         small = doors.var(a, axis, keepdims, ddof)
         if small is not None:
@@ -621,7 +638,7 @@ def std(
         and where is NoValue
         and mean is NoValue
         and correction is NoValue
-        and workers is None
+        and (workers is None or settings.is_count(workers))
     ):
         small = doors.std(a, axis, keepdims, ddof)
         if small is not None:
@@ -706,7 +723,7 @@ def nanvar(
         and where is NoValue
         and mean is NoValue
         and correction is NoValue
-        and workers is None
+        and (workers is None or settings.is_count(workers))
     ):
         small = doors.nanvar(a, axis, keepdims, ddof)
         if small is not None:
@@ -791,7 +808,7 @@ def nanstd(
         and where is NoValue
         and mean is NoValue
         and correction is NoValue
-        and workers is None
+        and (workers is None or settings.is_count(workers))
     ):
         small = doors.nanstd(a, axis, keepdims, ddof)
         if small is not None:
@@ -851,7 +868,13 @@ def min(
     >>> ac.min(np.array([[3.0, 1.0], [2.0, 5.0]]), axis=0)
     array([2., 1.])
     """
-    if settings.doors > 0 and out is None and initial is NoValue and where is NoValue and workers is None:
+    if (
+        settings.doors > 0
+        and out is None
+        and initial is NoValue
+        and where is NoValue
+        and (workers is None or settings.is_count(workers))
+    ):
         small = doors.min(a, axis, keepdims)
         if small is not None:
             return small
@@ -910,7 +933,13 @@ def max(
     >>> ac.max(np.array([[3.0, 1.0], [2.0, 5.0]]), axis=0)
     array([3., 5.])
     """
-    if settings.doors > 0 and out is None and initial is NoValue and where is NoValue and workers is None:
+    if (
+        settings.doors > 0
+        and out is None
+        and initial is NoValue
+        and where is NoValue
+        and (workers is None or settings.is_count(workers))
+    ):
         small = doors.max(a, axis, keepdims)
         if small is not None:
             return small
@@ -969,7 +998,13 @@ def nanmin(
     >>> ac.nanmin(np.array([[3.0, 1.0], [np.nan, 5.0]]), axis=0)
     array([3., 1.])
     """
-    if settings.doors > 0 and out is None and initial is NoValue and where is NoValue and workers is None:
+    if (
+        settings.doors > 0
+        and out is None
+        and initial is NoValue
+        and where is NoValue
+        and (workers is None or settings.is_count(workers))
+    ):
         small = doors.nanmin(a, axis, keepdims)
         if small is not None:
             return small
@@ -1028,7 +1063,13 @@ def nanmax(
     >>> ac.nanmax(np.array([[3.0, 1.0], [np.nan, 5.0]]), axis=0)
     array([3., 5.])
     """
-    if settings.doors > 0 and out is None and initial is NoValue and where is NoValue and workers is None:
+    if (
+        settings.doors > 0
+        and out is None
+        and initial is NoValue
+        and where is NoValue
+        and (workers is None or settings.is_count(workers))
+    ):
         small = doors.nanmax(a, axis, keepdims)
         if small is not None:
             return small
@@ -1081,7 +1122,7 @@ def ptp(
     >>> ac.ptp(np.array([4.0, 9.0, 2.0]))
     np.float64(7.0)
     """
-    if settings.doors > 0 and out is None and workers is None:
+    if settings.doors > 0 and out is None and (workers is None or settings.is_count(workers)):
         small = doors.ptp(a, axis, keepdims)
         if small is not None:
             return small
@@ -1134,7 +1175,7 @@ def argmin(
     >>> ac.argmin(np.array([3.0, 1.0, 4.0, 1.0, 4.0]))
     np.int64(1)
     """
-    if settings.doors > 0 and out is None and workers is None:
+    if settings.doors > 0 and out is None and (workers is None or settings.is_count(workers)):
         small = doors.argmin(a, axis, keepdims)
         if small is not None:
             return small
@@ -1187,7 +1228,7 @@ def argmax(
     >>> ac.argmax(np.array([3.0, 1.0, 4.0, 1.0, 4.0]))
     np.int64(2)
     """
-    if settings.doors > 0 and out is None and workers is None:
+    if settings.doors > 0 and out is None and (workers is None or settings.is_count(workers)):
         small = doors.argmax(a, axis, keepdims)
         if small is not None:
             return small
@@ -1240,7 +1281,7 @@ def nanargmin(
     >>> ac.nanargmin(np.array([3.0, np.nan, 1.0, 4.0, 1.0, 4.0]))
     np.int64(2)
     """
-    if settings.doors > 0 and out is None and workers is None:
+    if settings.doors > 0 and out is None and (workers is None or settings.is_count(workers)):
         small = doors.nanargmin(a, axis, keepdims)
         if small is not None:
             return small
@@ -1293,7 +1334,7 @@ def nanargmax(
     >>> ac.nanargmax(np.array([3.0, np.nan, 1.0, 4.0, 1.0, 4.0]))
     np.int64(3)
     """
-    if settings.doors > 0 and out is None and workers is None:
+    if settings.doors > 0 and out is None and (workers is None or settings.is_count(workers)):
         small = doors.nanargmax(a, axis, keepdims)
         if small is not None:
             return small
@@ -1349,7 +1390,7 @@ def any(
     >>> ac.any(np.array([[True, False], [True, True]]), axis=0)
     array([ True,  True])
     """
-    if settings.doors > 0 and out is None and where is NoValue and workers is None:
+    if settings.doors > 0 and out is None and where is NoValue and (workers is None or settings.is_count(workers)):
         small = doors.any(a, axis, keepdims)
         if small is not None:
             return small
@@ -1405,7 +1446,7 @@ def all(
     >>> ac.all(np.array([[True, False], [True, True]]), axis=0)
     array([ True, False])
     """
-    if settings.doors > 0 and out is None and where is NoValue and workers is None:
+    if settings.doors > 0 and out is None and where is NoValue and (workers is None or settings.is_count(workers)):
         small = doors.all(a, axis, keepdims)
         if small is not None:
             return small
@@ -1451,10 +1492,11 @@ def count_nonzero(
     >>> ac.count_nonzero(np.array([[0, 1], [7, 0], [2, 3]]), axis=0)
     array([2, 2])
     """
-    if settings.doors > 0 and workers is None:
+    if settings.doors > 0 and (workers is None or settings.is_count(workers)):
         small = doors.count_nonzero(a, axis, keepdims)
         if small is not None:
-            return statistics.COUNT_TYPE(small) if axis is None and not keepdims else small
+            scalar = axis is None and not keepdims and type(small) is not statistics.COUNT_TYPE
+            return statistics.COUNT_TYPE(small) if scalar else small
     return statistics.count("count_nonzero", a, axis, keepdims, workers)
 
 
@@ -1497,7 +1539,7 @@ def nancount(
     >>> ac.nancount(np.array([[1.0, np.nan], [2.0, 3.0]]), axis=0)
     array([2, 1])
     """
-    if settings.doors > 0 and workers is None:
+    if settings.doors > 0 and (workers is None or settings.is_count(workers)):
         small = doors.nancount(a, axis, keepdims)
         if small is not None:
             return small
@@ -1544,11 +1586,11 @@ def ss(
     >>> ac.ss(np.array([1.0, 2.0, 3.0]))
     np.float64(14.0)
     """
-    if settings.doors > 0 and workers is None:
+    if settings.doors > 0 and (workers is None or settings.is_count(workers)):
         small = doors.ss(a, axis, False)
         if small is not None:
             return small
-    return statistics.sum_of_squares(a, axis, workers)
+    return statistics.total("ss", a, axis, None, None, NoValue, NoValue, NoValue, workers)
 
 
 def anynan(
@@ -1591,11 +1633,11 @@ def anynan(
     >>> ac.anynan(np.array([[1.0, np.nan], [2.0, np.nan]]), axis=0)
     array([False,  True])
     """
-    if settings.doors > 0 and workers is None:
+    if settings.doors > 0 and (workers is None or settings.is_count(workers)):
         small = doors.anynan(a, axis, False)
         if small is not None:
             return small
-    return statistics.nan_truth("anynan", a, axis, workers)
+    return statistics.truth("anynan", a, axis, None, NoValue, NoValue, workers)
 
 
 def allnan(
@@ -1638,8 +1680,8 @@ def allnan(
     >>> ac.allnan(np.array([[1.0, np.nan], [2.0, np.nan]]), axis=0)
     array([False,  True])
     """
-    if settings.doors > 0 and workers is None:
+    if settings.doors > 0 and (workers is None or settings.is_count(workers)):
         small = doors.allnan(a, axis, False)
         if small is not None:
             return small
-    return statistics.nan_truth("allnan", a, axis, workers)
+    return statistics.truth("allnan", a, axis, None, NoValue, NoValue, workers)

@@ -95,6 +95,8 @@ def prepare(
         return a, None
     if axis is None:
         reduced = tuple(range(a.ndim))
+    elif type(axis) is int and -a.ndim <= axis < a.ndim:
+        reduced = (axis % a.ndim,)
     else:
         try:
             axes = axis if type(axis) is tuple else (operator.index(axis),)

@@ -47,10 +47,8 @@ def canonical(a: Array, reduced: Sequence[int], mask: Array | None = None, *, or
     `mask` has a's shape. `ordered`: elements along a reduced axis keep their order, and reduced axes are not merged
     with each other unless they adjoin in C order.
     """
-    if mask is None and len(reduced) == a.ndim and a.flags.c_contiguous:
-        # The way of most calls, spared the arithmetic.
-        line = a.reshape(-1, 1)
-        return Canonical(line, None, Axis(a.size, a.itemsize, a.itemsize, True, tuple(range(a.ndim))), (), ())
+    if mask is None and a.flags.c_contiguous and len(reduced) in (1, a.ndim):
+        return adjoining(a, reduced)
     flips = [slice(None)] * a.ndim
     flipped = []
     for axis, (length, stride) in enumerate(zip(a.shape, a.strides, strict=True)):
@@ -91,6 +89,23 @@ def canonical(a: Array, reduced: Sequence[int], mask: Array | None = None, *, or
         strides = tuple(axis.mask_stride for axis in layout)
         mask = np.lib.stride_tricks.as_strided(mask, shape, strides, writeable=False)
     return Canonical(x, mask, n, (*outer, *inner), tuple(flipped))
+
+
+def adjoining(a: Array, reduced: Sequence[int]) -> Canonical:
+    """The same for most arrays, C-contiguous and reduced along one axis or all: a tenth of the work.
+
+    After a pass over large arrays Python's own data are no longer in the caches, and every step costs several times.
+    """
+    first, last, size = reduced[0], reduced[-1] + 1, a.itemsize
+    outer, n, inner = prod(a.shape[:first]), prod(a.shape[first:last]), prod(a.shape[last:])
+    along = Axis(n, inner * size, inner * size, True, tuple(reduced))
+    carried = []
+    if outer > 1:
+        carried.append(Axis(outer, n * inner * size, n * inner * size, False, tuple(range(first))))
+    if inner > 1:
+        carried.append(Axis(inner, size, size, False, tuple(range(last, a.ndim))))
+    x = a.reshape((outer, n, inner) if outer > 1 else (n, inner))
+    return Canonical(x, None, along, tuple(carried), ())
 
 
 def adjoin(slow: Axis, fast: Axis) -> bool:

@@ -2,7 +2,8 @@
 
 `cells` are the dtypes that are compiled, as NumPy's characters: what they promise never to leave to NumPy. `fields` are
 what a slot holds: "T" is the dtype of the elements, "A" their accumulator (float64, or 64-bit integers where the result
-is an integer), "R" what its rounding has lost (nothing, in integers). `fill` is the answer of a chunk that need not be looked at any more.
+is an integer), "R" what its rounding has lost (nothing, in integers). `fill` is the answer of a chunk that need not be
+looked at any more.
 """
 
 from __future__ import annotations
@@ -32,12 +33,17 @@ class Row:
     ordered: bool = False  # elements keep their order in C, for positions
     fill: int | None = None
 
-    @cache
     def slots(self, dtype: np.dtype, integers: bool = False) -> tuple[Field, ...]:
         """The fields for elements of `dtype`."""
-        types = {"T": dtype, "A": np.dtype(np.int64 if integers else np.float64), "R": np.dtype(np.float64)}
-        fields = (field for field in self.fields if not (integers and field == "R"))
-        return tuple(Field(types.get(field) or np.dtype(field), self.fill) for field in fields)
+        return slots_of(self, dtype.char, integers)  # long and long long are equal, but not the same
+
+
+@cache
+def slots_of(row: Row, char: str, integers: bool) -> tuple[Field, ...]:
+    dtype = np.dtype(char)
+    types = {"T": dtype, "A": np.dtype(np.int64 if integers else np.float64), "R": np.dtype(np.float64)}
+    fields = (field for field in row.fields if not (integers and field == "R"))
+    return tuple(Field(types.get(field) or np.dtype(field), row.fill) for field in fields)
 
 
 BITS = "the same bits"

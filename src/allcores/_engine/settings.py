@@ -74,6 +74,11 @@ def cores() -> int:
     return affinity() if limit is None else max(1, min(affinity(), math.ceil(limit)))
 
 
+def is_count(workers: object) -> bool:
+    """Whether `workers` is plainly a good argument. Small arrays need no more: they are computed by the caller."""
+    return type(workers) is int and workers > 0
+
+
 def check_workers(workers: object, name: str = "workers") -> int:
     """A number of workers from an argument: None and -1 mean all cores; zero and other negative numbers are errors."""
     if workers is None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._kernels.fallback.drive import Flags
+from . import doors
 from .arguments import NoValue, Request, ask_numpy, keepdims_shape, prepare
 from .notices import warn_caller
 from .operands import Array
@@ -35,6 +36,11 @@ def kernel_for(name: str, a: Any) -> str:
     return PLAIN.get(name, name) if dtype.kind in "biu" else name
 
 
+def listed(a: Any) -> Any:
+    """A list as an array, once; other array-likes are converted where they are examined."""
+    return np.asarray(a) if type(a) is list or type(a) is tuple else a
+
+
 def cast(values: Array, dtype: np.dtype[Any], request: Request) -> Array:
     """Round to the result's dtype; where that overflows, the reduction has."""
     if values.dtype == dtype:
@@ -57,11 +63,8 @@ def divide(total: Array, count: Any, request: Request, *, quiet: bool) -> Array:
 
 
 def together(slots: Slots) -> Array:
-    """A total, and what its rounding has lost; -0.0 stays."""
-    if len(slots) == 1:
-        return slots[0]
-    total = np.asarray(slots[0])
-    return np.add(total, slots[1], out=total, where=slots[1] != 0)
+    """A total, and what its rounding has lost."""
+    return slots[0] if len(slots) == 1 else np.add(slots[0], slots[1])
 
 
 # ---- sum, prod, nansum, nanprod, ss
@@ -106,7 +109,12 @@ def fits(initial: Any, dtype: np.dtype[Any]) -> bool:
 def total(
     name: str, a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, initial: Any, where: Any, workers: int | None
 ) -> Any:
-    """sum, prod, nansum, nanprod: a monoid over float64 or 64-bit integers."""
+    """sum, prod, nansum, nanprod, ss: a monoid over float64 or 64-bit integers."""
+    a = listed(a)
+    if initial is NoValue and where is NoValue:
+        small = doors.again(name, a, axis, keepdims, workers, dtype=dtype, out=out)
+        if small is not None:
+            return small
     kernel = kernel_for(name, a)
     a, request = prepare(kernel, a, axis, out=out, keepdims=keepdims, where=where, workers=workers)
     wanted = None if request is None else result_dtype(accumulator(request.a.dtype), request.a, dtype)
@@ -116,9 +124,8 @@ def total(
         or (out is not None and out.dtype != wanted)
         or (initial is not NoValue and not fits(initial, wanted))
     ):
-        return ask_numpy(
-            getattr(np, name), a, axis=axis, dtype=dtype, out=out, keepdims=keepdims, initial=initial, where=where
-        )
+        function = np_ss if name == "ss" else getattr(np, name)
+        return ask_numpy(function, a, axis=axis, dtype=dtype, out=out, keepdims=keepdims, initial=initial, where=where)
     integers = wanted.kind in "iu"
     op = np.multiply if name.endswith("prod") else np.add
 
@@ -135,19 +142,10 @@ def total(
     return request.deliver(request.reduce(kernel, finish, integers=integers)[0])
 
 
-def sum_of_squares(a: Any, axis: Any, workers: int | None) -> Any:
-    a, request = prepare("ss", a, axis, workers=workers)
-    if request is None:
-        wide = a.astype(accumulator(a.dtype.newbyteorder("=")), copy=False) if a.dtype.kind in "biu" else a
-        return np.sum(np.multiply(wide, wide), axis=axis)
-    wanted = accumulator(request.a.dtype)
-    integers = wanted.kind in "iu"
-
-    def finish(slots: Slots, count: Array | int) -> tuple[Array]:
-        values = together(slots)
-        return (values.view(wanted) if wanted.itemsize == 8 else cast(values, wanted, request),)
-
-    return request.deliver(request.reduce("ss", finish, integers=integers)[0])
+def np_ss(a: Any, **arguments: Any) -> Any:
+    """What NumPy has instead of `ss`."""
+    wide = a.astype(accumulator(a.dtype.newbyteorder("=")), copy=False) if a.dtype.kind in "biu" else a
+    return np.sum(np.multiply(wide, wide), **arguments)
 
 
 # ---- mean, var, std
@@ -166,6 +164,11 @@ def mean_dtype(a: Array, dtype: Any) -> np.dtype[Any] | None:
 
 
 def mean(name: str, a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, where: Any, workers: int | None) -> Any:
+    a = listed(a)
+    if where is NoValue:
+        small = doors.again(name, a, axis, keepdims, workers, dtype=dtype, out=out)
+        if small is not None:
+            return small
     kernel = "sum" if name == "mean" else kernel_for("nanmean", a)
     a, request = prepare(kernel, a, axis, out=out, keepdims=keepdims, where=where, workers=workers)
     wanted = None if request is None else mean_dtype(request.a, dtype)
@@ -209,6 +212,11 @@ def variance(
     workers: int | None,
 ) -> Any:
     """var, std, nanvar, nanstd"""
+    a = listed(a)
+    if where is NoValue and mean is NoValue and correction is NoValue and type(ddof) in (int, float):
+        small = doors.again(name, a, axis, keepdims, workers, ddof, dtype=dtype, out=out)
+        if small is not None:
+            return small
     kernel = kernel_for("nanvar", a) if name.startswith("nan") else "var"
     skip = kernel == "nanvar"  # for integers NumPy's nanvar is var
     a, request = prepare(kernel, a, axis, out=out, keepdims=keepdims, where=where, workers=workers)
@@ -280,6 +288,11 @@ def extremum(
     name: str, a: Any, axis: Any, out: Any, keepdims: Any, initial: Any, where: Any, workers: int | None
 ) -> Any:
     """min, max, nanmin, nanmax"""
+    a = listed(a)
+    if initial is NoValue and where is NoValue:
+        small = doors.again(name, a, axis, keepdims, workers, out=out)
+        if small is not None:
+            return small
     kernel = kernel_for(name, a)
     a, request = prepare(kernel, a, axis, out=out, keepdims=keepdims, where=where, workers=workers)
     if (
@@ -313,6 +326,10 @@ def extremum(
 
 def extent(a: Any, axis: Any, out: Any, keepdims: Any, workers: int | None) -> Any:
     """ptp"""
+    a = listed(a)
+    small = doors.again("ptp", a, axis, keepdims, workers, out=out)
+    if small is not None:
+        return small
     a, request = prepare("ptp", a, axis, out=out, keepdims=keepdims, workers=workers)
     if request is None or (out is not None and out.dtype != request.a.dtype):
         return ask_numpy(np.ptp, a, axis=axis, out=out, keepdims=keepdims)
@@ -325,6 +342,11 @@ def extent(a: Any, axis: Any, out: Any, keepdims: Any, workers: int | None) -> A
 
 def position(name: str, a: Any, axis: Any, out: Any, keepdims: Any, workers: int | None) -> Any:
     """argmin, argmax, nanargmin, nanargmax"""
+    a = listed(a)
+    if type(axis) is not tuple:
+        small = doors.again(name, a, axis, keepdims, workers, out=out)
+        if small is not None:
+            return small
     kernel = kernel_for(name, a)
     a, request = prepare(kernel, a, axis, out=out, keepdims=keepdims, workers=workers, same_axes=False)
     if request is None or (out is not None and out.dtype != np.intp):
@@ -346,22 +368,17 @@ def position(name: str, a: Any, axis: Any, out: Any, keepdims: Any, workers: int
 
 
 def truth(name: str, a: Any, axis: Any, out: Any, keepdims: Any, where: Any, workers: int | None) -> Any:
-    """any, all"""
+    """any, all, anynan, allnan"""
+    a = listed(a)
+    if where is NoValue:
+        small = doors.again(name, a, axis, keepdims, workers, out=out)
+        if small is not None:
+            return small
     a, request = prepare(name, a, axis, out=out, keepdims=keepdims, where=where, workers=workers)
     if request is None or (out is not None and out.dtype != np.bool_):
-        return ask_numpy(getattr(np, name), a, axis=axis, out=out, keepdims=keepdims, where=where)
-
-    def finish(slots: Slots, count: Array | int) -> tuple[Array]:
-        return (slots[0].view(np.bool_),)
-
-    return request.deliver(request.reduce(name, finish)[0])
-
-
-def nan_truth(name: str, a: Any, axis: Any, workers: int | None) -> Any:
-    """anynan, allnan"""
-    a, request = prepare(name, a, axis, workers=workers)
-    if request is None:
-        return (np.any if name == "anynan" else np.all)(is_nan(a), axis=axis)
+        function = getattr(np, name.removesuffix("nan"))
+        a = is_nan(a) if name.endswith("nan") else a
+        return ask_numpy(function, a, axis=axis, out=out, keepdims=keepdims, where=where)
 
     def finish(slots: Slots, count: Array | int) -> tuple[Array]:
         return (slots[0].view(np.bool_),)

@@ -65,9 +65,8 @@ class Task:
             status |= kernel(self.x, self.where, cursor, *sinks)
         return status
 
-
     def fold(self, sinks: Slots) -> int | None:
-        """Fold the parts of the sinks into the first; return floating-point flags, or None where nothing is compiled."""
+        """Fold the parts of the sinks into the first; return floating-point flags, None where nothing is compiled."""
         function = getattr(_kernels.load(self.backend), f"fold_{self.kernel}", None)
         return None if function is None else int(function(*sinks))
 

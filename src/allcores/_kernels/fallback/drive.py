@@ -19,6 +19,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Slots = tuple[Array, ...]
 Fold = Callable[[Slots, Slots], Slots]
 
+LANES = 32
+BLOCK = 8 * LANES
 LINE_LEAF = 4096
 ROWS_LEAF = 32
 
@@ -102,11 +104,12 @@ def chunks(x: Array, mask: Array | None, cursor: Array) -> Iterator[tuple[Any, .
 
 
 def leaves_of_lines(block: Array, padding: Any) -> Array:
-    """(outer, n, 1) as (outer, leaves, 4096), the last leaf padded."""
+    """(outer, n, 1) as (outer, leaves, 4096), the last leaf padded; a single leaf to whole blocks or rows of lanes."""
     outer, n = block.shape[:2]
-    padded = np.full((outer, -(-n // LINE_LEAF) * LINE_LEAF), padding, dtype=block.dtype)
+    unit = LANES if n <= BLOCK else BLOCK if n <= LINE_LEAF else LINE_LEAF
+    padded = np.full((outer, -(-n // unit) * unit), padding, dtype=block.dtype)
     padded[:, :n] = block[:, :, 0]
-    return padded.reshape(outer, -1, LINE_LEAF)
+    return padded.reshape(outer, -1, min(LINE_LEAF, padded.shape[1]))
 
 
 def leaves_of_rows(block: Array) -> list[Array]:

@@ -12,13 +12,13 @@ def add(a: Slots, b: Slots) -> Slots:
 
 
 def two_sum(a: np.ndarray, b: np.ndarray) -> Slots:
-    """a + b, and what its rounding lost (Knuth); nothing where the sum is not finite."""
+    """a + b, and what its rounding lost (Knuth): -0.0 where that is nothing, or the sum is not finite."""
     total = np.add(a, b)
     finite = np.isfinite(total)
     x, y = np.where(finite, a, 0.0), np.where(finite, b, 0.0)
     z = x + y
     t = z - x
-    return total, (x - (z - t)) + (y - t)
+    return total, -(((z - t) - x) + (t - y))
 
 
 def total(a: Slots, b: Slots) -> Slots:

@@ -13,13 +13,10 @@ from typing import Any
 import numpy as np
 
 from . import folds
-from .drive import LINE_LEAF, Array, Flags, Fold, Slots, chunks, leaves_of_lines, leaves_of_rows, tree
+from .drive import BLOCK, LANES, LINE_LEAF, Array, Flags, Fold, Slots, chunks, leaves_of_lines, leaves_of_rows, tree
 
 Line = Callable[[Array, int], Slots]  # all leaves of a chunk side by side, and the elements in the last one
 Rows = Callable[[Array], Slots]
-
-LANES = 32
-BLOCK_ROWS = 8
 
 
 def reduce(
@@ -43,14 +40,16 @@ def reduce(
 
 
 def in_last_leaf(block: Array) -> int:
-    return (block.shape[1] - 1) % LINE_LEAF + 1
+    """Elements in the last leaf of a chunk (outer, n, 1)."""
+    return int((block.shape[1] - 1) % LINE_LEAF + 1)
 
 
 def lanes_fold(op: Any, leaf: Array) -> Array:
     """(outer, leaves, 4096) -> (outer, leaves, blocks): down each lane of a block, then the lanes in halves."""
-    v = leaf.reshape(*leaf.shape[:2], -1, BLOCK_ROWS, LANES)
+    rows = min(BLOCK, leaf.shape[2]) // LANES
+    v = leaf.reshape(*leaf.shape[:2], -1, rows, LANES)
     lane = v[..., 0, :]
-    for row in range(1, BLOCK_ROWS):
+    for row in range(1, rows):
         lane = op(lane, v[..., row, :])
     width = LANES
     while width > 1:
@@ -69,8 +68,12 @@ def line_sum(leaf: Array, n: int) -> Slots:
     blocks = lanes_fold(np.add, leaf)
     total, rest = blocks_sum(blocks)
     if n < leaf.shape[2]:
-        total[:, -1:], rest[:, -1:] = blocks_sum(blocks[:, -1:, : -(-n // (BLOCK_ROWS * LANES))])
+        total[:, -1:], rest[:, -1:] = blocks_sum(blocks[:, -1:, : -(-n // BLOCK)])
     return total, rest
+
+
+def line_total(leaf: Array, n: int) -> Array:
+    return np.add(*line_sum(leaf, n))
 
 
 def blocks_sum(blocks: Array) -> Slots:
@@ -80,7 +83,7 @@ def blocks_sum(blocks: Array) -> Slots:
         if blocks.shape[2] % 2:
             pairs[..., -1] += blocks[..., -1]
         blocks = pairs
-    rest = np.zeros(blocks.shape[:2])
+    rest = np.full(blocks.shape[:2], -0.0)
     if blocks.shape[2] == 1:
         return blocks[..., 0], rest
     total, lost = folds.two_sum(blocks[..., 0], blocks[..., 1])
@@ -124,31 +127,27 @@ def zero(x: Array) -> float:
 def total(x: Array, where: Array | None, cursor: Array, sinks: Slots, padding: Any, of: Any) -> int:
     """Kernels that add something of each element: in 64-bit integers, or in float64 with what its rounding loses."""
     if len(sinks) == 1:
-        acc = np.dtype(np.int64)
+        int64 = np.dtype(np.int64)
 
-        def exact(leaf: Array, axis: int) -> Slots:
-            return (of(leaf, acc).sum(axis=axis, dtype=acc),)
+        def exact(leaf: Array) -> Slots:
+            return (of(leaf, int64).sum(axis=2, dtype=int64),)
 
-        sinks = (sinks[0].view(acc),)
-        return reduce(
-            x, where, cursor, sinks, padding, lambda leaf, n: exact(leaf, 2), lambda leaf: exact(leaf, 2), folds.total
-        )
-    acc = np.dtype(np.float64)
-    return reduce(
-        x,
-        where,
-        cursor,
-        sinks,
-        padding,
-        lambda leaf, n: line_sum(of(leaf, acc), n),
-        lambda leaf: rows_sum(of(leaf, acc)),
-        folds.total,
-    )
+        sinks = (sinks[0].view(int64),)
+        return reduce(x, where, cursor, sinks, padding, lambda leaf, n: exact(leaf), exact, folds.total)
+    float64 = np.dtype(np.float64)
+
+    def line(leaf: Array, n: int) -> Slots:
+        return line_sum(of(leaf, float64), n)
+
+    def rows(leaf: Array) -> Slots:
+        return rows_sum(of(leaf, float64))
+
+    return reduce(x, where, cursor, sinks, padding, line, rows, folds.total)
 
 
 def rows_sum(leaf: Array) -> Slots:
     total = rows_fold(np.add, leaf)
-    return total, np.zeros_like(total)
+    return total, np.full_like(total, -0.0)
 
 
 def sum(x: Array, where: Array | None, cursor: Array, *sinks: Array) -> int:
@@ -216,8 +215,7 @@ def variance(x: Array, where: Array | None, cursor: Array, sinks: Slots, *, skip
                 used = leaves_of_lines(np.ones(block.shape, dtype=bool), False)
                 leaf = leaves_of_lines(block, np.nan if skip else zero(block))
                 used = leaf == leaf if skip else used
-                last = in_last_leaf(block)
-                slots = leaf_moments(leaf, used, lambda v, last=last: np.add(*line_sum(v, last)), acc, skip)
+                slots = leaf_moments(leaf, used, partial(line_total, n=in_last_leaf(block)), acc, skip)
                 slots = tree(folds.moments, slots, axis=1)
                 slots = tuple(slot[:, None] for slot in slots)
             else:
