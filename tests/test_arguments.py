@@ -279,7 +279,30 @@ def test_given_mean(name, char, backend, team):
                 same(name, a, axis=axis, mean=mean, message=str(mean), **options)
 
 
-AXES = (5, -6, "x", 1.0, 0.5, (0, 0), (0, 7), [0], np.int64(0), np.array(0), True, (), (0.0,), b"", {})
+AXES = (
+    5,
+    -6,
+    "x",
+    1.0,
+    0.5,
+    (0, 0),
+    (0, 7),
+    (5, 0),
+    (0, -3),
+    (1, 0),
+    (-1, 0),
+    (2, 0, 1),
+    (True, 0),
+    ([0], 1),
+    [0],
+    np.int64(0),
+    np.array(0),
+    True,
+    (),
+    (0.0,),
+    b"",
+    {},
+)
 
 
 @pytest.mark.parametrize("axis", AXES, ids=repr)

@@ -26,6 +26,11 @@ def __getattr__(name: str) -> Any:
     return door
 
 
+def every_axis(axes: tuple[Any, ...], ndim: int) -> bool:
+    """Whether these plain integers name every axis once."""
+    return {type(i) for i in axes} == {int} and sorted(i + ndim if i < 0 else i for i in axes) == list(range(ndim))
+
+
 def again(
     name: str, a: Any, axis: Any, keepdims: Any, workers: Any, *ddof: float, dtype: Any = None, out: Any = None
 ) -> Any:
@@ -38,7 +43,7 @@ def again(
     if type(axis) is tuple:
         if len(axis) == 1:
             (axis,) = axis
-        elif len(axis) == a.ndim and {type(i) for i in axis} == {int} and {i % a.ndim for i in axis} == {*range(a.ndim)}:
+        elif every_axis(axis, a.ndim):
             axis = None
         else:
             return None
