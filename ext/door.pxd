@@ -18,7 +18,7 @@ cdef extern from "Python.h":
 
 
 cdef enum:
-    LIMIT = 524_288         # elements: some 100 us, below which no team pays
+    LIMIT = 4_194_304       # bytes: 100 us of a sum, below which no team pays
     QUIET = 4096            # elements from which the GIL is released
     TILE = 1024
     FIXED = 64              # bytes of slots that need no malloc
@@ -34,7 +34,8 @@ cdef struct Small:
     char fixed[FIXED]
 
 
-cdef inline char open_small(Small *small, Job *job, object a, object axis, bint ordered) noexcept:
+cdef inline char open_small(
+        Small *small, Job *job, object a, object axis, bint ordered, Py_ssize_t limit) noexcept:
     """Describe the array in the job and return its dtype code; 0 where it is not for this door (then nothing is open)."""
     cdef Py_buffer *view = &small.view
     cdef char code
@@ -44,7 +45,7 @@ cdef inline char open_small(Small *small, Job *job, object a, object axis, bint 
     code = dtype_code(view)
     if sizeof(long) == 8 and code in (b"q", b"Q") and view.format[0] in (b"q", b"Q"):
         code = 0                    # long long beside a long of the same size: its scalars are of another type
-    if (code == 0 or view.ndim < 1 or view.len == 0 or view.len > LIMIT * view.itemsize
+    if (code == 0 or view.ndim < 1 or view.len == 0 or view.len > limit
             or not read_axis(small, view.ndim, axis) or not describe_small(small, job, ordered)):
         PyBuffer_Release(view)
         return 0

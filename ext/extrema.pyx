@@ -15,7 +15,7 @@ from libc.string cimport memcpy
 
 from cursor cimport allcores_ahead, allcores_ahead_rows
 from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer
-from door cimport Small, close_small, open_small, run_small, shape_small, slots_small
+from door cimport LIMIT, Small, close_small, open_small, run_small, shape_small, slots_small
 from drive cimport LANES, STRIP, Job, fold_function, line_function, rows_function
 from entry cimport Views, close_views, dtype_code, merge_parts, open_views, run_job
 from reals cimport (
@@ -1001,7 +1001,7 @@ cdef object small(Kernel kernel, object a, object axis, object keepdims):
     cdef bint positions = kernel in (ARGMIN, ARGMAX, NANARGMIN, NANARGMAX)
     if type(a) is not ndarray or (keepdims is not True and keepdims is not False and keepdims is not NoValue):
         return None
-    code = open_small(&it, &job, a, axis, positions)
+    code = open_small(&it, &job, a, axis, positions, 2 * LIMIT)
     if code == 0:
         return None
     it.slots = it.fixed

@@ -15,7 +15,7 @@ from libc.string cimport memcpy
 
 from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer, dtype_code
 from cursor cimport allcores_ahead, allcores_ahead_rows
-from door cimport Small, close_small, open_small, quiet_small, run_small, shape_small, slots_small
+from door cimport LIMIT, Small, close_small, open_small, quiet_small, run_small, shape_small, slots_small
 from drive cimport LANES, STRIP, Job, line_function, load_function, rows_function
 from entry cimport Views, close_views, merge_parts, open_views, run_job
 from reals cimport (
@@ -329,21 +329,27 @@ cdef void nanmean_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
 
 cdef void isum_line(
         const integral *v, const integral *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    cdef int32_t lane4[LANES]                       # a leaf has 128 rows: elements of 16 bits fit
+    cdef int64_t lane8[LANES]
     cdef int64_t total = 0
-    cdef int32_t small = 0                          # a leaf of 4096 elements of 16 bits fits
-    cdef Py_ssize_t at = 0, end, i
-    while at < n:
-        end = at + BLOCK if at + BLOCK < n else n
-        for i in range(at, end, 32):
-            allcores_ahead(v + i, 32 * sizeof(integral))
-        if sizeof(integral) <= 2:
-            for i in range(at, end):
-                small += v[i]
-        else:
-            for i in range(at, end):
-                total += <int64_t> v[i]
-        at = end
-    (<int64_t *> slot[0])[0] = total + small
+    cdef Py_ssize_t i = 0, l
+    for l in range(LANES):
+        lane4[l] = 0
+        lane8[l] = 0
+    while i + LANES <= n:
+        allcores_ahead(v + i, 32 * sizeof(integral))
+        for l in range(LANES):
+            if sizeof(integral) <= 2:
+                lane4[l] += v[i + l]
+            else:
+                lane8[l] += <int64_t> v[i + l]
+        i += LANES
+    for l in range(LANES):
+        total += <int64_t> lane4[l] + lane8[l]
+    while i < n:
+        total += <int64_t> v[i]
+        i += 1
+    (<int64_t *> slot[0])[0] = total
 
 
 cdef void iss_line(const integral *v, const integral *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
@@ -955,7 +961,7 @@ cdef object small(Kernel kernel, Finish finish, object a, object axis, object ke
     cdef Py_ssize_t i
     if type(a) is not ndarray or (keepdims is not True and keepdims is not False and keepdims is not NoValue):
         return None
-    code = open_small(&it, &job, a, axis, False)
+    code = open_small(&it, &job, a, axis, False, LIMIT)
     if code == 0:
         return None
     it.slots = it.fixed

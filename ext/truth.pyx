@@ -9,15 +9,11 @@ from libc.string cimport memcpy
 
 from cursor cimport allcores_ahead, allcores_ahead_rows
 from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer
-from door cimport Small, close_small, open_small, run_small, shape_small, slots_small
+from door cimport LIMIT, Small, close_small, open_small, run_small, shape_small, slots_small
 from drive cimport LANES, Job, line_function, rows_function
 from entry cimport Views, close_views, merge_parts, open_views, run_job
 from reals cimport (
     floating, int8_t, int16_t, int32_t, int64_t, real, uint8_t, uint16_t, uint32_t, uint64_t)
-
-cdef enum:
-    BLOCK = 512             # elements between two looks at the answer
-
 
 cdef enum Predicate:
     TRUE
@@ -34,23 +30,6 @@ cdef inline bint holds(real v, Predicate what) noexcept nogil:
     if what == NUMBER:
         return v == v
     return v != v
-
-
-cdef inline bint line_has(const real *v, Py_ssize_t n, Predicate what) noexcept nogil:
-    """Whether the predicate holds anywhere."""
-    cdef Py_ssize_t i, end, at = 0
-    cdef int found
-    while at < n:
-        end = at + BLOCK if at + BLOCK < n else n
-        found = 0
-        for i in range(at, end, 32):
-            allcores_ahead(v + i, 32 * sizeof(real))
-        for i in range(at, end):
-            found |= holds(v[i], what)
-        if found:
-            return True
-        at = end
-    return False
 
 
 cdef inline int64_t line_count(const real *v, const real *tail, Py_ssize_t n, Predicate what) noexcept nogil:
@@ -141,20 +120,22 @@ cdef inline void rows_count(
         i += 1
 
 
-cdef inline void line_exists(const real *v, Py_ssize_t n, Predicate what, bint fresh, uint8_t *truth) noexcept nogil:
-    """Into an answer that is 1 as soon as the predicate holds."""
+cdef inline void line_exists(
+        const real *v, const real *tail, Py_ssize_t n, Predicate what, bint fresh, uint8_t *truth) noexcept nogil:
+    """Into an answer that is 1 as soon as the predicate holds. To count is faster than to find out whether."""
     if fresh:
         truth[0] = 0
     if not truth[0]:
-        truth[0] = line_has(v, n, what)
+        truth[0] = line_count(v, tail, n, what) > 0
 
 
-cdef inline void line_refuted(const real *v, Py_ssize_t n, Predicate what, bint fresh, uint8_t *truth) noexcept nogil:
+cdef inline void line_refuted(
+        const real *v, const real *tail, Py_ssize_t n, Predicate what, bint fresh, uint8_t *truth) noexcept nogil:
     """Into an answer that is 0 as soon as the predicate holds."""
     if fresh:
         truth[0] = 1
     if truth[0]:
-        truth[0] = not line_has(v, n, what)
+        truth[0] = line_count(v, tail, n, what) == 0
 
 
 cdef inline void rows_refuted(
@@ -181,7 +162,7 @@ cdef inline void rows_exists(
 # ---- kernels: field 0 the answer
 
 cdef void any_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_exists(v, n, TRUE, fresh, <uint8_t *> slot[0])
+    line_exists(v, tail, n, TRUE, fresh, <uint8_t *> slot[0])
 
 
 cdef void any_rows(
@@ -191,7 +172,7 @@ cdef void any_rows(
 
 
 cdef void all_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_refuted(v, n, FALSE, fresh, <uint8_t *> slot[0])
+    line_refuted(v, tail, n, FALSE, fresh, <uint8_t *> slot[0])
 
 
 cdef void all_rows(
@@ -202,7 +183,7 @@ cdef void all_rows(
 
 cdef void anynan_line(
         const floating *v, const floating *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_exists(v, n, NOT_NUMBER, fresh, <uint8_t *> slot[0])
+    line_exists(v, tail, n, NOT_NUMBER, fresh, <uint8_t *> slot[0])
 
 
 cdef void anynan_rows(
@@ -213,7 +194,7 @@ cdef void anynan_rows(
 
 cdef void allnan_line(
         const floating *v, const floating *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_refuted(v, n, NUMBER, fresh, <uint8_t *> slot[0])
+    line_refuted(v, tail, n, NUMBER, fresh, <uint8_t *> slot[0])
 
 
 cdef void allnan_rows(
@@ -436,7 +417,7 @@ cdef object small(Kernel kernel, object a, object axis, object keepdims):
     cdef bint counts = kernel in (COUNT_NONZERO, NANCOUNT)
     if type(a) is not ndarray or (keepdims is not True and keepdims is not False and keepdims is not NoValue):
         return None
-    code = open_small(&it, &job, a, axis, False)
+    code = open_small(&it, &job, a, axis, False, 2 * LIMIT)
     if code == 0:
         return None
     it.slots = it.fixed

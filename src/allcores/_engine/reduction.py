@@ -43,7 +43,7 @@ def one_pass(row: Row, x: Array, mask: Array | None, integers: bool, call: Call)
     grid = cut(x.shape, chunk_size, size, call.workers)
     task = Task(__version__, settings.backend(), row.name, x, mask, fields, grid)
     sinks = task.sinks()
-    call.status |= place.run(task, sinks, call.workers, row.ns)
+    call.status |= place.run(task, sinks, call.workers, row.cost(x.itemsize, fields))
     if grid.parts > 1:
         status = task.fold(sinks)
         if status is None:
