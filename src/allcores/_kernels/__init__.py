@@ -13,7 +13,6 @@ import platform
 import warnings
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,8 +23,17 @@ LEVELS = {"base": 0, "v2": 2, "v3": 3, "v4": 4}
 @cache
 def built() -> tuple[str, ...]:
     """The compiled backends in this installation."""
-    here = Path(__file__).parent
-    return tuple(level for level in LEVELS if any((here / level).glob("reduce.*")))
+    return tuple(level for level in LEVELS if "reduce" in families(level))
+
+
+@cache
+def families(level: str) -> frozenset[str]:
+    """The families that were built for a level."""
+    try:
+        files = os.listdir(os.path.join(os.path.dirname(__file__), level))
+    except OSError:
+        return frozenset()
+    return frozenset(name.partition(".")[0] for name in files)
 
 
 @cache
@@ -47,9 +55,8 @@ def available() -> tuple[str, ...]:
 
 def level_of(family: str, backend: str) -> str:
     """The level from which a backend takes a family: its own, or the next lower one for which the family was built."""
-    here = Path(__file__).parent
     at_most = [name for name in LEVELS if LEVELS[name] <= LEVELS[backend]]
-    return next(name for name in reversed(at_most) if any((here / name).glob(f"{family}.*")))
+    return next(name for name in reversed(at_most) if family in families(name))
 
 
 @cache
