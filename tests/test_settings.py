@@ -69,9 +69,9 @@ def test_a_level_that_the_cpu_lacks():
 def test_without_kernels():
     """Users of a pure-Python installation are told, once."""
     code = """
-        import pathlib, sys, types
-        real = pathlib.Path.glob
-        pathlib.Path.glob = lambda self, pattern: iter(()) if pattern.startswith("reduce.") else real(self, pattern)
+        import os
+        real = os.listdir
+        os.listdir = lambda path: [name for name in real(path) if not name.startswith("reduce.")]
         import allcores as ac
         print(ac.show_config("dicts")["backend"]["name"], ac.sum([1.0, 2.0]))
     """
