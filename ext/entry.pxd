@@ -111,6 +111,18 @@ cdef inline int run_job(Job *job, Views *views) except -1:
     return status
 
 
+cdef inline char sink_code(object sink) except 0:
+    """The dtype code of a sink."""
+    cdef Py_buffer view
+    cdef char code
+    PyObject_GetBuffer(sink, &view, PyBUF_FULL)
+    code = dtype_code(&view)
+    PyBuffer_Release(&view)
+    if code == 0:
+        raise TypeError("no kernel for arrays of this dtype")
+    return code
+
+
 cdef inline int merge_parts(Job *job, tuple sinks) except -1:
     """Fold the sinks (parts, outer, inner) of a job along their first axis, neighbours in pairs, into their first part."""
     cdef Py_buffer view[FIELDS]

@@ -17,7 +17,7 @@ from cursor cimport allcores_ahead, allcores_ahead_rows
 from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer
 from door cimport LIMIT, Small, close_small, open_small, run_small, shape_small, slots_small
 from drive cimport LANES, STRIP, Job, fold_function, line_function, rows_function
-from entry cimport Views, close_views, dtype_code, merge_parts, open_views, run_job
+from entry cimport Views, close_views, merge_parts, open_views, run_job, sink_code
 from reals cimport (
     floating, int8_t, int16_t, int32_t, int64_t, real, uint8_t, uint16_t, uint32_t, uint64_t)
 
@@ -858,12 +858,7 @@ cdef int run(Kernel kernel, object x, object where, object cursor, tuple sinks) 
 cdef int merge(Kernel kernel, tuple sinks) except -1:
     """What chunks left in the sinks, folded into the first part."""
     cdef Job job
-    cdef Py_buffer view
-    cdef char code
-    PyObject_GetBuffer(sinks[0], &view, PyBUF_FULL)
-    code = dtype_code(&view)
-    PyBuffer_Release(&view)
-    if not bind(&job, kernel, code):
+    if not bind(&job, kernel, sink_code(sinks[0])):
         raise TypeError("no kernel for arrays of this dtype")
     merge_parts(&job, sinks)
     return 0

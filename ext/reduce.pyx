@@ -17,7 +17,7 @@ from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer, dtype_cod
 from cursor cimport allcores_ahead, allcores_ahead_rows
 from door cimport LIMIT, Small, close_small, open_small, quiet_small, run_small, shape_small, slots_small
 from drive cimport LANES, STRIP, Job, line_function, load_function, rows_function
-from entry cimport Views, close_views, merge_parts, open_views, run_job
+from entry cimport Views, close_views, merge_parts, open_views, run_job, sink_code
 from reals cimport (
     floating, int8_t, int16_t, integral, real, uint8_t, uint16_t, uint32_t, uint64_t)
 
@@ -865,10 +865,10 @@ cdef int run(Kernel kernel, object x, object where, object cursor, tuple sinks) 
 cdef int merge(Kernel kernel, tuple sinks) except -1:
     """What chunks left in the sinks, folded into the first part."""
     cdef Job job
-    cdef bint integers = sinks[0].dtype.kind in "iu"
-    job.mask = <char *> &job                        # not NULL: any kernel of integers will do
+    cdef char code = sink_code(sinks[0])            # of the accumulator: what the elements were no longer matters
     job.load = NULL
-    bind(&job, kernel, b"q" if integers else b"d", integers)
+    job.mask = NULL
+    bind(&job, kernel, code, code != b"d")
     job.merge = job.fold
     return merge_parts(&job, sinks)
 

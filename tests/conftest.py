@@ -7,6 +7,7 @@ from helpers import ALL_BACKENDS, BACKENDS, FUNCTIONS
 
 from allcores import _kernels
 from allcores._engine import doors, place, reduction, settings
+from allcores.bench import cases, peers
 from allcores.describe import blocks, tables
 
 
@@ -69,3 +70,12 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(blocks, "PIECE", 100)
     monkeypatch.setattr(tables, "TEXT", 64)
     monkeypatch.setattr(tables, "ROWS", (64, 200))
+
+
+@pytest.fixture
+def no_peers(monkeypatch):
+    """Peers compile and warn on their own account; those tests that are about peers bring one of their own."""
+    monkeypatch.setattr(peers, "PEERS", {})
+    monkeypatch.setattr(peers, "load", lambda name: None)
+    yield
+    cases.arrays.cache_clear()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -12,37 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benching import EFFORT, READER, TINY, parse
 
-from allcores.bench import cases, cli, limits, machine, measure, peers, plot, reductions, report
-from allcores.bench.cases import Case, Function, Sizes
+from allcores.bench import cli, limits, machine, measure, peers, plot, reductions, report
+from allcores.bench.cases import Case, Function
 
-TINY = Sizes(
-    long=(4096,),
-    table=(40, 50),
-    short_rows=(60, 7),
-    narrow=(300, 3),
-    cached=(500,),
-    memory=1 << 18,
-    in_cache=2,
-    least=1e-6,
-)
-EFFORT = measure.Effort(rounds=2, slow_rounds=1, least=1e-6)
-READER = limits.Reader(limits.loops()[0], 1)
-
-
-def parse(*arguments: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("bench")
-    cli.add_arguments(parser)
-    return parser.parse_args(arguments)
-
-
-@pytest.fixture(autouse=True)
-def _no_peers_need_be_installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Peers compile and warn on their own account; those tests that are about peers bring one of their own."""
-    monkeypatch.setattr(peers, "PEERS", {})
-    monkeypatch.setattr(peers, "load", lambda name: None)
-    yield
-    cases.arrays.cache_clear()
+pytestmark = pytest.mark.usefixtures("no_peers")
 
 
 # ---- reports

@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from benching import EFFORT, READER, TINY
 
 import allcores as ac
-from allcores.bench import cases, cli, limits, measure, peers, reductions, timing
+from allcores.bench import cases, limits, measure, peers, reductions, timing
 from allcores.bench.cases import Case, Function, Peer, Sizes
 
-TINY = Sizes(
-    long=(4096,),
-    table=(40, 50),
-    short_rows=(60, 7),
-    narrow=(300, 3),
-    cached=(500,),
-    memory=1 << 18,
-    in_cache=2,
-    least=1e-6,
-)
-EFFORT = measure.Effort(rounds=2, slow_rounds=1, least=1e-6)
-
-
-def parse(*arguments: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("bench")
-    cli.add_arguments(parser)
-    return parser.parse_args(arguments)
-
-
-@pytest.fixture(autouse=True)
-def _no_peers_need_be_installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Peers compile and warn on their own account; those tests that are about peers bring one of their own."""
-    monkeypatch.setattr(peers, "PEERS", {})
-    monkeypatch.setattr(peers, "load", lambda name: None)
-    yield
-    cases.arrays.cache_clear()
+pytestmark = pytest.mark.usefixtures("no_peers")
 
 
 # ---- timing
@@ -233,13 +207,10 @@ def peer_case(statement: str, dtype: str = "float64", **names: Any) -> tuple[Cas
 
 
 @pytest.fixture
-def _other(monkeypatch: pytest.MonkeyPatch) -> None:
+def _other(no_peers: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """NumPy under another name."""
     monkeypatch.setattr(peers, "PEERS", {"other": "o"})
     monkeypatch.setattr(peers, "load", lambda name: np)
-
-
-READER = limits.Reader(limits.loops()[0], 1)
 
 
 @pytest.mark.usefixtures("_other")

@@ -255,6 +255,7 @@ def nansum(
     References
     ----------
     .. [1] N. J. Higham, "The accuracy of floating point summation", SIAM J. Sci. Comput. 14 (1993), 783-799.
+    .. [2] D. E. Knuth, "The Art of Computer Programming", vol. 2, section 4.2.2 (the exact error of an addition).
 
     Examples
     --------

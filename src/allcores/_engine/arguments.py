@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from . import reduction, settings
+from . import doors, reduction, settings
 from .notices import warn_of
 from .operands import Array
 from .reduction import Call
@@ -126,6 +126,42 @@ def prepare(
         if type(out) is not np.ndarray or out.shape != shape or not out.flags.writeable or not out.dtype.isnative:
             return a, None
     return a, Request(a, reduced, mask, out, keep, Call(workers))
+
+
+def every_axis(axes: tuple[Any, ...], ndim: int) -> bool:
+    """Whether these plain integers name every axis once."""
+    return {type(i) for i in axes} == {int} and sorted(i + ndim if i < 0 else i for i in axes) == list(range(ndim))
+
+
+def short_way(
+    name: str, a: Any, axis: Any, keepdims: Any, workers: Any, *ddof: float, dtype: Any = None, out: Any = None
+) -> Any:
+    """The result by the short way, in `out` if there is one; or None, with nothing changed.
+
+    A tuple of axes may name one axis or all of them; `dtype` and `out` may be what the result has anyway.
+    """
+    if settings.doors <= 0 or type(a) is not np.ndarray or not (workers is None or settings.is_count(workers)):
+        return None
+    if type(axis) is tuple:
+        if len(axis) == 1:
+            (axis,) = axis
+        elif every_axis(axis, a.ndim):
+            axis = None
+        else:
+            return None
+    try:
+        wanted = None if dtype is None else np.dtype(dtype)
+    except TypeError:
+        return None
+    result = getattr(doors, name)(a, axis, keepdims, *ddof)
+    if result is None or (wanted is not None and wanted != result.dtype):
+        return None
+    if out is None:
+        return result
+    if type(out) is not np.ndarray or out.shape != result.shape or out.dtype != result.dtype or not out.flags.writeable:
+        return None
+    out[...] = result
+    return out
 
 
 def ask_numpy(function: Callable[..., Any], a: Any, **arguments: Any) -> Any:

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._kernels.fallback.drive import Flags
-from . import doors
-from .arguments import NoValue, Request, ask_numpy, keepdims_shape, prepare
+from .arguments import NoValue, Request, ask_numpy, keepdims_shape, prepare, short_way
 from .notices import warn_caller
 from .operands import Array
 from .reduction import position_of_all
@@ -112,7 +111,7 @@ def total(
     """sum, prod, nansum, nanprod, ss: a monoid over float64 or 64-bit integers."""
     a = listed(a)
     if initial is NoValue and where is NoValue:
-        small = doors.again(name, a, axis, keepdims, workers, dtype=dtype, out=out)
+        small = short_way(name, a, axis, keepdims, workers, dtype=dtype, out=out)
         if small is not None:
             return small
     kernel = kernel_for(name, a)
@@ -166,7 +165,7 @@ def mean_dtype(a: Array, dtype: Any) -> np.dtype[Any] | None:
 def mean(name: str, a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, where: Any, workers: int | None) -> Any:
     a = listed(a)
     if where is NoValue:
-        small = doors.again(name, a, axis, keepdims, workers, dtype=dtype, out=out)
+        small = short_way(name, a, axis, keepdims, workers, dtype=dtype, out=out)
         if small is not None:
             return small
     kernel = "sum" if name == "mean" else kernel_for("nanmean", a)
@@ -214,7 +213,7 @@ def variance(
     """var, std, nanvar, nanstd"""
     a = listed(a)
     if where is NoValue and mean is NoValue and correction is NoValue and type(ddof) in (int, float):
-        small = doors.again(name, a, axis, keepdims, workers, ddof, dtype=dtype, out=out)
+        small = short_way(name, a, axis, keepdims, workers, ddof, dtype=dtype, out=out)
         if small is not None:
             return small
     kernel = kernel_for("nanvar", a) if name.startswith("nan") else "var"
@@ -290,7 +289,7 @@ def extremum(
     """min, max, nanmin, nanmax"""
     a = listed(a)
     if initial is NoValue and where is NoValue:
-        small = doors.again(name, a, axis, keepdims, workers, out=out)
+        small = short_way(name, a, axis, keepdims, workers, out=out)
         if small is not None:
             return small
     kernel = kernel_for(name, a)
@@ -327,7 +326,7 @@ def extremum(
 def extent(a: Any, axis: Any, out: Any, keepdims: Any, workers: int | None) -> Any:
     """ptp"""
     a = listed(a)
-    small = doors.again("ptp", a, axis, keepdims, workers, out=out)
+    small = short_way("ptp", a, axis, keepdims, workers, out=out)
     if small is not None:
         return small
     a, request = prepare("ptp", a, axis, out=out, keepdims=keepdims, workers=workers)
@@ -344,7 +343,7 @@ def position(name: str, a: Any, axis: Any, out: Any, keepdims: Any, workers: int
     """argmin, argmax, nanargmin, nanargmax"""
     a = listed(a)
     if type(axis) is not tuple:
-        small = doors.again(name, a, axis, keepdims, workers, out=out)
+        small = short_way(name, a, axis, keepdims, workers, out=out)
         if small is not None:
             return small
     kernel = kernel_for(name, a)
@@ -371,7 +370,7 @@ def truth(name: str, a: Any, axis: Any, out: Any, keepdims: Any, where: Any, wor
     """any, all, anynan, allnan"""
     a = listed(a)
     if where is NoValue:
-        small = doors.again(name, a, axis, keepdims, workers, out=out)
+        small = short_way(name, a, axis, keepdims, workers, out=out)
         if small is not None:
             return small
     a, request = prepare(name, a, axis, out=out, keepdims=keepdims, where=where, workers=workers)
