@@ -5,6 +5,7 @@ The same order as the engine's, hence the same bits; but no views, grid, cursor 
 """
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memmove
 
 from buffers cimport PyBUF_FULL_RO, PyBuffer_Release, dtype_code
 from drive cimport FIELDS, Job, lines, rows
@@ -19,6 +20,7 @@ cdef extern from "Python.h":
 
 cdef enum:
     LIMIT = 4_194_304       # bytes: 100 us of a sum, below which no team pays
+    MASKED = 262_144        # bytes with `where`: what it selects is counted one by one
     QUIET = 4096            # elements from which the GIL is released
     TILE = 1024
     FIXED = 64              # bytes of slots that need no malloc
@@ -26,8 +28,11 @@ cdef enum:
 
 cdef struct Small:
     Py_buffer view
-    Py_ssize_t shape, stride        # of the one outer axis
+    Py_buffer mask
+    bint masked
+    Py_ssize_t shape, stride, mask_stride       # of the one outer axis
     Py_ssize_t outputs
+    Py_ssize_t carried              # reduced positions that are folded into one output; 1: none
     int ndim
     int along                       # the reduced axis, or -1: all
     char *slots
@@ -35,22 +40,34 @@ cdef struct Small:
 
 
 cdef inline char open_small(
-        Small *small, Job *job, object a, object axis, bint ordered, Py_ssize_t limit) noexcept:
-    """Describe the array in the job and return its dtype code; 0 where it is not for this door (then nothing is open)."""
+        Small *small, Job *job, object a, object axis, object where, bint ordered, Py_ssize_t limit) noexcept:
+    """Describe the array in the job and return its dtype code; 0 where it is not for this door (then nothing is open).
+
+    `where` is None or an array of bool of a's shape.
+    """
     cdef Py_buffer *view = &small.view
     cdef char code
+    small.masked = False
     if get_buffer(a, view, PyBUF_FULL_RO) < 0:
         PyErr_Clear()
         return 0
     code = dtype_code(view)
-    if sizeof(long) == 8 and code in (b"q", b"Q") and view.format[0] in (b"q", b"Q"):
+    if sizeof(long) == 8 and code in (b"q", b"Q") and (
+            view.format[0] in (b"q", b"Q") or (view.format[0] in (b"=", b"@", b"^") and view.format[1] in (b"q", b"Q"))):
         code = 0                    # long long beside a long of the same size: its scalars are of another type
     if (code == 0 or view.ndim < 1 or view.len == 0 or view.len > limit
             or not read_axis(small, view.ndim, axis) or not describe_small(small, job, ordered)):
         PyBuffer_Release(view)
         return 0
-    small.outputs = job.outer * job.inner
     job.mask = NULL
+    if where is not None and not open_mask(small, job, where):
+        PyBuffer_Release(view)
+        return 0
+    small.outputs = job.outer * job.inner
+    small.carried = 1
+    if small.along < 0:
+        small.carried = small.outputs
+        small.outputs = 1
     job.itemsize = view.itemsize
     job.width = view.itemsize
     job.limit = job.data + view.itemsize
@@ -63,6 +80,7 @@ cdef inline char open_small(
     job.outer_ndim = 1
     job.outer_shape = &small.shape
     job.outer_strides = &small.stride
+    job.mask_outer_strides = &small.mask_stride
     job.load = NULL
     job.fold = NULL
     job.merge = NULL
@@ -110,7 +128,7 @@ cdef inline bint describe_small(Small *small, Job *job, bint ordered) noexcept n
     small.stride = 0
     if small.along < 0 and view.ndim > 1:
         if not contiguous(view, False) and (ordered or not contiguous(view, True)):
-            return False
+            return view.ndim == 2 and not ordered and describe_plane(small, job)
         job.n = view.len // view.itemsize
         job.n_stride = view.itemsize
         small.shape = 1
@@ -141,6 +159,37 @@ cdef inline bint describe_small(Small *small, Job *job, bint ordered) noexcept n
     return True
 
 
+cdef inline bint describe_plane(Small *small, Job *job) noexcept nogil:
+    """A scattered 2-D array, whole: along the longer axis; the other is carried, and folded afterwards."""
+    cdef Py_buffer *view = &small.view
+    cdef Py_ssize_t strides[2]
+    cdef int d, slow, fast
+    for d in range(2):
+        strides[d] = view.strides[d]
+        if view.shape[d] < 2 or strides[d] == 0:
+            return False                # a line, whichever way it lies; or broadcast
+        if strides[d] < 0:
+            job.data += (view.shape[d] - 1) * strides[d]
+            strides[d] = -strides[d]
+    slow = strides[1] > strides[0]
+    fast = 1 - slow
+    if strides[slow] == strides[fast] * view.shape[fast]:
+        job.n = view.shape[0] * view.shape[1]       # one line after all
+        job.n_stride = strides[fast]
+    elif view.shape[fast] > view.shape[slow]:
+        job.n = view.shape[fast]
+        job.n_stride = strides[fast]
+        job.outer = view.shape[slow]
+        small.stride = strides[slow]
+    else:
+        job.n = view.shape[slow]
+        job.n_stride = strides[slow]
+        job.inner = view.shape[fast]
+        job.inner_stride = strides[fast]
+    small.shape = job.outer
+    return True
+
+
 cdef inline bint describe_axis(Small *small, Job *job) noexcept nogil:
     """One axis of a C-contiguous array of any number of axes."""
     cdef Py_buffer *view = &small.view
@@ -157,6 +206,56 @@ cdef inline bint describe_axis(Small *small, Job *job) noexcept nogil:
     small.stride = job.n * job.n_stride
     small.shape = job.outer
     return True
+
+
+cdef inline bint open_mask(Small *small, Job *job, object where) noexcept:
+    """Describe `where`: of a's shape, and contiguous where a's axes were joined."""
+    cdef Py_buffer *view = &small.view
+    cdef Py_buffer *mask = &small.mask
+    cdef int d
+    if view.len > MASKED or (small.along < 0 and job.outer * job.inner > 1):
+        return False
+    if get_buffer(where, mask, PyBUF_FULL_RO) < 0:
+        PyErr_Clear()
+        return False
+    small.masked = True
+    if dtype_code(mask) != b"?" or mask.ndim != view.ndim:
+        return refuse_mask(small)
+    for d in range(view.ndim):
+        if mask.shape[d] != view.shape[d]:
+            return refuse_mask(small)
+    job.mask = <char *> mask.buf
+    if view.ndim > 2 or (view.ndim > 1 and small.along < 0):
+        if not contiguous(view, False) or not contiguous(mask, False):
+            return refuse_mask(small)
+        job.mask_n_stride = job.n_stride // view.itemsize
+        job.mask_inner_stride = 1
+        small.mask_stride = small.stride // view.itemsize
+        return True
+    d = small.along if view.ndim == 2 else 0
+    job.mask_n_stride = mask.strides[d]
+    if view.strides[d] < 0 and job.n_stride > 0:
+        job.mask += (job.n - 1) * mask.strides[d]
+        job.mask_n_stride = -mask.strides[d]
+    small.mask_stride = mask.strides[1 - d] if view.ndim == 2 else 0
+    job.mask_inner_stride = small.mask_stride
+    return True
+
+
+cdef inline bint refuse_mask(Small *small) noexcept:
+    small.masked = False
+    PyBuffer_Release(&small.mask)
+    return False
+
+
+cdef inline Py_ssize_t selected(Job *job, Py_ssize_t output) noexcept nogil:
+    """How many elements of an output `where` selects."""
+    cdef const char *mask = (job.mask + output // job.inner * job.mask_outer_strides[0]
+                             + output % job.inner * job.mask_inner_stride)
+    cdef Py_ssize_t i, count = 0
+    for i in range(job.n):
+        count += mask[i * job.mask_n_stride] != 0
+    return count
 
 
 cdef inline object shape_small(Small *small, bint keepdims):
@@ -182,14 +281,15 @@ cdef inline object shape_small(Small *small, bint keepdims):
 cdef inline bint slots_small(Small *small, Job *job, int fields) noexcept nogil:
     """Memory for the slots: 8 bytes a field and output."""
     cdef int f
+    cdef Py_ssize_t slots = small.outputs * small.carried
     small.slots = small.fixed
-    if fields * small.outputs * 8 > FIXED:
-        small.slots = <char *> malloc(fields * small.outputs * 8)
+    if fields * slots * 8 > FIXED:
+        small.slots = <char *> malloc(fields * slots * 8)
         if small.slots == NULL:
             return False
     job.fields = fields
     for f in range(fields):
-        job.sink[f] = small.slots + f * small.outputs * 8
+        job.sink[f] = small.slots + f * slots * 8
         job.size[f] = 8
     return True
 
@@ -207,26 +307,52 @@ cdef inline int compute_small(Job *job) noexcept nogil:
     return 0
 
 
+cdef inline void fold_small(Job *job, Py_ssize_t count) noexcept nogil:
+    """Fold slots of carried positions, neighbours in pairs, one left over moves up: `tree` of fallback/drive.py."""
+    cdef void *a[FIELDS]
+    cdef void *b[FIELDS]
+    cdef Py_ssize_t i
+    cdef int f
+    while count > 1:
+        for i in range(count // 2):
+            for f in range(job.fields):
+                a[f] = job.sink[f] + 2 * i * job.size[f]
+                b[f] = job.sink[f] + (2 * i + 1) * job.size[f]
+            job.merge(a, b, 1)
+            for f in range(job.fields):
+                memmove(job.sink[f] + i * job.size[f], a[f], job.size[f])
+        if count & 1:
+            for f in range(job.fields):
+                memmove(job.sink[f] + (count // 2) * job.size[f], job.sink[f] + (count - 1) * job.size[f], job.size[f])
+        count = (count + 1) // 2
+
+
 cdef inline int run_small(Small *small, Job *job) except -1:
     cdef int failed
-    if job.n * small.outputs < QUIET:
+    if job.n * small.outputs * small.carried < QUIET:
         failed = compute_small(job)
     else:
         with nogil:
             failed = compute_small(job)
     if failed:
         raise MemoryError("no memory for the accumulators of a chunk")
+    if small.carried > 1:
+        fold_small(job, small.carried)
     return 0
 
 
-cdef inline bint quiet_small(Job *job) noexcept:
+cdef inline bint quiet_small(Small *small, Job *job) noexcept:
     """Whether computing it once more raises no floating-point flag: then there is nothing to warn of."""
     allcores_fp_clear()
     compute_small(job)
+    if small.carried > 1:
+        fold_small(job, small.carried)
     return allcores_fp_status() == 0
 
 
 cdef inline void close_small(Small *small) noexcept:
     if small.slots != small.fixed:
         free(small.slots)
+    if small.masked:
+        PyBuffer_Release(&small.mask)
     PyBuffer_Release(&small.view)

@@ -15,7 +15,7 @@ from libc.string cimport memcpy
 
 from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer, dtype_code
 from cursor cimport allcores_ahead, allcores_ahead_rows
-from door cimport LIMIT, Small, close_small, open_small, quiet_small, run_small, shape_small, slots_small
+from door cimport LIMIT, Small, close_small, open_small, quiet_small, run_small, selected, shape_small, slots_small
 from drive cimport LANES, STRIP, Job, line_function, load_function, rows_function
 from entry cimport Views, close_views, merge_parts, open_views, run_job, sink_code
 from reals cimport (
@@ -951,17 +951,17 @@ cdef enum Finish:
     ROOT
 
 
-cdef object small(Kernel kernel, Finish finish, object a, object axis, object keepdims, double ddof):
+cdef object small(Kernel kernel, Finish finish, object a, object axis, object keepdims, object where, object initial, double ddof):
     cdef Job job
     cdef Small it
     cdef char code
-    cdef bint integers, compensated, odd = False
-    cdef double n, value
+    cdef bint integers, compensated, plain, odd = False
+    cdef double n, value, first = 0
     cdef double *values
     cdef Py_ssize_t i
     if type(a) is not ndarray or (keepdims is not True and keepdims is not False and keepdims is not NoValue):
         return None
-    code = open_small(&it, &job, a, axis, False, LIMIT)
+    code = open_small(&it, &job, a, axis, where, False, LIMIT)
     if code == 0:
         return None
     it.slots = it.fixed
@@ -970,34 +970,48 @@ cdef object small(Kernel kernel, Finish finish, object a, object axis, object ke
         if integers:                                # no NaN to skip
             kernel = (SUM if kernel in (NANSUM, NANMEAN) else PROD if kernel == NANPROD
                       else VAR if kernel == NANVAR else kernel)
+        plain = kernel == VAR
+        if plain and it.masked:                     # what is left out goes in as NaN
+            kernel = NANVAR
         integers = integers and finish == TOTAL
         if not bind(&job, kernel, code, integers):
             return None
         compensated = not integers and kernel in (SUM, NANSUM, SS, NANMEAN)
         if not slots_small(&it, &job, 4 if kernel in (VAR, NANVAR) else 3 if kernel == NANMEAN else 1 + compensated):
             return None
+        job.merge = job.fold
         run_small(&it, &job)
         values = <double *> it.slots
         if integers:
+            if initial is not None:
+                begin_integers(&it, kernel, initial, code in (b"B", b"H", b"I", b"Q"))
             return deliver_integers(&it, code, shape_small(&it, keepdims is True))
+        if initial is not None:
+            first = initial
         for i in range(it.outputs):
             value = values[i]
             if compensated:
                 value += (<double *> job.sink[1])[i]
             if finish == TOTAL:
-                if kernel in (SUM, NANSUM):
+                if initial is not None:
+                    value = first * value if kernel in (PROD, NANPROD) else first + value
+                elif kernel in (SUM, NANSUM):
                     value += 0.0                    # NumPy's sum of nothing but -0.0, or NaN, is 0.0
             elif finish == AVERAGE:
                 if kernel == NANMEAN:
                     n = <double> (<int64_t *> job.sink[2])[i]
                 else:
-                    n = <double> job.n
+                    n = <double> (selected(&job, i) if it.masked else job.n)
                 if n == 0:
                     return None
                 value = (value + 0.0) / n
             else:
-                n = values[i] - ddof
+                n = values[i]
                 value = (<double *> job.sink[3])[i]
+                if plain and it.masked and n != selected(&job, i):
+                    n = selected(&job, i)
+                    value = NAN                     # one that `where` selects is NaN itself
+                n -= ddof
                 if not n > 0:
                     return None
                 value = value / n
@@ -1019,7 +1033,7 @@ cdef object small(Kernel kernel, Finish finish, object a, object axis, object ke
 cdef object deliver_odd(Small *it, Job *job, char code, object shape):
     """The results, if no floating-point flag was raised on the way to them."""
     cdef object result = deliver(it, code, shape)
-    return result if quiet_small(job) else None
+    return result if quiet_small(it, job) else None
 
 
 cdef object deliver(Small *it, char code, object shape):
@@ -1040,6 +1054,16 @@ cdef object deliver(Small *it, char code, object shape):
     return result
 
 
+cdef int begin_integers(Small *it, Kernel kernel, object initial, bint unsigned) except -1:
+    """Add the initial number to every total, or multiply, with wrap-around."""
+    cdef int64_t *values = <int64_t *> it.slots
+    cdef int64_t first = <int64_t> <uint64_t> initial if unsigned else <int64_t> initial
+    cdef Py_ssize_t i
+    for i in range(it.outputs):
+        values[i] = first * values[i] if kernel == PROD else first + values[i]
+    return 0
+
+
 cdef object deliver_integers(Small *it, char code, object shape):
     cdef bint unsigned = code in (b"B", b"H", b"I", b"Q")
     cdef Py_buffer out
@@ -1054,45 +1078,45 @@ cdef object deliver_integers(Small *it, char code, object shape):
     return result
 
 
-def small_sum(a, axis, keepdims):
-    return small(SUM, TOTAL, a, axis, keepdims, 0)
+def small_sum(a, axis, keepdims, where=None, initial=None):
+    return small(SUM, TOTAL, a, axis, keepdims, where, initial, 0)
 
 
-def small_nansum(a, axis, keepdims):
-    return small(NANSUM, TOTAL, a, axis, keepdims, 0)
+def small_nansum(a, axis, keepdims, where=None, initial=None):
+    return small(NANSUM, TOTAL, a, axis, keepdims, where, initial, 0)
 
 
-def small_prod(a, axis, keepdims):
-    return small(PROD, TOTAL, a, axis, keepdims, 0)
+def small_prod(a, axis, keepdims, where=None, initial=None):
+    return small(PROD, TOTAL, a, axis, keepdims, where, initial, 0)
 
 
-def small_nanprod(a, axis, keepdims):
-    return small(NANPROD, TOTAL, a, axis, keepdims, 0)
+def small_nanprod(a, axis, keepdims, where=None, initial=None):
+    return small(NANPROD, TOTAL, a, axis, keepdims, where, initial, 0)
 
 
 def small_ss(a, axis, keepdims):
-    return small(SS, TOTAL, a, axis, keepdims, 0)
+    return small(SS, TOTAL, a, axis, keepdims, None, None, 0)
 
 
-def small_mean(a, axis, keepdims):
-    return small(SUM, AVERAGE, a, axis, keepdims, 0)
+def small_mean(a, axis, keepdims, where=None):
+    return small(SUM, AVERAGE, a, axis, keepdims, where, None, 0)
 
 
-def small_nanmean(a, axis, keepdims):
-    return small(NANMEAN, AVERAGE, a, axis, keepdims, 0)
+def small_nanmean(a, axis, keepdims, where=None):
+    return small(NANMEAN, AVERAGE, a, axis, keepdims, where, None, 0)
 
 
-def small_var(a, axis, keepdims, double ddof):
-    return small(VAR, SPREAD, a, axis, keepdims, ddof)
+def small_var(a, axis, keepdims, where, double ddof):
+    return small(VAR, SPREAD, a, axis, keepdims, where, None, ddof)
 
 
-def small_std(a, axis, keepdims, double ddof):
-    return small(VAR, ROOT, a, axis, keepdims, ddof)
+def small_std(a, axis, keepdims, where, double ddof):
+    return small(VAR, ROOT, a, axis, keepdims, where, None, ddof)
 
 
-def small_nanvar(a, axis, keepdims, double ddof):
-    return small(NANVAR, SPREAD, a, axis, keepdims, ddof)
+def small_nanvar(a, axis, keepdims, where, double ddof):
+    return small(NANVAR, SPREAD, a, axis, keepdims, where, None, ddof)
 
 
-def small_nanstd(a, axis, keepdims, double ddof):
-    return small(NANVAR, ROOT, a, axis, keepdims, ddof)
+def small_nanstd(a, axis, keepdims, where, double ddof):
+    return small(NANVAR, ROOT, a, axis, keepdims, where, None, ddof)

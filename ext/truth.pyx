@@ -35,6 +35,7 @@ cdef inline bint holds(real v, Predicate what) noexcept nogil:
 cdef inline int64_t line_count(const real *v, const real *tail, Py_ssize_t n, Predicate what) noexcept nogil:
     """How often the predicate holds. Lanes are as wide as an element: a leaf has 128 rows, which fit one byte."""
     cdef uint8_t lane1[LANES]
+    cdef uint8_t wide[4 * LANES]
     cdef int32_t lane4[LANES]
     cdef int64_t lane8[LANES]
     cdef int64_t count = 0
@@ -43,6 +44,16 @@ cdef inline int64_t line_count(const real *v, const real *tail, Py_ssize_t n, Pr
         lane1[l] = 0
         lane4[l] = 0
         lane8[l] = 0
+    if sizeof(real) == 1:
+        for l in range(4 * LANES):
+            wide[l] = 0
+        while i + 4 * LANES <= n:
+            allcores_ahead(v + i, 4 * LANES)
+            for l in range(4 * LANES):
+                wide[l] += holds(v[i + l], what)
+            i += 4 * LANES
+        for l in range(LANES):
+            lane1[l] = (wide[l] + wide[l + LANES]) + (wide[l + 2 * LANES] + wide[l + 3 * LANES])
     while i + LANES <= n:
         allcores_ahead(v + i, 32 * sizeof(real))
         for l in range(LANES):
@@ -408,7 +419,7 @@ cdef object false = False_
 cdef tuple FEW = tuple([intp(i) for i in range(1024)])
 
 
-cdef object small(Kernel kernel, object a, object axis, object keepdims):
+cdef object small(Kernel kernel, object a, object axis, object keepdims, object where):
     cdef Job job
     cdef Small it
     cdef Py_buffer out
@@ -417,7 +428,7 @@ cdef object small(Kernel kernel, object a, object axis, object keepdims):
     cdef bint counts = kernel in (COUNT_NONZERO, NANCOUNT)
     if type(a) is not ndarray or (keepdims is not True and keepdims is not False and keepdims is not NoValue):
         return None
-    code = open_small(&it, &job, a, axis, False, 2 * LIMIT)
+    code = open_small(&it, &job, a, axis, where, False, 2 * LIMIT)
     if code == 0:
         return None
     it.slots = it.fixed
@@ -441,25 +452,25 @@ cdef object small(Kernel kernel, object a, object axis, object keepdims):
         close_small(&it)
 
 
-def small_any(a, axis, keepdims):
-    return small(ANY, a, axis, keepdims)
+def small_any(a, axis, keepdims, where=None):
+    return small(ANY, a, axis, keepdims, where)
 
 
-def small_all(a, axis, keepdims):
-    return small(ALL, a, axis, keepdims)
+def small_all(a, axis, keepdims, where=None):
+    return small(ALL, a, axis, keepdims, where)
 
 
 def small_anynan(a, axis, keepdims):
-    return small(ANYNAN, a, axis, keepdims)
+    return small(ANYNAN, a, axis, keepdims, None)
 
 
 def small_allnan(a, axis, keepdims):
-    return small(ALLNAN, a, axis, keepdims)
+    return small(ALLNAN, a, axis, keepdims, None)
 
 
 def small_count_nonzero(a, axis, keepdims):
-    return small(COUNT_NONZERO, a, axis, keepdims)
+    return small(COUNT_NONZERO, a, axis, keepdims, None)
 
 
 def small_nancount(a, axis, keepdims):
-    return small(NANCOUNT, a, axis, keepdims)
+    return small(NANCOUNT, a, axis, keepdims, None)

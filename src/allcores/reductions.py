@@ -556,7 +556,7 @@ def var(
         and correction is NoValue
         and (workers is None or settings.is_count(workers))
     ):
-        small = doors.var(a, axis, keepdims, ddof)
+        small = doors.var(a, axis, keepdims, None, ddof)
         if small is not None:
             return small
     return statistics.variance("var", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers)
@@ -641,7 +641,7 @@ def std(
         and correction is NoValue
         and (workers is None or settings.is_count(workers))
     ):
-        small = doors.std(a, axis, keepdims, ddof)
+        small = doors.std(a, axis, keepdims, None, ddof)
         if small is not None:
             return small
     return statistics.variance("std", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers)
@@ -726,7 +726,7 @@ def nanvar(
         and correction is NoValue
         and (workers is None or settings.is_count(workers))
     ):
-        small = doors.nanvar(a, axis, keepdims, ddof)
+        small = doors.nanvar(a, axis, keepdims, None, ddof)
         if small is not None:
             return small
     return statistics.variance("nanvar", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers)
@@ -811,7 +811,7 @@ def nanstd(
         and correction is NoValue
         and (workers is None or settings.is_count(workers))
     ):
-        small = doors.nanstd(a, axis, keepdims, ddof)
+        small = doors.nanstd(a, axis, keepdims, None, ddof)
         if small is not None:
             return small
     return statistics.variance("nanstd", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers)

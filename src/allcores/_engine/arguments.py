@@ -8,6 +8,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,19 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from . import doors, reduction, settings
 from .notices import warn_of
-from .operands import Array
+from .operands import SMALL, Array, lines_of, memory_order, relined, scattered
 from .reduction import Call
 from .registry import KERNELS
 
 NoValue: Any = np._NoValue
+
+UNSIGNED = "BHILQ"
+SIGNED = "?bhilq"
+
+POSITIONS = ("argmin", "argmax", "nanargmin", "nanargmax")
+
+# How `initial` takes part where it is not a number more to add or to multiply.
+EXTREMA: dict[str, Callable[..., Any]] = {"min": np.minimum, "max": np.maximum, "nanmin": np.fmin, "nanmax": np.fmax}
 
 
 @dataclass(slots=True)
@@ -125,43 +134,149 @@ def prepare(
         )
         if type(out) is not np.ndarray or out.shape != shape or not out.flags.writeable or not out.dtype.isnative:
             return a, None
-    return a, Request(a, reduced, mask, out, keep, Call(workers))
+    operand = a
+    if scattered(a, reduced, mask, KERNELS[kernel].ordered):
+        operand = relined(a, reduced)
+        mask = None if mask is None else relined(mask, reduced)
+    return a, Request(operand, reduced, mask, out, keep, Call(workers))
 
 
-def every_axis(axes: tuple[Any, ...], ndim: int) -> bool:
-    """Whether these plain integers name every axis once."""
-    return {type(i) for i in axes} == {int} and sorted(i + ndim if i < 0 else i for i in axes) == list(range(ndim))
+def accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype in which NumPy adds and multiplies elements of `dtype`."""
+    if dtype.char in SIGNED:
+        return np.dtype(np.promote_types(dtype, np.intp) if dtype.kind != "b" else np.intp)
+    if dtype.char in UNSIGNED:
+        return np.promote_types(dtype, np.uintp)
+    return dtype
+
+
+def fits(initial: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether `initial` is a plain number of the result's dtype."""
+    if isinstance(initial, (bool, np.bool_)):
+        return True
+    if dtype.kind == "f":
+        return isinstance(initial, (int, float, np.integer, np.floating)) and not isinstance(initial, np.longdouble)
+    if dtype.kind in "iu" and isinstance(initial, (int, np.integer)):
+        return bool(np.iinfo(dtype).min <= int(initial) <= np.iinfo(dtype).max)
+    return False
 
 
 def short_way(
-    name: str, a: Any, axis: Any, keepdims: Any, workers: Any, *ddof: float, dtype: Any = None, out: Any = None
+    name: str,
+    a: Any,
+    axis: Any,
+    keepdims: Any,
+    workers: Any,
+    *ddof: float,
+    dtype: Any = None,
+    out: Any = None,
+    where: Any = NoValue,
+    initial: Any = NoValue,
 ) -> Any:
     """The result by the short way, in `out` if there is one; or None, with nothing changed.
 
-    A tuple of axes may name one axis or all of them; `dtype` and `out` may be what the result has anyway.
+    `dtype` and `out` may be what the result has anyway. What the door does not take as it is, scattered arrays and
+    tuples of axes, it gets as a copy.
     """
     if settings.doors <= 0 or type(a) is not np.ndarray or not (workers is None or settings.is_count(workers)):
         return None
-    if type(axis) is tuple:
-        if len(axis) == 1:
-            (axis,) = axis
-        elif every_axis(axis, a.ndim):
-            axis = None
-        else:
+    mask = None
+    if where is not NoValue and where is not True:
+        if type(where) is not np.ndarray or where.dtype.char != "?" or a.size > SMALL:
+            return None
+        try:
+            mask = where if where.shape == a.shape else np.broadcast_to(where, a.shape)
+        except ValueError:
             return None
     try:
         wanted = None if dtype is None else np.dtype(dtype)
     except TypeError:
         return None
-    result = getattr(doors, name)(a, axis, keepdims, *ddof)
+    more: tuple[Any, ...] = ddof
+    if initial is not NoValue and name not in EXTREMA:
+        dtype_of_sum = accumulator(a.dtype)
+        if not fits(initial, dtype_of_sum):
+            return None
+        try:
+            more = (float(initial) if dtype_of_sum.kind == "f" else int(initial),)
+        except OverflowError:
+            return None
+    if mask is not None or more:
+        more = (mask, *more)
+    door = getattr(doors, name)
+    result = None if type(axis) is tuple else door(a, axis, keepdims, *more)
+    if result is None:
+        result = by_copy(name, a, axis, keepdims, mask, more)
     if result is None or (wanted is not None and wanted != result.dtype):
         return None
+    if initial is not NoValue and name in EXTREMA:
+        if not fits(initial, result.dtype):
+            return None
+        result = EXTREMA[name](result.dtype.type(initial), result)
     if out is None:
         return result
     if type(out) is not np.ndarray or out.shape != result.shape or out.dtype != result.dtype or not out.flags.writeable:
         return None
     out[...] = result
     return out
+
+
+@cache
+def reduced_axes(axes: tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    """The axes that these plain integers name, in their order; nothing where one is out of bounds or named twice."""
+    reduced = {i + ndim if i < 0 else i for i in axes}
+    if len(reduced) < len(axes) or not reduced <= set(range(ndim)):
+        return ()
+    return tuple(sorted(reduced))
+
+
+def by_copy(name: str, a: Array, axis: Any, keepdims: Any, mask: Array | None, more: tuple[Any, ...]) -> Any:
+    """What the door says of several axes, and of scattered arrays laid out in lines."""
+    door = getattr(doors, name)
+    if axis is None:
+        reduced = tuple(range(a.ndim))
+    elif type(axis) is tuple:
+        reduced = reduced_axes(axis, a.ndim) if {*map(type, axis)} == {int} else ()
+    else:
+        reduced = reduced_axes((axis,), a.ndim) if type(axis) is int else ()
+    if not reduced:
+        return None
+    whole = len(reduced) == a.ndim
+    if keepdims is not True and keepdims is not False and keepdims is not NoValue:
+        return None
+    if not scattered(a, reduced, mask, name in POSITIONS):
+        # Perhaps one of those that it takes as they are, said with a tuple; or transposed.
+        if type(axis) is tuple and (whole or len(reduced) == 1):
+            result = door(a, None if whole else reduced[0], keepdims, *more)
+            if result is not None:
+                return result
+        return transposed(door, a, reduced, keepdims, more) if a.ndim > 2 and not whole and mask is None else None
+    if whole:
+        if mask is not None:
+            more = (mask.ravel(), *more[1:])
+        result = door(a.ravel(), None, False, *more)
+        return np.asarray(result).reshape((1,) * a.ndim) if result is not None and keepdims is True else result
+    if mask is not None:
+        more = (lines_of(mask, reduced), *more[1:])
+    result = door(lines_of(a, reduced), 1, False, *more)
+    if result is None:
+        return None
+    if keepdims is True:
+        return result.reshape(keepdims_shape(a.shape, reduced))
+    return result.reshape([length for i, length in enumerate(a.shape) if i not in reduced])
+
+
+def transposed(door: Any, a: Array, reduced: tuple[int, ...], keepdims: Any, more: tuple[Any, ...]) -> Any:
+    """What the door says of an array that is C-contiguous once its axes are in another order."""
+    order = memory_order(a.shape, a.strides, a.itemsize)
+    if len(reduced) != 1 or not order or order == tuple(range(a.ndim)):
+        return None
+    result = door(a.transpose(order), order.index(reduced[0]), False, *more)
+    if result is None:
+        return None
+    kept = [axis for axis in order if axis not in reduced]
+    result = result.transpose(sorted(range(len(kept)), key=kept.__getitem__))
+    return result.reshape(keepdims_shape(a.shape, reduced)) if keepdims is True else result
 
 
 def ask_numpy(function: Callable[..., Any], a: Any, **arguments: Any) -> Any:

@@ -13,12 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from math import prod
 from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+# Elements up to which an array that is scattered in memory is copied: faster than describing how it is scattered.
+SMALL = 131_072
 
 
 @dataclass(slots=True)
@@ -89,6 +93,55 @@ def canonical(a: Array, reduced: Sequence[int], mask: Array | None = None, *, or
         strides = tuple(axis.mask_stride for axis in layout)
         mask = np.lib.stride_tricks.as_strided(mask, shape, strides, writeable=False)
     return Canonical(x, mask, n, (*outer, *inner), tuple(flipped))
+
+
+def scattered(a: Array, reduced: Sequence[int], mask: Array | None, ordered: bool) -> bool:
+    """Whether a small array takes more than two strides to be described: then it is reduced from a copy.
+
+    Depends on the array and the arguments alone, so every way of a call finds the same order of elements.
+    """
+    if a.ndim < 2 or not 0 < a.size <= SMALL:
+        return False
+    if a.ndim == 2 and (len(reduced) == 1 or (mask is None and not ordered)):
+        return 0 in a.strides
+    if 1 < len(reduced) < a.ndim:
+        return True
+    if mask is not None:
+        return not (a.flags.c_contiguous and mask.flags.c_contiguous)
+    if len(reduced) == a.ndim:
+        return not a.flags.forc
+    return not memory_order(a.shape, a.strides, a.itemsize)
+
+
+@lru_cache(maxsize=256)
+def memory_order(shape: tuple[int, ...], strides: tuple[int, ...], size: int) -> tuple[int, ...]:
+    """The order of axes in which an array is C-contiguous; nothing where there is none."""
+    order = tuple(sorted(range(len(shape)), key=lambda axis: -strides[axis]))
+    for axis in reversed(order):
+        if shape[axis] > 1 and strides[axis] != size:
+            return ()
+        size *= shape[axis]
+    return order
+
+
+@cache
+def reduced_last(ndim: int, reduced: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """An order of axes that has the reduced ones last, and the way back."""
+    order = (*(axis for axis in range(ndim) if axis not in reduced), *reduced)
+    return order, tuple(sorted(range(ndim), key=order.__getitem__))
+
+
+def lines_of(a: Array, reduced: tuple[int, ...]) -> Array:
+    """A contiguous (kept, n) of the elements: the reduced axes last, in their order."""
+    order, _ = reduced_last(a.ndim, reduced)
+    lines = np.ascontiguousarray(a.transpose(order))
+    return lines.reshape(-1, prod(lines.shape[-len(reduced) :]))
+
+
+def relined(a: Array, reduced: tuple[int, ...]) -> Array:
+    """`a` with its elements laid out in memory as in `lines_of`."""
+    order, back = reduced_last(a.ndim, reduced)
+    return np.ascontiguousarray(a.transpose(order)).transpose(back)
 
 
 def adjoining(a: Array, reduced: Sequence[int]) -> Canonical:

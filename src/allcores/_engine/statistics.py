@@ -7,14 +7,11 @@ from typing import Any
 import numpy as np
 
 from .._kernels.fallback.drive import Flags
-from .arguments import NoValue, Request, ask_numpy, keepdims_shape, prepare, short_way
+from .arguments import EXTREMA, NoValue, Request, accumulator, ask_numpy, fits, keepdims_shape, prepare, short_way
 from .notices import warn_caller
 from .operands import Array
 from .reduction import position_of_all
 from .task import Slots
-
-UNSIGNED = "BHILQ"
-SIGNED = "?bhilq"
 
 # Kernels for what has no NaN: the function without NaN.
 PLAIN = {
@@ -69,15 +66,6 @@ def together(slots: Slots) -> Array:
 # ---- sum, prod, nansum, nanprod, ss
 
 
-def accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype in which NumPy adds and multiplies elements of `dtype`."""
-    if dtype.char in SIGNED:
-        return np.dtype(np.promote_types(dtype, np.intp) if dtype.kind != "b" else np.intp)
-    if dtype.char in UNSIGNED:
-        return np.promote_types(dtype, np.uintp)
-    return dtype
-
-
 def result_dtype(natural: np.dtype[Any], a: Array, dtype: Any) -> np.dtype[Any] | None:
     """The dtype of a sum or product where kernels give NumPy's result for it, else None."""
     if dtype is None:
@@ -94,26 +82,14 @@ def result_dtype(natural: np.dtype[Any], a: Array, dtype: Any) -> np.dtype[Any] 
     return wanted if wanted.kind in "iu" or wanted == np.float64 else None
 
 
-def fits(initial: Any, dtype: np.dtype[Any]) -> bool:
-    """Whether `initial` is a plain number of the result's dtype."""
-    if isinstance(initial, (bool, np.bool_)):
-        return True
-    if dtype.kind == "f":
-        return isinstance(initial, (int, float, np.integer, np.floating)) and not isinstance(initial, np.longdouble)
-    if dtype.kind in "iu" and isinstance(initial, (int, np.integer)):
-        return bool(np.iinfo(dtype).min <= int(initial) <= np.iinfo(dtype).max)
-    return False
-
-
 def total(
     name: str, a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, initial: Any, where: Any, workers: int | None
 ) -> Any:
     """sum, prod, nansum, nanprod, ss: a monoid over float64 or 64-bit integers."""
     a = listed(a)
-    if initial is NoValue and where is NoValue:
-        small = short_way(name, a, axis, keepdims, workers, dtype=dtype, out=out)
-        if small is not None:
-            return small
+    small = short_way(name, a, axis, keepdims, workers, dtype=dtype, out=out, where=where, initial=initial)
+    if small is not None:
+        return small
     kernel = kernel_for(name, a)
     a, request = prepare(kernel, a, axis, out=out, keepdims=keepdims, where=where, workers=workers)
     wanted = None if request is None else result_dtype(accumulator(request.a.dtype), request.a, dtype)
@@ -164,10 +140,9 @@ def mean_dtype(a: Array, dtype: Any) -> np.dtype[Any] | None:
 
 def mean(name: str, a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, where: Any, workers: int | None) -> Any:
     a = listed(a)
-    if where is NoValue:
-        small = short_way(name, a, axis, keepdims, workers, dtype=dtype, out=out)
-        if small is not None:
-            return small
+    small = short_way(name, a, axis, keepdims, workers, dtype=dtype, out=out, where=where)
+    if small is not None:
+        return small
     kernel = "sum" if name == "mean" else kernel_for("nanmean", a)
     a, request = prepare(kernel, a, axis, out=out, keepdims=keepdims, where=where, workers=workers)
     wanted = None if request is None else mean_dtype(request.a, dtype)
@@ -212,8 +187,8 @@ def variance(
 ) -> Any:
     """var, std, nanvar, nanstd"""
     a = listed(a)
-    if where is NoValue and mean is NoValue and correction is NoValue and type(ddof) in (int, float):
-        small = short_way(name, a, axis, keepdims, workers, ddof, dtype=dtype, out=out)
+    if mean is NoValue and correction is NoValue and type(ddof) in (int, float):
+        small = short_way(name, a, axis, keepdims, workers, ddof, dtype=dtype, out=out, where=where)
         if small is not None:
             return small
     kernel = kernel_for("nanvar", a) if name.startswith("nan") else "var"
@@ -288,8 +263,8 @@ def extremum(
 ) -> Any:
     """min, max, nanmin, nanmax"""
     a = listed(a)
-    if initial is NoValue and where is NoValue:
-        small = short_way(name, a, axis, keepdims, workers, out=out)
+    if where is NoValue or initial is not NoValue:
+        small = short_way(name, a, axis, keepdims, workers, out=out, where=where, initial=initial)
         if small is not None:
             return small
     kernel = kernel_for(name, a)
@@ -301,18 +276,13 @@ def extremum(
         or (initial is not NoValue and not fits(initial, request.a.dtype))
     ):
         return ask_numpy(getattr(np, name), a, axis=axis, out=out, keepdims=keepdims, initial=initial, where=where)
-    better: Any
-    if name.startswith("nan"):
-        better = np.fmin if name == "nanmin" else np.fmax
-    else:
-        better = np.minimum if name == "min" else np.maximum
     empty = False
 
     def finish(slots: Slots, count: Array | int) -> tuple[Array]:
         nonlocal empty
         values = slots[0]
         if initial is not NoValue:
-            values = better(values.dtype.type(initial), values)
+            values = EXTREMA[name](values.dtype.type(initial), values)
         if kernel.startswith("nan"):
             empty = empty or bool(np.isnan(values).any())
         return (np.asarray(values),)
@@ -369,10 +339,9 @@ def position(name: str, a: Any, axis: Any, out: Any, keepdims: Any, workers: int
 def truth(name: str, a: Any, axis: Any, out: Any, keepdims: Any, where: Any, workers: int | None) -> Any:
     """any, all, anynan, allnan"""
     a = listed(a)
-    if where is NoValue:
-        small = short_way(name, a, axis, keepdims, workers, out=out)
-        if small is not None:
-            return small
+    small = short_way(name, a, axis, keepdims, workers, out=out, where=where)
+    if small is not None:
+        return small
     a, request = prepare(name, a, axis, out=out, keepdims=keepdims, where=where, workers=workers)
     if request is None or (out is not None and out.dtype != np.bool_):
         function = getattr(np, name.removesuffix("nan"))
@@ -387,6 +356,10 @@ def truth(name: str, a: Any, axis: Any, out: Any, keepdims: Any, where: Any, wor
 
 def count(name: str, a: Any, axis: Any, keepdims: Any, workers: int | None) -> Any:
     """count_nonzero, nancount"""
+    a = listed(a)
+    small = short_way(name, a, axis, keepdims, workers)
+    if small is not None:
+        return small
     a, request = prepare(name, a, axis, keepdims=keepdims, workers=workers)
     if request is None:
         if name == "count_nonzero":
