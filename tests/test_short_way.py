@@ -126,7 +126,7 @@ def test_taken(name, monkeypatch):
         if name not in POSITIONS:
             function(a, axis=(0, 2))
             function(a, axis=(2, 0, 1))
-        started = {"initial": 1} if takes(name, "initial") else {}
+        started = {"initial": char == "?" or 1} if takes(name, "initial") else {}
         function(a, **started)
         if takes(name, "where"):
             where = np.ones((2, 3, 4), dtype=bool)
