@@ -1,0 +1,276 @@
+"""Moving medians and quantiles: the way that is taken, and what surrounds a network.
+
+    open_quantiles      once a call and worker: scratch and networks, O(window)
+    line_quantiles      a line of elements, or a piece of one with its halo
+    close_quantiles
+
+Windows of up to 300 take networks (networks.pxd): 1 ns an element at w = 3, 6 at 51, 14 at 300. Longer ones take ranks
+(ranks.pxd): 20 ns, whatever the window. A network takes up to 0.4 ms to make: few elements get smaller ones.
+"""
+from libc.math cimport INFINITY, NAN
+from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
+
+from networks cimport NETWORK_MOST, PLANE, Network, close_network, open_network, plane_length, run_network
+from picks cimport LERP, MEAN, TAKE, Method, Pick, blend, pick_ranks
+from ranks cimport Pointer, Ranks, close_ranks, open_ranks, ranks_picks
+
+cdef struct Quantiles:
+    Py_ssize_t w
+    Py_ssize_t min_count
+    Py_ssize_t nq
+    const double *q
+    Method method
+    Py_ssize_t tile         # windows in a tile of the networks; 0: ranks
+    Network *full           # one for each q, for windows without missing elements
+    Network *gaps           # the same, with missing ones: made when the first is met
+    double *scratch         # elements and planes
+    Py_ssize_t planes
+    double *line            # the elements of a block
+    double *result          # and its quantiles
+    int32_t *numbers        # of the first i elements: how many are numbers
+    int32_t *lows           # and how many have become -inf
+    Pick *picks             # networks: [nq][w + 1]; ranks: [nq]
+    Pointer *pointers
+    Ranks ranks
+
+
+cdef inline void close_quantiles(Quantiles *s) noexcept nogil:
+    cdef Py_ssize_t j
+    if s.full != NULL:
+        for j in range(2 * s.nq):
+            close_network(s.full + j)
+    free(s.full)
+    free(s.scratch)
+    free(s.line)
+    free(s.picks)
+    free(s.pointers)
+    close_ranks(&s.ranks)
+    memset(s, 0, sizeof(Quantiles))
+
+
+cdef inline Py_ssize_t choose_tile(Py_ssize_t w, Py_ssize_t total) noexcept nogil:
+    """The greatest power of two below w, or less where few elements would not repay the making of the network."""
+    cdef Py_ssize_t tile = 1
+    while 2 * tile < w and tile < 128 and tile * PLANE * 4 <= total:
+        tile *= 2
+    return tile if w <= NETWORK_MOST and w <= 8 * tile else 0
+
+
+cdef inline uint64_t share(double q) noexcept nogil:
+    """Of 2 ** 32 missing elements, how many become -inf: whole numbers, so that no rounding adds up."""
+    return <uint64_t> (q * 4294967296.0)
+
+
+cdef inline int gap_network(Quantiles *s, Py_ssize_t j) noexcept nogil:
+    """For any number of missing elements in the window."""
+    cdef Py_ssize_t low = s.w, high = 0, missing, lows
+    cdef uint64_t part
+    cdef Pick *pick
+    for missing in range(s.w):
+        part = <uint64_t> missing * share(s.q[j])
+        pick = s.picks + j * (s.w + 1) + s.w - missing
+        lows = <Py_ssize_t> (part >> 32)
+        if pick.low + lows < low:
+            low = pick.low + lows
+        lows += <uint64_t> (lows << 32) != part
+        if pick.high + lows > high:
+            high = pick.high + lows
+    return open_network(s.gaps + j, s.w, s.tile, low, high, False)
+
+
+cdef inline int grow_scratch(Quantiles *s, Py_ssize_t planes) noexcept nogil:
+    """Room for so many planes beside the elements; what is in it is lost."""
+    if planes <= s.planes:
+        return 0
+    free(s.scratch)
+    s.planes = planes
+    s.scratch = <double *> malloc((s.tile * plane_length(s.full, False) + planes * PLANE) * sizeof(double))
+    return -1 if s.scratch == NULL else 0
+
+
+cdef inline int open_quantiles(
+        Quantiles *s, Py_ssize_t w, Py_ssize_t min_count, const double *q, Py_ssize_t nq, Method method, Py_ssize_t longest,
+        Py_ssize_t total) noexcept nogil:
+    """Ready for lines of up to `longest` elements, some `total` in all. Returns -1 where there is no memory.
+
+    q: numbers from 0 to 1, not copied (with MEDIAN: a single 0.5). min_count: fewer numbers in a window give NaN, and
+    so does none; from 0 to w.
+    """
+    cdef Py_ssize_t j, n, planes = 1
+    memset(s, 0, sizeof(Quantiles))
+    s.w = w
+    s.min_count = min_count if min_count else 1
+    s.nq = nq
+    s.q = q
+    s.method = method
+    s.tile = choose_tile(w, total)
+    if s.tile == 0:
+        s.picks = <Pick *> malloc(nq * sizeof(Pick))
+        s.pointers = <Pointer *> malloc(nq * sizeof(Pointer))
+        if s.picks == NULL or s.pointers == NULL or open_ranks(&s.ranks, w, longest):
+            close_quantiles(s)
+            return -1
+        return 0
+    s.picks = <Pick *> malloc(nq * (w + 1) * sizeof(Pick))
+    s.full = <Network *> calloc(2 * nq, sizeof(Network))
+    if s.picks == NULL or s.full == NULL:
+        close_quantiles(s)
+        return -1
+    s.gaps = s.full + nq
+    for j in range(nq):
+        for n in range(1, w + 1):
+            s.picks[j * (w + 1) + n] = pick_ranks(n, q[j], method)
+        if open_network(s.full + j, w, s.tile, s.picks[j * (w + 1) + w].low, s.picks[j * (w + 1) + w].high, False):
+            close_quantiles(s)
+            return -1
+        if s.full[j].planes > planes:
+            planes = s.full[j].planes
+    n = s.tile * plane_length(s.full, False)
+    s.line = <double *> malloc((n + s.tile * PLANE) * sizeof(double) + 2 * (n + 1) * sizeof(int32_t))
+    if s.line == NULL or grow_scratch(s, planes):
+        close_quantiles(s)
+        return -1
+    s.result = s.line + n
+    s.numbers = <int32_t *> (s.result + s.tile * PLANE)
+    s.lows = s.numbers + n + 1
+    return 0
+
+
+cdef inline bint load_block(Quantiles *s, const double *v, Py_ssize_t m, Py_ssize_t start, Py_ssize_t n) noexcept nogil:
+    """v[start], ... into s.line, NaN before the line, 0 behind it. Returns whether there is a NaN."""
+    cdef Py_ssize_t i, begin = -start if start < 0 else 0, end = n if start + n < m else m - start
+    cdef int found = begin > 0
+    for i in range(begin):
+        s.line[i] = NAN
+    memcpy(s.line + begin, v + start + begin, (end - begin) * sizeof(double))
+    for i in range(end, n):
+        s.line[i] = 0
+    for i in range(begin, end):
+        found |= s.line[i] != s.line[i]
+    return found
+
+
+cdef inline void spread(Quantiles *s, Py_ssize_t length) noexcept nogil:
+    """Element j of tile t into place t of plane j."""
+    cdef Py_ssize_t j, t
+    cdef const double *line = s.line
+    for t in range(length):
+        for j in range(s.tile):
+            s.scratch[j * length + t] = line[j]
+        line += s.tile
+
+
+cdef inline void spread_gaps(Quantiles *s, Py_ssize_t length, double q) noexcept nogil:
+    """The same, with infinities for missing elements."""
+    cdef Py_ssize_t j, t, i = 0
+    cdef uint64_t sum = 0, part = share(q)
+    cdef int32_t numbers = 0, lows = 0
+    cdef double x
+    cdef int low, missing
+    for t in range(length):
+        for j in range(s.tile):
+            x = s.line[i]
+            missing = x != x
+            sum += part & (<uint64_t> 0 - <uint64_t> missing)
+            low = <int> (sum >> 32)
+            sum = <uint32_t> sum
+            s.scratch[j * length + t] = (-INFINITY if low else INFINITY) if missing else x
+            s.numbers[i] = numbers
+            s.lows[i] = lows
+            numbers += 1 - missing
+            lows += low
+            i += 1
+    s.numbers[i] = numbers
+    s.lows[i] = lows
+
+
+cdef inline void gather(Quantiles *s, const Network *net, const Pick *pick, double *out) noexcept nogil:
+    cdef Py_ssize_t k, t
+    cdef const double *a
+    cdef const double *b
+    cdef const int32_t *outputs = net.outputs
+    for k in range(s.tile):
+        a = s.scratch + outputs[pick.low - net.base]
+        b = s.scratch + outputs[pick.high - net.base]
+        outputs += net.kept
+        if pick.mode == TAKE:
+            for t in range(PLANE):
+                out[t * s.tile + k] = a[t] + 0.0
+        elif pick.mode == MEAN:
+            for t in range(PLANE):
+                out[t * s.tile + k] = blend(a[t], b[t], 0.5, MEAN)
+        else:
+            for t in range(PLANE):
+                out[t * s.tile + k] = blend(a[t], b[t], pick.t, LERP)
+
+
+cdef inline void gather_gaps(Quantiles *s, const Network *net, const Pick *picks, double *out) noexcept nogil:
+    cdef Py_ssize_t k, t, i = 0, lows, numbers
+    cdef const Pick *pick
+    cdef const int32_t *outputs
+    for t in range(PLANE):
+        outputs = net.outputs
+        for k in range(s.tile):
+            numbers = s.numbers[i + s.w] - s.numbers[i]
+            if numbers < s.min_count:
+                out[i] = NAN
+            else:
+                pick = picks + numbers
+                lows = s.lows[i + s.w] - s.lows[i] - net.base
+                out[i] = blend(s.scratch[outputs[pick.low + lows] + t], s.scratch[outputs[pick.high + lows] + t],
+                               pick.t, pick.mode)
+            outputs += net.kept
+            i += 1
+
+
+cdef inline int network_quantiles(
+        Quantiles *s, const double *v, Py_ssize_t m, Py_ssize_t first, double *out, Py_ssize_t plane) noexcept nogil:
+    cdef Py_ssize_t at = first, j, size = s.tile * PLANE, length = plane_length(s.full, False), here
+    cdef bint gaps
+    cdef double *result
+    cdef const Pick *picks
+    while at < m:
+        gaps = load_block(s, v, m, at - s.w + 1, s.tile * length)
+        here = size if at + size < m else m - at
+        if not gaps:
+            spread(s, length)
+        for j in range(s.nq):
+            result = out + j * plane + (at - first) if here == size else s.result
+            picks = s.picks + j * (s.w + 1)
+            if gaps:
+                if s.gaps[j].comparators == NULL and (gap_network(s, j) or grow_scratch(s, s.gaps[j].planes)):
+                    return -1
+                spread_gaps(s, length, s.q[j])
+                run_network(s.gaps + j, s.scratch)
+                gather_gaps(s, s.gaps + j, picks, result)
+            else:
+                run_network(s.full + j, s.scratch)
+                gather(s, s.full + j, picks + s.w, result)
+            if here < size:
+                memcpy(out + j * plane + (at - first), result, here * sizeof(double))
+        at += size
+    return 0
+
+
+cdef inline int line_quantiles(
+        Quantiles *s, const double *v, Py_ssize_t m, Py_ssize_t first, double *out, Py_ssize_t plane) noexcept nogil:
+    """Quantiles of the windows that end at v[first], ..., v[m - 1]: out[j * plane + i] is quantile j of window first + i.
+
+    Where first >= w - 1, the elements before that are not read, and a line may be cut into pieces; elsewhere the line
+    begins at v. Returns -1 where there is no memory; `out` is then unspecified.
+    """
+    cdef Py_ssize_t i, j, begin = s.min_count - 1
+    if begin > m:
+        begin = m
+    if begin > first:                       # windows which are too short for min_count
+        for j in range(s.nq):
+            for i in range(begin - first):
+                out[j * plane + i] = NAN
+        out += begin - first
+        first = begin
+    if s.tile:
+        return network_quantiles(s, v, m, first, out, plane)
+    ranks_picks(&s.ranks, v, m, first, s.min_count, s.q, s.nq, s.method, s.pointers, s.picks, out, plane)
+    return 0
