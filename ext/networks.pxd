@@ -16,12 +16,8 @@ r of PLANE tiles of a line, or PLANE columns of row r.
 Missing elements become -inf or inf, so that of any k missing ones in a row k * q, rounded up or down, are -inf: the
 wanted rank then stays within one or two of where it is without them, and the network gives these ranks as well.
 """
-from libc.math cimport INFINITY, NAN
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcpy
-
-from picks cimport LERP, MEAN, TAKE, Method, Mode, Pick, blend, pick_ranks
 
 cdef extern from *:
     """

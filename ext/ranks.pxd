@@ -48,7 +48,7 @@ cdef enum:
     SUMMARIES = 7       # levels of 32 or 64: more than 32-bit ranks need
     GROUP = 4           # words in a group whose bits are counted
     FAN = 32            # counts that are summed again
-    DIRECT = 256        # up to this window an element is compared with all others: at 256 as fast as a bitset
+    DIRECT = 192        # up to this window an element is compared with all others: at v3 as fast as a bitset at 210, at v2 at 105
 
 cdef struct Ranks:
     Py_ssize_t w            # window
@@ -84,6 +84,8 @@ cdef inline int open_ranks(Ranks *r, Py_ssize_t w, Py_ssize_t longest) noexcept 
     r.length = length
     r.halo = w - 1 if w <= longest else longest
     n = length + r.halo
+    if n >> 32:             # ranks have 32 bits; scratch would be 80 GB
+        return -1
     r.nowhere = <uint32_t> ((n + 63) >> 6 << 6)
     words = (n + 63 >> 6) + 1
     l = 0
@@ -169,7 +171,7 @@ cdef inline void starts(uint32_t *bins, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline void sort_bits(Ranks *r, const double *v, Py_ssize_t n, Py_ssize_t count) noexcept nogil:
-    """By all 64 bits, 11 at a time: 25 ns an element, for data that no straight line spreads out (inf, 300 decades)."""
+    """By all 64 bits, 11 at a time: 25 ns an element, for data that no straight line spreads out (600 decades)."""
     cdef uint64_t *a = r.a
     cdef uint64_t *b = r.b
     cdef uint64_t *swap
@@ -206,8 +208,8 @@ cdef inline void sort_bits(Ranks *r, const double *v, Py_ssize_t n, Py_ssize_t c
 cdef inline Py_ssize_t sort_stretch(Ranks *r, const double *v, Py_ssize_t n) noexcept nogil:
     """Rank n elements, and return how many are numbers. The sorted values are then in r.b.
 
-    Where a straight line puts an element between the least and the greatest settles 16 or 22 bits; two passes sort by
-    these, and what they leave open is in the right neighbourhood: of 6000 random normals some ten pairs.
+    A straight line from the least to the greatest finite one gives each element 16 or 22 bits; two passes sort by these,
+    and what they leave open is nearly sorted: of 6000 random normals some ten pairs are not.
     """
     cdef uint64_t *a = r.a
     cdef uint64_t *b = r.b
@@ -240,17 +242,20 @@ cdef inline Py_ssize_t sort_stretch(Ranks *r, const double *v, Py_ssize_t n) noe
     while i + 32 <= n:
         for l in range(32):
             x = v[i + l]
+            x = x if x - x == 0 else NAN
             low[l] = x if x < low[l] else low[l]
             high[l] = x if x > high[l] else high[l]
         i += 32
     while i < n:
-        x = v[i]
+        x = v[i] if isfinite(v[i]) else NAN
         low[0] = x if x < low[0] else low[0]
         high[0] = x if x > high[0] else high[0]
         i += 1
     for l in range(32):
         least = low[l] if low[l] < least else least
         most = high[l] if high[l] > most else most
+    if least > most:
+        least = most = 0
     if most > least:
         scale = ((<int64_t> 1 << 2 * bits) - 1) / (most - least)
     for i in range(n):
@@ -266,7 +271,8 @@ cdef inline Py_ssize_t sort_stretch(Ranks *r, const double *v, Py_ssize_t n) noe
     for i in range(n):
         x = v[i]
         l = x == x
-        x = x if x == x else least
+        x = x if x > least else least       # NaN too
+        x = x if x < most else most
         k = <uint64_t> <int64_t> ((x - least) * scale)
         a[c] = k << 32 | <uint64_t> i
         low_bins[k & mask] += <uint32_t> l
