@@ -53,7 +53,8 @@ cdef extern from *:
 
 cdef enum:
     NETWORK_MOST = 300      # the longest window for which a network is made
-    NETWORK_LEVELS = 8      # tiles have up to 128 windows
+    NETWORK_TILE = 128      # windows in a tile, at most
+    NETWORK_LEVELS = 8      # of tiles within tiles
 
 cdef struct Comparator:
     # While a network is made, values by number: element r is value r, and comparator i makes the values

@@ -30,7 +30,7 @@ def normalised_rank(numbers, newest):
 
 def lines():
     rng = np.random.default_rng(7)
-    n = 80
+    n = 60
     x = rng.standard_normal(n)
     with_nan = np.where(rng.random(n) < 0.3, np.nan, x)
     yield "random", x
@@ -52,8 +52,8 @@ LINES = dict(lines())
 @pytest.mark.parametrize("v", list(LINES.values()), ids=LINES)
 @pytest.mark.parametrize(("method", "title"), METHODS, ids=fallback.METHODS)
 def test_quantiles(v, method, title):
-    q = np.array([0.5]) if title == "median" else np.array([0.0, 0.25, 1 / 3, 0.9, 1.0])
-    for w, min_count in (1, 1), (2, 0), (5, 3), (50, 1), (len(v), len(v) // 2):
+    q = np.array([0.5]) if title == "median" else np.array([0.0, 1 / 3, 0.9, 1.0])
+    for w, min_count in (1, 1), (2, 0), (5, 3), (30, 1), (len(v), len(v) // 2):
         got = fallback.quantiles(v, 0, w, min_count, q, method)
         for row, share in zip(got, q, strict=True):
             if title == "median":
@@ -67,7 +67,7 @@ def test_quantiles(v, method, title):
 
 @pytest.mark.parametrize("v", list(LINES.values()), ids=LINES)
 def test_ranks(v):
-    for w, min_count in (1, 1), (2, 0), (5, 3), (50, 1), (len(v), len(v) // 2):
+    for w, min_count in (1, 1), (2, 0), (5, 3), (30, 1), (len(v), len(v) // 2):
         got = fallback.ranks(v, 0, w, min_count)
         np.testing.assert_array_equal(got, by_definition(v, w, min_count, normalised_rank))
 
