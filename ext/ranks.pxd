@@ -9,8 +9,9 @@
     the rank of an element  how many bits are set before its own: counts of groups of words, summed
 
 A radix sort takes 5 ns an element whatever the length, and a step some 10 ns: neither depends on the window but for
-caches, nor on the data, except that those which span hundreds of decades take 25 ns to sort. (A list of the sorted elements linked in both directions misses the cache at each link of long
-windows; two heaps take log w unpredictable branches a step; an array kept sorted moves w / 3 elements.)
+caches, nor on the data, except that those which span hundreds of decades take 25 ns to sort. (A list of the sorted
+elements linked in both directions misses the cache at each link of long windows; two heaps take log w unpredictable
+branches a step; an array kept sorted moves w / 3 elements.)
 NaN has no bit. Results are elements of the window, so it does not matter where stretches begin.
 """
 from libc.math cimport INFINITY, NAN, isfinite
