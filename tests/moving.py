@@ -64,10 +64,10 @@ def defined(name: str, inputs, window: int, min_count=None, axis: int = -1, *, d
             scale, least = (size if name == "move_std" else size**2), max(least, ddof + 1)
         elif name == "move_skew":
             result = np.sqrt(n * (n - 1)) / (n - 2) * ((d**3).sum(axis=-1) / n) / (m2 / n) ** 1.5
-            result, scale, least = np.where(same(v[0], ok), 0.0, result), 1, max(least, 3)
+            result, scale, least = np.where(same(v[0], ok), np.nan, result), 1, max(least, 3)
         elif name == "move_kurt":
             result = ((n * n - 1) * ((d**4).sum(axis=-1) / n) / (m2 / n) ** 2 - 3 * (n - 1) ** 2) / ((n - 2) * (n - 3))
-            result, scale, least = np.where(same(v[0], ok), -3.0, result), 1, max(least, 4)
+            result, scale, least = np.where(same(v[0], ok), np.nan, result), 1, max(least, 4)
         else:
             y = np.where(ok, v[1], 0.0)
             e = np.where(ok, v[1] - (y.sum(axis=-1) / n)[..., None], 0.0)

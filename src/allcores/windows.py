@@ -730,7 +730,7 @@ def move_skew(
     Returns
     -------
     ndarray
-        The skewness; NaN where there are fewer than three elements, 0 where all are equal. float32 (or float16) if all
+        The skewness; NaN where there are fewer than three elements, or all are equal. float32 (or float16) if all
         input is, else float64.
 
     Raises
@@ -797,7 +797,7 @@ def move_kurt(
     Returns
     -------
     ndarray
-        The kurtosis; NaN where there are fewer than four elements, -3 where all are equal. float32 (or float16) if all
+        The kurtosis; NaN where there are fewer than four elements, or all are equal. float32 (or float16) if all
         input is, else float64.
 
     Raises

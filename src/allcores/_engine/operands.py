@@ -131,7 +131,8 @@ def coalesce(axes: list[Axis], ordered: bool) -> list[Axis]:
 def side_by_side(arrays: Sequence[Array], axis: int) -> list[Array]:
     """View arrays of one shape as (outer..., n, inner) together, with n along `axis`; at least one axis is outer.
 
-    The first array's order in memory decides. Axes become one where they adjoin in all of the arrays.
+    The last one is to be written; the first one's order in memory decides. Axes become one where they adjoin in all of
+    the arrays.
     """
     shape = arrays[0].shape
     # Slowest first; a broadcast axis is the slowest of all.
@@ -154,7 +155,7 @@ def side_by_side(arrays: Sequence[Array], axis: int) -> list[Array]:
     layout = [*(groups or [(1, [0] * len(arrays))]), along, inner]
     return [
         np.lib.stride_tricks.as_strided(
-            a, [length for length, _ in layout], [strides[k] for _, strides in layout], writeable=a.flags.writeable
+            a, [length for length, _ in layout], [strides[k] for _, strides in layout], writeable=a is arrays[-1]
         )
         for k, a in enumerate(arrays)
     ]

@@ -95,7 +95,7 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
     if out.shape != shape:
         raise ValueError(f"out must have the shape {shape}, got {out.shape}")
-    if out.dtype != dtype:
+    if out.dtype.newbyteorder("=") != dtype:
         raise TypeError(f"out must have the dtype {dtype}, got {out.dtype}")
     if not out.flags.writeable:
         raise ValueError("out must be writeable")
@@ -116,7 +116,8 @@ def move(
     workers = settings.resolve_workers(workers)
     operands = tuple(numbers(letter, a) for letter, a in zip("ab", arrays, strict=False))
     if len(operands) > 1 and operands[0].shape != operands[1].shape:
-        operands = tuple(np.broadcast_arrays(*operands))
+        shape = np.broadcast_shapes(*(a.shape for a in operands))
+        operands = tuple(np.broadcast_to(a, shape) for a in operands)
     shape = operands[0].shape
     axis = check_axis(axis, len(shape))
     window = check_window(window, shape[axis])
@@ -134,7 +135,7 @@ def move(
     ):
         result = np.empty_like(operands[0], dtype=SINGLE if dtype == SINGLE else DOUBLE, subok=False)
     if result.size:
-        run(name, operands, result, axis, (window, offset, least, *parameters), workers)
+        run(name, operands, result, axis, (window, offset, least, *parameters), workers, window)
     if result.dtype != dtype:
         with np.errstate(all="ignore"):
             result = result.astype(dtype)
@@ -145,10 +146,19 @@ def move(
 
 
 def run(
-    name: str, operands: tuple[Array, ...], result: Array, axis: int, parameters: tuple[int | float, ...], workers: int
+    name: str,
+    operands: tuple[Array, ...],
+    result: Array,
+    axis: int,
+    parameters: tuple[int | float, ...],
+    workers: int,
+    span: int | None,
 ) -> None:
-    """Fill `result`, of the operands' shape. The first parameter is the window."""
+    """Fill `result`, of the operands' shape, by the kernel `name(*operands, *parameters, cursor, result)`.
+
+    `span` is how far along the axis a result depends on elements; None: on the whole line, which is not cut then.
+    """
     *inputs, sink = side_by_side([*operands, result], axis)
-    grid = cut_windows(sink.shape, int(parameters[0]), chunk_size, workers)
+    grid = cut_windows(sink.shape, span, chunk_size, workers)
     task = Task(__version__, settings.backend(), name, tuple(inputs), parameters, (Field(result.dtype),), grid)
     place.run(task, (sink,), workers, WINDOWS[name].ns)

@@ -244,15 +244,14 @@ def variance(known: State, ends: Array, ddof: int) -> Array:
 def skewness(known: State, ends: Array, ddof: int) -> Array:
     n, _, m2, m3 = known
     v = m2 / n
-    skew = (np.sqrt(n * (n - 1)) / (n - 2)) * ((m3 / n) / (v * np.sqrt(v)))
-    return np.where(m2 == 0, 0.0, skew)
+    return np.asarray((np.sqrt(n * (n - 1)) / (n - 2)) * ((m3 / n) / (v * np.sqrt(v))))
 
 
 def kurtosis(known: State, ends: Array, ddof: int) -> Array:
     n, _, m2, _, m4 = known
     v = m2 / n
     kurt = ((n * n - 1) * ((m4 / n) / (v * v)) - 3 * (n - 1) * (n - 1)) / ((n - 2) * (n - 3))
-    return np.where(m2 == 0, -3.0, kurt)
+    return np.asarray(kurt)
 
 
 def correlation(known: State, ends: Array, ddof: int) -> Array:
