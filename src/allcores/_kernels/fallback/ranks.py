@@ -109,11 +109,15 @@ def quantiles(v: Array, first: int, w: int, min_count: int, q: Array, method: in
     return out
 
 
-def ranks(v: Array, first: int, w: int, min_count: int) -> Array:
-    """The rank of each of v[first], v[first + 1], ... in the window that ends there: from -1 to 1, ties averaged."""
+def ranks(v: Array, first: int, w: int, min_count: int, last: int) -> Array:
+    """The rank of each of v[first], v[first + 1], ... in the window that ends there: from -1 to 1, ties averaged.
+
+    v[last] is the last element of its series: windows that end beyond it rank it once more.
+    """
     out = np.empty(len(v) - first)
     for at, block in windows(v, first, w):
-        newest = block[:, -1:]
+        ends = np.minimum(np.arange(first + at.start, first + at.stop), last)
+        newest = v[ends][:, None]
         count = np.count_nonzero(block == block, axis=1)
         below = np.count_nonzero(block < newest, axis=1) + np.count_nonzero(block <= newest, axis=1)
         rank = 0.5 * (below - 1.0)
