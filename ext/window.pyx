@@ -12,7 +12,7 @@ at absolute positions (van Herk 1992, Gil and Werman 1993, there for minima with
 
 Suffixes and prefixes are scans inside a group; sums of whole groups come by doubling over the totals of groups. Three
 merges an element whatever the window, no cancellation, and what has left leaves no trace. Up to MOST elements the
-window itself is the group, and there is nothing between.
+window itself is the group, L = window, and there is nothing between.
 
 Groups lie side by side in scratch: row p holds the elements p of all groups of a block, so that every merge is a loop
 over adjoining numbers, the same for lines and for columns. A block without missing elements merges with constant
@@ -596,7 +596,7 @@ cdef inline Run elements(Window *it, Block *block, Py_ssize_t at, bint counted, 
 
 
 cdef inline void advance(Run *run, Py_ssize_t by, int fields) noexcept nogil:
-    """To another row: cheaper than to begin anew, which took a third of the time of a sum."""
+    """To another row: cheaper than to begin anew for each row of some 80 numbers."""
     cdef int f
     for f in range(fields):
         run.field[f] += by
@@ -877,7 +877,7 @@ cdef int fill(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept
         return -1
     while first <= last:
         stop = first + most - 1 if first + most - 1 < last else last
-        # Where much is missing, don't look for stretches without at every one: 1.8 instead of 2.4 ns.
+        # Where much is missing, don't look for stretches without at every one: 2.0 instead of 2.2 ns for sums.
         counted = pause > 0 or first < q + 1 or (stop + 1) * it.group > job.n
         pause -= pause > 0
         if not counted:
@@ -901,7 +901,7 @@ cdef int run(
     it.offset = offset
     it.min_count = min_count
     it.ddof = ddof
-    # Short groups are brought up together: a window of 5 elements takes 1.4 instead of 2 ns.
+    # Short groups are brought up together: a window of 5 elements takes 1.5 instead of 2 ns.
     it.period = window if window <= MOST else GROUP
     it.group = it.period * (GROUP // it.period if it.period < GROUP else 1)
     it.between = (window - 1) // it.group if window > MOST else 0

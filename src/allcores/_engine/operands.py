@@ -135,6 +135,9 @@ def side_by_side(arrays: Sequence[Array], axis: int) -> list[Array]:
     the arrays.
     """
     shape = arrays[0].shape
+    if all(a.flags.c_contiguous for a in arrays):
+        whole = prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
+        return [a.reshape(whole) for a in arrays]
     # Slowest first; a broadcast axis is the slowest of all.
     order = sorted(
         (i for i in range(len(shape)) if i != axis and shape[i] > 1),
