@@ -128,11 +128,11 @@ def coalesce(axes: list[Axis], ordered: bool) -> list[Axis]:
     return joined
 
 
-def side_by_side(arrays: Sequence[Array], axis: int) -> list[Array]:
+def side_by_side(arrays: Sequence[Array], axis: int, inputs: int) -> list[Array]:
     """View arrays of one shape as (outer..., n, inner) together, with n along `axis`; at least one axis is outer.
 
-    The last one is to be written; the first one's order in memory decides. Axes become one where they adjoin in all of
-    the arrays.
+    All but the first `inputs` are to be written; the first one's order in memory decides. Axes become one where they
+    adjoin in all of the arrays.
     """
     shape = arrays[0].shape
     if all(a.flags.c_contiguous for a in arrays):
@@ -158,7 +158,7 @@ def side_by_side(arrays: Sequence[Array], axis: int) -> list[Array]:
     layout = [*(groups or [(1, [0] * len(arrays))]), along, inner]
     return [
         np.lib.stride_tricks.as_strided(
-            a, [length for length, _ in layout], [strides[k] for _, strides in layout], writeable=a is arrays[-1]
+            a, [length for length, _ in layout], [strides[k] for _, strides in layout], writeable=k >= inputs
         )
         for k, a in enumerate(arrays)
     ]

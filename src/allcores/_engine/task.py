@@ -17,6 +17,7 @@ from .operands import Array
 NEXT, END, STOP, DONE, LINES, LEAVES, TILE = range(7)
 
 Slots = tuple[Array, ...]
+Parameter = int | float | tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Task:
     backend: str
     kernel: str
     operands: tuple[Array | None, ...]
-    parameters: tuple[int | float, ...]
+    parameters: tuple[Parameter, ...]
     fields: tuple[Field, ...]
     grid: Grid
 

@@ -16,11 +16,12 @@ import numpy as np
 from numpy.exceptions import AxisError
 
 from .. import __version__
+from .._kernels.fallback.ranks import METHODS
 from . import place, settings
 from .grid import CHUNK, cut_windows
 from .operands import Array, side_by_side
 from .registry import REALS, WINDOWS
-from .task import Field, Task
+from .task import Field, Parameter, Task
 
 # Elements in a chunk. Tests change it: results must not.
 chunk_size = CHUNK
@@ -101,6 +102,22 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         raise ValueError("out must be writeable")
 
 
+def check_quantiles(q: Any) -> Array:
+    points = np.asarray(q, dtype=np.float64)
+    bad = ~((points >= 0) & (points <= 1))
+    if bad.any():
+        raise ValueError(f"q must be between 0 and 1, got {points[bad][0]}")
+    return points
+
+
+def check_method(method: Any) -> int:
+    """The number by which kernels know the method."""
+    names = METHODS[: METHODS.index("median")]
+    if method not in names:
+        raise ValueError(f"method must be one of {', '.join(names)}, got {method!r}")
+    return names.index(method)
+
+
 def move(
     name: str,
     arrays: tuple[Any, ...],
@@ -110,9 +127,13 @@ def move(
     out: Any,
     workers: int | None,
     center: bool,
-    *parameters: int | float,
+    *parameters: Parameter,
+    planes: tuple[int, ...] = (),
 ) -> Array:
-    """The moving windows of one call. `parameters` are the kernel's own, checked by the caller."""
+    """The moving windows of one call. `parameters` are the kernel's own, checked by the caller.
+
+    `planes` is the shape of what a position has several results for: it comes before the input's shape.
+    """
     workers = settings.resolve_workers(workers)
     operands = tuple(numbers(letter, a) for letter, a in zip("ab", arrays, strict=False))
     if len(operands) > 1 and operands[0].shape != operands[1].shape:
@@ -125,7 +146,7 @@ def move(
     offset = (window - 1) // 2 if center else 0
     dtype = result_dtype([np.asarray(a).dtype for a in arrays])
     if out is not None:
-        check_out(out, shape, dtype)
+        check_out(out, planes + shape, dtype)
     result = out
     if (
         out is None
@@ -133,9 +154,11 @@ def move(
         or dtype.itemsize < 4
         or any(np.may_share_memory(out, a) for a in operands)
     ):
-        result = np.empty_like(operands[0], dtype=SINGLE if dtype == SINGLE else DOUBLE, subok=False)
+        kind = SINGLE if dtype == SINGLE else DOUBLE
+        result = np.empty(planes + shape, kind) if planes else np.empty_like(operands[0], kind, subok=False)
     if result.size:
-        run(name, operands, result, axis, (window, offset, least, *parameters), workers, window)
+        results = [result[at] for at in np.ndindex(*planes)] if planes else [result]
+        run(name, operands, results, axis, (window, offset, least, *parameters), workers, window)
     if result.dtype != dtype:
         with np.errstate(all="ignore"):
             result = result.astype(dtype)
@@ -148,17 +171,19 @@ def move(
 def run(
     name: str,
     operands: tuple[Array, ...],
-    result: Array,
+    results: list[Array],
     axis: int,
-    parameters: tuple[int | float, ...],
+    parameters: tuple[Parameter, ...],
     workers: int,
     span: int | None,
 ) -> None:
-    """Fill `result`, of the operands' shape, by the kernel `name(*operands, *parameters, cursor, result)`.
+    """Fill `results`, of the operands' shape, by the kernel `name(*operands, *parameters, cursor, *results)`.
 
     `span` is how far along the axis a result depends on elements; None: on the whole line, which is not cut then.
     """
-    *inputs, sink = side_by_side([*operands, result], axis)
-    grid = cut_windows(sink.shape, span, chunk_size, workers)
-    task = Task(__version__, settings.backend(), name, tuple(inputs), parameters, (Field(result.dtype),), grid)
-    place.run(task, (sink,), workers, WINDOWS[name].ns)
+    views = side_by_side([*operands, *results], axis, len(operands))
+    inputs, sinks = tuple(views[: len(operands)]), tuple(views[len(operands) :])
+    grid = cut_windows(sinks[0].shape, span, chunk_size, workers)
+    fields = tuple(Field(result.dtype) for result in results)
+    task = Task(__version__, settings.backend(), name, inputs, parameters, fields, grid)
+    place.run(task, sinks, workers, WINDOWS[name].ns * len(results))
