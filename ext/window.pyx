@@ -529,8 +529,9 @@ cdef void subtract(Py_ssize_t n, row x, row pivot) noexcept nogil:
 
 cdef bint bring(
         Job *job, Strip *strip, Window *it, Block *block, Py_ssize_t at, Py_ssize_t group, Py_ssize_t groups,
-        bint counted, double *const *pivot) noexcept nogil:
-    """Take groups, into columns `at`... False, unless they are to be counted, where something is missing."""
+        bint counted, bint look, double *const *pivot) noexcept nogil:
+    """Take groups, into columns `at`... False, unless they are to be counted, where something is missing; of NaN, if
+    asked to look."""
     cdef Py_ssize_t length = it.group, width = groups * strip.lanes, p, g, l
     cdef int f
     cdef double *to
@@ -540,7 +541,7 @@ cdef bint bring(
         to = block.field[f] + at
         take_groups(job, strip, f, group, groups, length, to, block.step)
         for p in range(length):
-            if not counted and job.operand[f].may_miss and any_missing(to + p * block.step, width):
+            if look and not counted and job.operand[f].may_miss and any_missing(to + p * block.step, width):
                 return False
             if is_moment(it.kind):
                 subtract(width, to + p * block.step, pivot[f])
@@ -724,6 +725,28 @@ cdef void scan_suffixes(Window *it, Room *room, Py_ssize_t width, Py_ssize_t at,
         advance(&to, -step, it.fields)
 
 
+cdef bint scan(
+        Job *job, Strip *strip, Window *it, Room *room, Py_ssize_t group, Py_ssize_t count, Py_ssize_t at,
+        bint counted) noexcept nogil:
+    """Bring groups up and scan their suffixes, in columns `at`... False where something is missing, unless counted."""
+    cdef Py_ssize_t width = count * strip.lanes, p
+    cdef int f
+    # What is added or multiplied makes NaN of NaN: to look at whole groups is enough, and saves 0.1 ns an element.
+    cdef bint look = it.kind in (COUNT, MIN, MAX, ARGMIN, ARGMAX)
+    if not bring(job, strip, it, &room.start, at, group, count, counted, look, room.pivot):
+        return False
+    scan_suffixes(it, room, width, at, counted)
+    if not counted and not look:
+        for f in range(it.inputs):
+            if job.operand[f].may_miss:
+                p = 0
+                while p < it.group:
+                    if any_missing(room.suffix.field[f] + p * room.suffix.step + at, width):
+                        return False
+                    p += it.period
+    return True
+
+
 cdef void add_up(
         Window *it, Py_ssize_t width, Block *x, Block *y, Py_ssize_t shift, Block *to, bint counted,
         Py_ssize_t groups, Py_ssize_t more) noexcept nogil:
@@ -764,6 +787,13 @@ cdef void whole_groups(Window *it, Room *room, Py_ssize_t known, Py_ssize_t lane
     add_up(it, (known - q + 1) * lanes, &room.fewer, &room.totals, (have + 1) * lanes, &room.between, counted, have, 1)
 
 
+cdef void never_negative_zero(Py_ssize_t n, double *v) noexcept nogil:
+    """Every window has a prefix, and no sum that contains 0.0 is -0.0: as in NumPy, and as after `finish`."""
+    cdef Py_ssize_t j
+    for j in range(n):
+        v[j] = v[j] + 0.0
+
+
 cdef void windows(
         Window *it, Room *room, Py_ssize_t lanes, Py_ssize_t group, Py_ssize_t count, Py_ssize_t first,
         bint counted) noexcept nogil:
@@ -781,11 +811,15 @@ cdef void windows(
     # A window starts `rest` elements before element p of a group: at first in the group before.
     cdef Run suffix = row_of(it, &room.suffix, (length - it.rest) * room.suffix.step + from_, counted, length)
     cdef Run middle, swap
+    # Without missing elements a sum, product or extremum is the value: it is merged where it is to be.
+    cdef bint direct = not counted and it.kind in (SUM, PROD, MIN, MAX)
     if q:
         middle = row_of(it, &room.between, (group - first) * lanes, counted, q * length)
     for p in range(length):
         if p % it.period == 0:
             copy(it, width, &element, &prefix)
+            if it.kind == SUM:
+                never_negative_zero(width, prefix.field[0])
         else:
             merge(it.kind, width, &prefix, &element, &other)
             swap = prefix
@@ -801,13 +835,17 @@ cdef void windows(
             for g in range(count):
                 for l in range(lanes):
                     room.ends[g * lanes + l] = (group + g) * length + p
+        if direct:
+            whole.field[0] = room.stop.field[0] + p * step + at
         if q:
             merge(it.kind, width, &suffix, &middle, &head)
             merge(it.kind, width, &head, &prefix, &whole)
         elif left:
             merge(it.kind, width, &suffix, &prefix, &whole)
-        # Otherwise this is the last element of a group that is the window.
-        finish(it, width, &whole if q or left else &prefix, room.full, room.ends, room.stop.field[0] + p * step + at)
+        elif direct:
+            copy(it, width, &prefix, &whole)    # the last element of a group that is the window
+        if not direct:
+            finish(it, width, &whole if q or left else &prefix, room.full, room.ends, room.stop.field[0] + p * step + at)
         advance(&suffix, room.suffix.step, it.fields)
         advance(&element, step, given)
 
@@ -824,9 +862,8 @@ cdef bint stretch(
     while group < known:
         count = room.batch + 1 if group + room.batch + 1 < known else known - group
         at = (group - first + q + 1) * lanes
-        if not bring(job, strip, it, &room.start, at if room.keep else 0, group, count, counted, room.pivot):
+        if not scan(job, strip, it, room, group, count, at if room.keep else 0, counted):
             return False
-        scan_suffixes(it, room, count * lanes, at if room.keep else 0, counted)
         if q and not room.keep:
             a = row_of(it, &room.suffix, 0, counted, 0)
             to = row_of(it, &room.totals, at, counted, 0)
@@ -843,10 +880,9 @@ cdef bint stretch(
         count = room.batch if group + room.batch <= last + 1 else last + 1 - group
         at = (group - first + q + 1) * lanes if room.keep else 0
         if not room.keep:
-            if not bring(job, strip, it, &room.start, 0, group - q - 1, count + 1, counted, room.pivot):
+            if not scan(job, strip, it, room, group - q - 1, count + 1, 0, counted):
                 return False
-            scan_suffixes(it, room, (count + 1) * lanes, 0, counted)
-            if not bring(job, strip, it, &room.stop, 0, group, count, counted, room.pivot):
+            if not bring(job, strip, it, &room.stop, 0, group, count, counted, True, room.pivot):
                 return False
         windows(it, room, lanes, group, count, first, counted)
         give_groups(job, strip, group, count, it.group, it.offset, begin, end, room.stop.field[0] + at, room.stop.step)

@@ -13,8 +13,8 @@ A window is an exact function of its own elements: nothing is added and later su
 that has left leaves no trace, and rounding errors don't grow with the length of the series. Float32 is computed in
 float64. The order of operations depends on the window and on positions alone: the same bits for any number of workers.
 
-Memory: the result, and a few MiB for each worker (for windows of more than some 100,000 elements, a quarter of the
-window besides); nothing else is copied whole but what has to be converted.
+Memory: the result, and a few MiB for each worker; above some 100,000 elements in a window, one to five times the
+window (moments the most) for each worker. Nothing else is copied whole but what has to be converted.
 """
 
 from __future__ import annotations
