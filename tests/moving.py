@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 import allcores as ac
 from allcores._engine.registry import WINDOWS
+
+# Those that sort each window: by definition, and in the fallback, they take a while.
+SORTING = ("move_median", "move_quantile", "move_rank")
+
+
+def function(name: str, namespace=ac):
+    """The function, with the arguments that all have in common."""
+    if name != "move_quantile":
+        return getattr(namespace, name)
+
+    def quantile(a, window, min_count=None, axis=-1, **kwargs):
+        return namespace.move_quantile(a, window, 0.3, min_count, axis, **kwargs)
+
+    return quantile
 
 
 def inputs_of(name: str, a):
@@ -68,6 +84,8 @@ def defined(name: str, inputs, window: int, min_count=None, axis: int = -1, *, d
         elif name == "move_kurt":
             result = ((n * n - 1) * ((d**4).sum(axis=-1) / n) / (m2 / n) ** 2 - 3 * (n - 1) ** 2) / ((n - 2) * (n - 3))
             result, scale, least = np.where(same(v[0], ok), np.nan, result), 1, max(least, 4)
+        elif name in SORTING:
+            result, scale = sorting(name, v[0], center), 0
         else:
             y = np.where(ok, v[1], 0.0)
             e = np.where(ok, v[1] - (y.sum(axis=-1) / n)[..., None], 0.0)
@@ -82,6 +100,24 @@ def defined(name: str, inputs, window: int, min_count=None, axis: int = -1, *, d
         return np.moveaxis(result, -1, axis), np.moveaxis(np.broadcast_to(scale, result.shape), -1, axis)
 
 
+def sorting(name: str, v, center: bool):
+    """Median, 0.3-quantile, or the rank of the newest element, of windows along the last axis."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if name == "move_median":
+            return np.nanmedian(v, axis=-1)
+        if name == "move_quantile":
+            return np.nanquantile(v, 0.3, axis=-1)
+    n, window = v.shape[-2:]
+    offset = (window - 1) // 2 if center else 0
+    beyond = np.maximum(np.arange(n) + offset - (n - 1), 0)
+    newest = np.take_along_axis(v, np.broadcast_to((window - 1 - beyond)[:, None], (*v.shape[:-1], 1)), axis=-1)
+    count = np.count_nonzero(~np.isnan(v), axis=-1)
+    below, equal = np.count_nonzero(v < newest, axis=-1), np.count_nonzero(v == newest, axis=-1)
+    rank = 2.0 * (0.5 * (2 * below + equal - 1.0) / np.maximum(count - 1.0, 1) - 0.5)
+    return np.where(np.isnan(newest[..., 0]), np.nan, np.where(count == 1, 0.0, rank))
+
+
 def same(v, ok):
     """Whether all elements of a window are equal, and finite."""
     low = np.where(ok, v, np.inf).min(axis=-1)
@@ -90,7 +126,7 @@ def same(v, ok):
 
 def check_move(name: str, inputs, window: int, min_count=None, axis: int = -1, *, message: object = "", **kwargs):
     """Our function against its definition."""
-    got = getattr(ac, name)(*inputs, window, min_count, axis, **kwargs)
+    got = function(name)(*inputs, window, min_count, axis, **kwargs)
     want, scale = defined(name, inputs, window, min_count, axis, **kwargs)
     where = (name, [(a.dtype.char, a.shape, a.strides) for a in inputs], window, min_count, axis, kwargs, message)
     small = all(a.dtype == np.float32 for a in inputs)

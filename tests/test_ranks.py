@@ -68,7 +68,7 @@ def test_quantiles(v, method, title):
 @pytest.mark.parametrize("v", list(LINES.values()), ids=LINES)
 def test_ranks(v):
     for w, min_count in (1, 1), (2, 0), (5, 3), (30, 1), (len(v), len(v) // 2):
-        got = fallback.ranks(v, 0, w, min_count)
+        got = fallback.ranks(v, 0, w, min_count, len(v) - 1)
         np.testing.assert_array_equal(got, by_definition(v, w, min_count, normalised_rank))
 
 
@@ -83,9 +83,9 @@ def test_pieces(w):
     v = LINES["random"]
     q = np.array([0.3, 0.5])
     whole = fallback.quantiles(v, 0, w, 1, q, fallback.METHODS.index("linear"))
-    ranks = fallback.ranks(v, 0, w, 1)
+    ranks = fallback.ranks(v, 0, w, 1, len(v) - 1)
     for begin in range(w - 1, len(v), 17):
         piece = v[begin - (w - 1) : begin + 20]
         got = fallback.quantiles(piece, w - 1, w, 1, q, fallback.METHODS.index("linear"))
         np.testing.assert_array_equal(got, whole[:, begin : begin + 20])
-        np.testing.assert_array_equal(fallback.ranks(piece, w - 1, w, 1), ranks[begin : begin + 20])
+        np.testing.assert_array_equal(fallback.ranks(piece, w - 1, w, 1, len(piece) - 1), ranks[begin : begin + 20])
