@@ -12,10 +12,11 @@ from itertools import chain, combinations
 import numpy as np
 
 import allcores as ac
-from allcores import _kernels, reductions
+from allcores import _kernels, reductions, windows
 from allcores._engine.registry import KERNELS
 
 FUNCTIONS = tuple(reductions.__all__)
+MOVES = tuple(windows.__all__)
 BACKENDS = _kernels.available()
 ALL_BACKENDS = ("fallback", *_kernels.built())
 COMPILED = tuple(name for name in BACKENDS if name != "fallback")

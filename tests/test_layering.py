@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import COMPILED, FUNCTIONS, oracle, python
+from helpers import COMPILED, FUNCTIONS, MOVES, oracle, python
 
 import allcores as ac
-from allcores import _kernels, config, fallback, reductions
+from allcores import _kernels, config, fallback, reductions, windows
 from allcores._engine import settings
-from allcores._engine.registry import KERNELS
+from allcores._engine.registry import KERNELS, WINDOWS
 from allcores._kernels import fallback as fallback_kernels
 
 PACKAGE = Path(ac.__file__).parent
@@ -104,37 +104,42 @@ def test_dependencies():
 
 
 def test_public_names():
-    assert set(FUNCTIONS) <= set(ac.__all__)
-    assert set(fallback.__all__) == set(FUNCTIONS)
+    assert {*FUNCTIONS, *MOVES} <= set(ac.__all__)
+    assert set(fallback.__all__) == {*FUNCTIONS, *MOVES}
     assert list(ac.__all__) == sorted(ac.__all__, key=lambda name: name)
-    assert list(reductions.__all__) == sorted(reductions.__all__)
     for name in ac.__all__:
         assert hasattr(ac, name)
-    for name in FUNCTIONS:
-        assert getattr(ac, name) is getattr(reductions, name)
+    assert not hasattr(fallback, "nonsense")
+    assert {*FUNCTIONS, *MOVES} <= set(dir(fallback))
+
+
+@pytest.mark.parametrize("module", [reductions, windows], ids=lambda module: module.__name__)
+def test_public_functions_of(module):
+    assert list(module.__all__) == sorted(module.__all__)
+    for name in module.__all__:
+        assert getattr(ac, name) is getattr(module, name)
         assert inspect.signature(getattr(fallback, name)) == inspect.signature(getattr(ac, name))
     defined = {
         name
-        for name, value in vars(reductions).items()
-        if inspect.isfunction(value) and value.__module__ == reductions.__name__ and not name.startswith("_")
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
     }
-    assert defined == set(FUNCTIONS)
-    assert not hasattr(fallback, "nonsense")
-    assert set(FUNCTIONS) <= set(dir(fallback))
+    assert defined == set(module.__all__)
 
 
 def test_every_kernel_has_its_function():
     assert set(KERNELS) <= set(FUNCTIONS)
+    assert set(WINDOWS) <= set(MOVES)
 
 
 def test_the_fallback_has_every_kernel():
-    assert set(fallback_kernels.__all__) == set(KERNELS)
+    assert set(fallback_kernels.__all__) == {*KERNELS, *WINDOWS}
 
 
 @pytest.mark.parametrize("level", COMPILED)
 def test_every_level_has_every_kernel(level):
     names = set(vars(_kernels.load(level)))
-    assert {name for name in names if not name.startswith(("small_", "fold_"))} == set(KERNELS)
+    assert {name for name in names if not name.startswith(("small_", "fold_"))} == {*KERNELS, *WINDOWS}
     assert {name.removeprefix("fold_") for name in names if name.startswith("fold_")} == set(KERNELS)
 
 
@@ -160,6 +165,33 @@ def test_rows(name):
         assert len(fields) == len(row.fields) <= 4
 
 
+@pytest.mark.parametrize("name", WINDOWS)
+def test_rows_of_windows(name):
+    """What a kernel is called with: its inputs, window, offset, min_count, its own parameters, cursor and out."""
+    row = WINDOWS[name]
+    assert row.name == name
+    assert row.ns > 0
+    assert row.promise
+    arguments = list(inspect.signature(getattr(fallback_kernels, name)).parameters)
+    inputs = ["a", "b"][: row.inputs]
+    assert arguments == [*inputs, "window", "offset", "min_count", *row.parameters, "cursor", "out"]
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_signatures_of_windows(name):
+    """bottleneck's order of arguments; ours are keyword-only."""
+    parameters = inspect.signature(getattr(ac, name)).parameters
+    keywords = {key: value.default for key, value in parameters.items() if value.kind is value.KEYWORD_ONLY}
+    assert {"out": None, "workers": None, "center": False}.items() <= keywords.items()
+    positional = [key for key in parameters if key not in keywords]
+    bottleneck = pytest.importorskip("bottleneck")
+    if hasattr(bottleneck, name):
+        documented = getattr(bottleneck, name).__doc__.splitlines()[0]
+        assert documented.startswith(f"{name}(")
+        theirs = [part.split("=")[0].strip() for part in documented[len(name) + 1 : -1].split(",")]
+        assert positional == theirs
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_signatures(name):
     """NumPy's order of arguments and its keyword-only ones; ours are keyword-only."""
@@ -178,7 +210,7 @@ def test_signatures(name):
 # ---- documentation
 
 
-@pytest.mark.parametrize("name", [*FUNCTIONS, "set_workers", "get_workers", "show_config"])
+@pytest.mark.parametrize("name", [*FUNCTIONS, *MOVES, "set_workers", "get_workers", "show_config"])
 def test_docstrings(name):
     text = inspect.getdoc(getattr(ac, name))
     assert text
@@ -197,7 +229,7 @@ def test_docstrings(name):
         assert any(key in line.split(" : ")[0].split(", ") for line in documented.splitlines()), f"{name}: {key}"
 
 
-@pytest.mark.parametrize("module", [reductions, settings, config], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [reductions, windows, settings, config], ids=lambda module: module.__name__)
 def test_doctests(module):
     results = doctest.testmod(module)
     assert results.attempted

@@ -77,8 +77,12 @@ class Grid:
             min(left + self.tile, self.inner),
         )
 
+    @property
+    def sink_shape(self) -> tuple[int, int, int]:
+        return self.parts, self.outer, self.inner
+
     def region(self, number: int) -> Slices:
-        """Where in a sink of shape (parts, outer, inner) chunk `number` writes."""
+        """Where in a sink chunk `number` writes."""
         part, first, last, _, _, left, right = self.chunk(number)
         return slice(part, part + 1), slice(first, last), slice(left, right)
 
@@ -109,3 +113,46 @@ def cut(shape: tuple[int, ...], chunk: int = CHUNK, slot: int = 8, workers: int 
     if leaves >= total and tile == inner:
         lines = max(1, min(outer, large // (n * inner)))
     return Grid(outer, n, inner, lines, leaves, tile)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretches(Grid):
+    """A grid of which each chunk writes as many results as it has positions: a moving window.
+
+    Chunks end anywhere: a leaf is one element, and a kernel reads what it needs beyond the ends of its chunk.
+    """
+
+    @property
+    def run(self) -> int:
+        return self.leaves
+
+    @property
+    def sink_shape(self) -> tuple[int, int, int]:
+        return self.outer, self.n, self.inner
+
+    def region(self, number: int) -> Slices:
+        _, first, last, begin, end, left, right = self.chunk(number)
+        return slice(first, last), slice(begin, end), slice(left, right)
+
+
+STRIP = 64  # columns that a window kernel takes side by side
+LONGEST = 8 << 20  # elements in a chunk, however long the window: some 30 ms
+
+
+def cut_windows(shape: tuple[int, ...], window: int | None, chunk: int = CHUNK, workers: int = 1) -> Stretches:
+    """A grid for windows along n, with some `chunk` elements in a chunk: smaller where there would be too few of them,
+    larger where a chunk would be less than four windows long, whose beginnings are computed twice. None as the window:
+    lines stay whole."""
+    outer, n, inner = prod(shape[:-2]), shape[-2], shape[-1]
+    chunk = max(1, min(chunk, outer * n * inner // (8 * workers)))
+    tile = min(inner, STRIP)
+    run = max(chunk // tile, min(4 * (window or 1), LONGEST // tile), 1)
+    if window is None or (n * tile <= 16 * chunk and outer * ceil_div(inner, tile) >= 4 * workers):
+        run = n  # whole lines or columns: nothing is computed twice
+    run = min(n, run)
+    lines = 1
+    if run == n:
+        tile = max(tile, min(inner, chunk // n // STRIP * STRIP))
+        if tile == inner:
+            lines = max(1, min(outer, chunk // (n * inner)))
+    return Stretches(outer, n, inner, lines, run, tile)

@@ -179,3 +179,39 @@ def coalesce(axes: list[Axis], ordered: bool) -> list[Axis]:
         else:
             joined.append(axis)
     return joined
+
+
+def side_by_side(arrays: Sequence[Array], axis: int, inputs: int) -> list[Array]:
+    """View arrays of one shape as (outer..., n, inner) together, with n along `axis`; at least one axis is outer.
+
+    All but the first `inputs` are to be written; the first one's order in memory decides. Axes become one where they
+    adjoin in all of the arrays.
+    """
+    shape = arrays[0].shape
+    if all(a.flags.c_contiguous for a in arrays):
+        whole = prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
+        return [a.reshape(whole) for a in arrays]
+    # Slowest first; a broadcast axis is the slowest of all.
+    order = sorted(
+        (i for i in range(len(shape)) if i != axis and shape[i] > 1),
+        key=lambda i: -abs(arrays[0].strides[i]) or -(1 << 62),
+    )
+    groups: list[tuple[int, list[int]]] = []  # a length, and its stride in each array
+    for i in order:
+        strides = [a.strides[i] for a in arrays]
+        if groups and all(slow == fast * shape[i] for slow, fast in zip(groups[-1][1], strides, strict=True)):
+            groups[-1] = groups[-1][0] * shape[i], strides
+        else:
+            groups.append((shape[i], strides))
+    along = shape[axis], [a.strides[axis] for a in arrays]
+    inner = 1, [a.itemsize for a in arrays]
+    # Columns only where they adjoin, more or less, or n does not.
+    if groups and 0 < abs(groups[-1][1][0]) < abs(along[1][0]):
+        inner = groups.pop()
+    layout = [*(groups or [(1, [0] * len(arrays))]), along, inner]
+    return [
+        np.lib.stride_tricks.as_strided(
+            a, [length for length, _ in layout], [strides[k] for _, strides in layout], writeable=k >= inputs
+        )
+        for k, a in enumerate(arrays)
+    ]

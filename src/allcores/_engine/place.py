@@ -3,12 +3,12 @@
                  caller                                      pool threads of this process
 canonical view, grid, sinks
         |
-    small, one worker, or         --- inline --->  kernel(x, where, cursor, *sinks)
+    small, one worker, or         --- inline --->  kernel(*operands, *parameters, cursor, *sinks)
     inside a worker?
         | no
         v
-    cursor [next end stop done]  <------ claim ------  kernel(x, where, cursor, *sinks)   no GIL
-        |         ^                                     kernel(x, where, cursor, *sinks)
+    cursor [next end stop done]  <------ claim ------  kernel(*operands, *parameters, cursor, *sinks)   no GIL
+        |         ^                                     kernel(*operands, *parameters, cursor, *sinks)
         |         +-- claim -- kernel(...) on the caller too: every 20 ms back in Python for signals
         v
     sinks (parts, outer, inner)  -> fold over parts, a fixed binary tree -> finish -> result
@@ -55,7 +55,7 @@ def run(task: Task, sinks: Slots, workers: int, ns: float) -> int:
             task.grid.outer,
             task.grid.n,
             task.grid.inner,
-            task.x.dtype,
+            sinks[0].dtype,
             task.grid.chunks,
             where,
             1e3 * (time.perf_counter() - begin),

@@ -41,7 +41,7 @@ def one_pass(row: Row, x: Array, mask: Array | None, integers: bool, call: Call)
     fields = row.slots(x.dtype, integers)
     size = sum(field.dtype.itemsize for field in fields)
     grid = cut(x.shape, chunk_size, size, call.workers)
-    task = Task(__version__, settings.backend(), row.name, x, mask, fields, grid)
+    task = Task(__version__, settings.backend(), row.name, (x, mask), (), fields, grid)
     sinks = task.sinks()
     call.status |= place.run(task, sinks, call.workers, row.cost(x.itemsize, fields))
     if grid.parts > 1:

@@ -4,6 +4,8 @@
 what a slot holds: "T" is the dtype of the elements, "A" their accumulator (float64, or 64-bit integers where the result
 is an integer), "R" what its rounding has lost (nothing, in integers). `fill` is the answer of a chunk that need not be
 looked at any more.
+
+WINDOWS: the same for kernels of moving windows, which write their results in place.
 """
 
 from __future__ import annotations
@@ -78,5 +80,39 @@ KERNELS = {
         Row("allnan", FLOATS, ("u1",), folds.both, BITS, 0.20, fill=1),
         Row("count_nonzero", REALS, ("i8",), folds.add, BITS, 0.20),
         Row("nancount", FLOATS, ("i8",), folds.add, BITS, 0.20),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRow:
+    name: str
+    ns: float  # an element of float64, on one core
+    inputs: int = 1
+    parameters: tuple[str, ...] = ()  # after window, offset and min_count
+    cells: str = REALS
+    promise: str = BITS
+
+
+WINDOWS = {
+    row.name: row
+    for row in (
+        WindowRow("move_sum", 1.6),
+        WindowRow("move_mean", 1.6),
+        WindowRow("move_std", 2.2, parameters=("ddof",)),
+        WindowRow("move_var", 2.2, parameters=("ddof",)),
+        WindowRow("move_min", 1.6),
+        WindowRow("move_max", 1.6),
+        WindowRow("move_argmin", 3.0),
+        WindowRow("move_argmax", 3.0),
+        WindowRow("move_count", 1.6),
+        WindowRow("move_prod", 1.6),
+        WindowRow("move_skew", 3.5),
+        WindowRow("move_kurt", 4.5),
+        WindowRow("move_cov", 3.0, inputs=2, parameters=("ddof",)),
+        WindowRow("move_corr", 4.5, inputs=2),
+        WindowRow("move_median", 8.0),
+        WindowRow("move_quantile", 8.0, parameters=("q", "method")),
+        WindowRow("move_rank", 12.0),
     )
 }

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from .. import __version__, _kernels
-from .grid import Grid
+from .grid import Grid, Slices
 from .operands import Array
 
 NEXT, END, STOP, DONE, LINES, LEAVES, TILE = range(7)
 
 Slots = tuple[Array, ...]
+Parameter = int | float | tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ class Task:
     version: str
     backend: str
     kernel: str
-    x: Array
-    where: Array | None
+    operands: tuple[Array | None, ...]
+    parameters: tuple[Parameter, ...]
     fields: tuple[Field, ...]
     grid: Grid
 
@@ -48,7 +49,7 @@ class Task:
         return cursor
 
     def sinks(self) -> Slots:
-        shape = (self.grid.parts, self.grid.outer, self.grid.inner)
+        shape = self.grid.sink_shape
         return tuple(
             np.empty(shape, field.dtype) if field.fill is None else np.full(shape, field.fill, field.dtype)
             for field in self.fields
@@ -62,7 +63,7 @@ class Task:
         kernel = getattr(_kernels.load(self.backend), self.kernel)
         status = 0
         while cursor[NEXT] < cursor[END] and not cursor[STOP]:
-            status |= kernel(self.x, self.where, cursor, *sinks)
+            status |= kernel(*self.operands, *self.parameters, cursor, *sinks)
         return status
 
     def fold(self, sinks: Slots) -> int | None:
@@ -71,17 +72,27 @@ class Task:
         return None if function is None else int(function(*sinks))
 
 
+def place_of(sink: Array, region: Slices) -> tuple[Any, ...]:
+    """The index of a region in a sink, whose first axis may be several: (outer..., n, inner)."""
+    if sink.ndim == 3:
+        return region
+    outer = np.unravel_index(np.arange(region[0].start, region[0].stop), sink.shape[:-2])
+    return (*outer, *region[1:])
+
+
 def run_range(task: Task, begin: int, end: int) -> tuple[list[Slots], int]:
     """What a worker in another process runs: chunks begin..end, returned as one tuple of slots a chunk."""
     if task.version != __version__:
         raise RuntimeError(f"the task is from allcores {task.version}, this worker has {__version__}")
     sinks = task.sinks()
     status = task.run(task.cursor(begin, end), sinks)
-    return [tuple(sink[task.grid.region(chunk)] for sink in sinks) for chunk in range(begin, end)], status
+    return [
+        tuple(sink[place_of(sink, task.grid.region(chunk))] for sink in sinks) for chunk in range(begin, end)
+    ], status
 
 
 def merge_range(task: Task, sinks: Slots, begin: int, slots: list[Slots]) -> None:
     """Put what `run_range` returned where this process's own workers would have put it."""
     for chunk, values in enumerate(slots, begin):
         for sink, value in zip(sinks, values, strict=True):
-            sink[task.grid.region(chunk)] = value
+            sink[place_of(sink, task.grid.region(chunk))] = value

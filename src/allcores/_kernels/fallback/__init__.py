@@ -3,6 +3,23 @@
 from .extrema import argmax, argmin, max, min, nanargmax, nanargmin, nanmax, nanmin, ptp
 from .reduce import nanmean, nanprod, nansum, nanvar, prod, ss, sum, var
 from .truth import all, allnan, any, anynan, count_nonzero, nancount
+from .window import (
+    move_argmax,
+    move_argmin,
+    move_corr,
+    move_count,
+    move_cov,
+    move_kurt,
+    move_max,
+    move_mean,
+    move_min,
+    move_prod,
+    move_skew,
+    move_std,
+    move_sum,
+    move_var,
+)
+from .window_order import move_median, move_quantile, move_rank
 
 __all__ = [
     "all",
@@ -14,6 +31,23 @@ __all__ = [
     "count_nonzero",
     "max",
     "min",
+    "move_argmax",
+    "move_argmin",
+    "move_corr",
+    "move_count",
+    "move_cov",
+    "move_kurt",
+    "move_max",
+    "move_mean",
+    "move_median",
+    "move_min",
+    "move_prod",
+    "move_quantile",
+    "move_rank",
+    "move_skew",
+    "move_std",
+    "move_sum",
+    "move_var",
     "nanargmax",
     "nanargmin",
     "nancount",

@@ -1,0 +1,336 @@
+"""The loop around every moving-window kernel: claim a chunk, cut it into strips of lanes, let the kernel fill each strip.
+
+    x, [y], out: views (outer..., n, inner) of one shape, any strides; out is written in place
+
+    A chunk is  lines x run along n x tile of inner,  as engine/grid.py cuts it. A strip is up to LANES lanes of it:
+
+    inner > 1: adjoining columns          inner == 1: lines, side by side if they are short
+        n |  0 1 2 3 .. 63                     lane 0  ----- n ---->
+          v  a row of a strip adjoins          lane 1  ----- n ---->
+
+A kernel supplies one function: the outputs begin..end of every lane of a strip. What it needs of the elements before
+and after them it takes itself, with `take`; what it computes it hands over with `give`. Elements are float64 in
+between, whatever the dtypes of x and out.
+"""
+from libc.stdint cimport int64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code
+from cursor cimport PATIENCE, Cursor, allcores_clock, allcores_fetch_add, claim
+from reals cimport (
+    floating, int8_t, int16_t, int32_t, real, uint8_t, uint16_t, uint32_t, uint64_t)
+
+cdef enum:
+    LANES = 64              # in a strip, at most
+    OPERANDS = 2            # inputs, at most
+    SHORT = 2048            # elements: shorter lines are taken several at a time
+
+# n elements, `stride` bytes apart, as float64 at to, to + step, ...
+ctypedef void (*take_function)(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil
+# The reverse: n numbers, `step` apart, to where elements are `stride` bytes apart.
+ctypedef void (*give_function)(const double *v, Py_ssize_t step, Py_ssize_t n, char *out, Py_ssize_t stride) noexcept nogil
+
+
+cdef struct Operand:
+    char *data
+    Py_ssize_t itemsize
+    Py_ssize_t *outer_strides       # strides are in bytes
+    Py_ssize_t n_stride
+    Py_ssize_t inner_stride
+    bint may_miss                   # floats: there may be NaN
+    take_function take
+    give_function give
+
+
+# Outputs begin..end of every lane of the strip. -1 where there is no memory.
+ctypedef int (*fill_function)(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
+
+
+cdef struct Strip:
+    Py_ssize_t lanes
+    bint adjoin                     # lanes are columns, inner_stride apart
+    char *lane[OPERANDS + 1][LANES]     # element 0 of each lane of each input, then of out
+    char **out                      # the last of these
+
+
+cdef struct Job:
+    int inputs
+    Operand operand[OPERANDS + 1]   # the inputs, then out
+    Operand *out
+    int outer_ndim
+    Py_ssize_t *outer_shape
+    Py_ssize_t outer, n, inner
+    void *parameters                # the kernel's own
+    fill_function fill
+    double *scratch                 # of this worker, for one strip at a time: see scratch()
+    Py_ssize_t room
+
+
+cdef inline double *scratch(Job *job, Py_ssize_t numbers) noexcept nogil:
+    """Memory for so many numbers, kept from strip to strip: malloc would ask the system for fresh pages each time."""
+    if numbers > job.room:
+        free(job.scratch)
+        job.scratch = <double *> malloc(numbers * sizeof(double))
+        job.room = numbers if job.scratch != NULL else 0
+    return job.scratch
+
+
+# ---- elements to float64 and back. A memcpy of constant size is one move, and unlike a typed load it may be unaligned.
+
+cdef inline void take_typed(
+        const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step, real *_) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef real v
+    if stride == sizeof(real) and step == 1:
+        for i in range(n):
+            memcpy(&v, x + i * <Py_ssize_t> sizeof(real), sizeof(real))
+            to[i] = <double> v
+    elif stride == sizeof(real):
+        for i in range(n):
+            memcpy(&v, x + i * <Py_ssize_t> sizeof(real), sizeof(real))
+            to[i * step] = <double> v
+    else:
+        for i in range(n):
+            memcpy(&v, x + i * stride, sizeof(real))
+            to[i * step] = <double> v
+
+
+cdef inline void give_typed(
+        const double *v, Py_ssize_t step, Py_ssize_t n, char *out, Py_ssize_t stride, floating *_) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef floating r
+    if stride == sizeof(floating) and step == 1:
+        for i in range(n):
+            r = <floating> v[i]
+            memcpy(out + i * <Py_ssize_t> sizeof(floating), &r, sizeof(floating))
+    elif stride == sizeof(floating):
+        for i in range(n):
+            r = <floating> v[i * step]
+            memcpy(out + i * <Py_ssize_t> sizeof(floating), &r, sizeof(floating))
+    else:
+        for i in range(n):
+            r = <floating> v[i * step]
+            memcpy(out + i * stride, &r, sizeof(floating))
+
+
+cdef inline void take_d(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil:
+    take_typed(x, stride, n, to, step, <double *> NULL)
+
+
+cdef inline void take_f(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil:
+    take_typed(x, stride, n, to, step, <float *> NULL)
+
+
+cdef inline void take_b(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil:
+    take_typed(x, stride, n, to, step, <int8_t *> NULL)
+
+
+cdef inline void take_h(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil:
+    take_typed(x, stride, n, to, step, <int16_t *> NULL)
+
+
+cdef inline void take_i(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil:
+    take_typed(x, stride, n, to, step, <int32_t *> NULL)
+
+
+cdef inline void take_q(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil:
+    take_typed(x, stride, n, to, step, <int64_t *> NULL)
+
+
+cdef inline void take_ub(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil:
+    take_typed(x, stride, n, to, step, <uint8_t *> NULL)
+
+
+cdef inline void take_uh(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil:
+    take_typed(x, stride, n, to, step, <uint16_t *> NULL)
+
+
+cdef inline void take_ui(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil:
+    take_typed(x, stride, n, to, step, <uint32_t *> NULL)
+
+
+cdef inline void take_uq(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil:
+    take_typed(x, stride, n, to, step, <uint64_t *> NULL)
+
+
+cdef inline void give_d(const double *v, Py_ssize_t step, Py_ssize_t n, char *out, Py_ssize_t stride) noexcept nogil:
+    give_typed(v, step, n, out, stride, <double *> NULL)
+
+
+cdef inline void give_f(const double *v, Py_ssize_t step, Py_ssize_t n, char *out, Py_ssize_t stride) noexcept nogil:
+    give_typed(v, step, n, out, stride, <float *> NULL)
+
+
+cdef inline take_function taker(char code) noexcept nogil:
+    if code == b"d":
+        return take_d
+    if code == b"f":
+        return take_f
+    if code == b"b":
+        return take_b
+    if code == b"h":
+        return take_h
+    if code == b"i":
+        return take_i
+    if code == b"q":
+        return take_q
+    if code == b"B" or code == b"?":
+        return take_ub
+    if code == b"H":
+        return take_uh
+    if code == b"I":
+        return take_ui
+    if code == b"Q":
+        return take_uq
+    return NULL
+
+
+cdef inline give_function giver(char code) noexcept nogil:
+    if code == b"d":
+        return give_d
+    if code == b"f":
+        return give_f
+    return NULL
+
+
+# ---- strips of a chunk
+
+cdef inline Py_ssize_t outer_offset(Job *job, Operand *operand, Py_ssize_t position) noexcept nogil:
+    """Bytes from the first outer position to this one."""
+    cdef int d = job.outer_ndim - 1
+    cdef Py_ssize_t offset = 0
+    while d >= 0:
+        offset += position % job.outer_shape[d] * operand.outer_strides[d]
+        position //= job.outer_shape[d]
+        d -= 1
+    return offset
+
+
+cdef inline int columns(
+        Job *job, Strip *strip, Py_ssize_t first, Py_ssize_t last, Py_ssize_t begin, Py_ssize_t end,
+        Py_ssize_t left, Py_ssize_t right) noexcept nogil:
+    cdef Py_ssize_t position, at, l
+    cdef char *data
+    cdef int f
+    cdef Operand *operand
+    strip.adjoin = True
+    for position in range(first, last):
+        at = left
+        while at < right:
+            strip.lanes = LANES if at + LANES < right else right - at
+            for f in range(job.inputs + 1):
+                operand = &job.operand[f]
+                data = operand.data + outer_offset(job, operand, position)
+                for l in range(strip.lanes):
+                    strip.lane[f][l] = data + (at + l) * operand.inner_stride
+            if job.fill(job, strip, begin, end) < 0:
+                return -1
+            at += LANES
+    return 0
+
+
+cdef inline int lines(
+        Job *job, Strip *strip, Py_ssize_t first, Py_ssize_t last, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t position = first, l
+    cdef Py_ssize_t most = LANES if end - begin <= SHORT else 1
+    cdef int f
+    cdef Operand *operand
+    strip.adjoin = False
+    while position < last:
+        strip.lanes = most if position + most < last else last - position
+        for f in range(job.inputs + 1):
+            operand = &job.operand[f]
+            for l in range(strip.lanes):
+                strip.lane[f][l] = operand.data + outer_offset(job, operand, position + l)
+        if job.fill(job, strip, begin, end) < 0:
+            return -1
+        position += strip.lanes
+    return 0
+
+
+cdef inline int drive(Job *job, Cursor *cursor) noexcept nogil:
+    """Claim chunks until there are none, or until it is time to look at signals. -1 where there is no memory."""
+    cdef Strip strip
+    cdef Py_ssize_t run = cursor.leaves             # elements: windows have no leaves
+    cdef Py_ssize_t parts = (job.n + run - 1) // run
+    cdef Py_ssize_t tiles = (job.inner + cursor.tile - 1) // cursor.tile
+    cdef Py_ssize_t part, tile, first, last, end, right
+    cdef int failed = 0
+    cdef int64_t deadline = allcores_clock() + PATIENCE
+    cdef int64_t chunk = claim(cursor, deadline)
+    strip.out = strip.lane[job.inputs]
+    while chunk >= 0:
+        tile = chunk % tiles
+        part = chunk // tiles % parts
+        first = chunk // tiles // parts * cursor.lines
+        last = first + cursor.lines if first + cursor.lines < job.outer else job.outer
+        end = (part + 1) * run if (part + 1) * run < job.n else job.n
+        right = (tile + 1) * cursor.tile if (tile + 1) * cursor.tile < job.inner else job.inner
+        if job.inner == 1:
+            failed = lines(job, &strip, first, last, part * run, end)
+        else:
+            failed = columns(job, &strip, first, last, part * run, end, tile * cursor.tile, right)
+        if failed < 0:
+            break
+        allcores_fetch_add(&cursor.done, 1)
+        chunk = claim(cursor, deadline)
+    return failed
+
+
+# ---- from Python arrays to a job, and back
+
+cdef inline int describe(Operand *operand, Py_buffer *view, bint written) except -1:
+    cdef char code = dtype_code(view)
+    cdef int d = view.ndim - 2
+    operand.data = <char *> view.buf
+    operand.itemsize = view.itemsize
+    operand.outer_strides = view.strides
+    operand.n_stride = view.strides[d]
+    operand.inner_stride = view.strides[d + 1]
+    operand.may_miss = code in (b"f", b"d")
+    operand.take = taker(code)
+    operand.give = giver(code)
+    if (operand.give == NULL) if written else (operand.take == NULL):
+        raise TypeError("no kernel for arrays of this dtype")
+    return 0
+
+
+cdef inline int run_windows(fill_function fill, void *parameters, tuple inputs, object cursor, object out) except -1:
+    """What every kernel does around its function `fill`: open the arrays, compute without the GIL for at most PATIENCE."""
+    cdef Job job
+    cdef Py_buffer view[OPERANDS + 2]
+    cdef int held = 0, f, failed, d
+    try:
+        job.inputs = <int> len(inputs)
+        job.scratch = NULL
+        job.room = 0
+        job.parameters = parameters
+        job.fill = fill
+        job.out = &job.operand[job.inputs]
+        for f in range(job.inputs):
+            PyObject_GetBuffer(inputs[f], &view[f], PyBUF_FULL_RO)
+            held += 1
+            describe(&job.operand[f], &view[f], False)
+        PyObject_GetBuffer(out, &view[held], PyBUF_FULL)
+        held += 1
+        describe(job.out, &view[held - 1], True)
+        PyObject_GetBuffer(cursor, &view[held], PyBUF_FULL)
+        held += 1
+        d = view[0].ndim - 2
+        job.outer_ndim = d
+        job.outer_shape = view[0].shape
+        job.n = view[0].shape[d]
+        job.inner = view[0].shape[d + 1]
+        job.outer = 1
+        for f in range(d):
+            job.outer *= view[0].shape[f]
+        with nogil:
+            failed = drive(&job, <Cursor *> view[held - 1].buf)
+            free(job.scratch)
+        if failed < 0:
+            raise MemoryError("no memory for the windows of a chunk")
+        return 0
+    finally:
+        for f in range(held):
+            PyBuffer_Release(&view[f])

@@ -1,0 +1,211 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Moving medians, quantiles and ranks: pieces of a lane are brought up with their halo, quantiles.pxd and ranks.pxd slide.
+
+Results are elements of the window, or what lies between two of them: it does not matter where pieces begin.
+"""
+from libc.math cimport NAN
+from libc.stdlib cimport free, malloc
+
+from picks cimport MEDIAN, Method
+from quantiles cimport Quantiles, close_quantiles, line_quantiles, open_quantiles, rows_quantiles
+from ranks cimport Ranks, close_ranks, normal_rank, open_ranks, ranks_rank
+from window cimport Job, Operand, Strip, run_windows, scratch
+
+cdef enum:
+    PIECE = 16384           # outputs of a line that are computed at a time, at least
+    ROWS = 512              # rows of a strip of columns
+
+
+cdef struct Order:
+    Py_ssize_t window, offset, min_count, n
+    Py_ssize_t piece        # outputs at a time
+    Py_ssize_t *plane       # of each q: bytes from the first one's results to its own
+    Quantiles quantiles
+    Ranks ranks
+
+
+cdef inline Py_ssize_t bring_up(Job *job, Order *it, char *lane, Py_ssize_t begin, Py_ssize_t end, double *v) noexcept nogil:
+    """The elements of the windows of outputs begin..end, at v; missing ones after the end. Returns how many are before
+    the end of the first window."""
+    cdef Operand *x = &job.operand[0]
+    cdef Py_ssize_t low = begin + it.offset - (it.window - 1)
+    cdef Py_ssize_t high = end + it.offset, i
+    low = low if low > 0 else 0
+    high = high if high < it.n else it.n
+    low = low if low < high else high
+    x.take(lane + low * x.n_stride, x.n_stride, high - low, v, 1)
+    for i in range(high - low, end + it.offset - low):
+        v[i] = NAN
+    return begin + it.offset - low
+
+
+cdef int fill_quantiles(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Order *it = <Order *> job.parameters
+    cdef Quantiles *s = &it.quantiles
+    cdef Py_ssize_t at, stop, l, j, first
+    cdef double *v
+    cdef double *result
+    if s.rows:
+        return fill_rows(job, strip, begin, end)
+    v = scratch(job, it.window + it.piece + s.nq * it.piece)
+    if v == NULL:
+        return -1
+    result = v + it.window + it.piece
+    for l in range(strip.lanes):
+        at = begin
+        while at < end:
+            stop = at + it.piece if at + it.piece < end else end
+            first = bring_up(job, it, strip.lane[0][l], at, stop, v)
+            if line_quantiles(s, v, first + stop - at, first, result, it.piece) < 0:
+                return -1
+            for j in range(s.nq):
+                job.out.give(result + j * it.piece, 1, stop - at,
+                             strip.out[l] + it.plane[j] + at * job.out.n_stride, job.out.n_stride)
+            at = stop
+    return 0
+
+
+cdef int fill_rows(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    """Columns that adjoin, by networks down the rows."""
+    cdef Order *it = <Order *> job.parameters
+    cdef Quantiles *s = &it.quantiles
+    cdef Operand *x = &job.operand[0]
+    cdef Py_ssize_t at = begin, stop, low, p, i, j, lanes = strip.lanes, plane = ROWS * lanes
+    cdef double *v = scratch(job, (it.window + ROWS + s.nq * ROWS) * lanes)
+    cdef double *result = v + (it.window + ROWS) * lanes
+    if v == NULL:
+        return -1
+    while at < end:
+        stop = at + ROWS if at + ROWS < end else end
+        low = at + it.offset - (it.window - 1)
+        low = low if low > 0 else 0
+        for p in range(low, stop + it.offset):
+            if p < it.n:
+                x.take(strip.lane[0][0] + p * x.n_stride, x.inner_stride, lanes, v + (p - low) * lanes, 1)
+            else:
+                for i in range(lanes):
+                    v[(p - low) * lanes + i] = NAN
+        if rows_quantiles(s, v, lanes, stop + it.offset - low, at + it.offset - low, lanes, result, lanes, plane) < 0:
+            return -1
+        for j in range(s.nq):
+            for i in range(stop - at):
+                job.out.give(result + j * plane + i * lanes, 1, lanes,
+                             strip.out[0] + it.plane[j] + (at + i) * job.out.n_stride, job.out.inner_stride)
+        at = stop
+    return 0
+
+
+cdef int fill_ranks(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Order *it = <Order *> job.parameters
+    cdef Py_ssize_t at, stop, l, first, inside
+    cdef double *v = scratch(job, it.window + 2 * it.piece)
+    cdef double *result = v + it.window + it.piece
+    if v == NULL:
+        return -1
+    for l in range(strip.lanes):
+        at = begin
+        while at < end:
+            stop = at + it.piece if at + it.piece < end else end
+            first = bring_up(job, it, strip.lane[0][l], at, stop, v)
+            inside = it.n - it.offset - at          # windows that end within the series
+            inside = 0 if inside < 0 else stop - at if inside > stop - at else inside
+            if inside:
+                ranks_rank(&it.ranks, v, first + inside, first, it.min_count, result)
+            if inside < stop - at:
+                rank_last(it, strip.lane[0][l], job, at + inside, stop, v, result + inside)
+            job.out.give(result, 1, stop - at, strip.out[l] + at * job.out.n_stride, job.out.n_stride)
+            at = stop
+    return 0
+
+
+cdef void rank_last(
+        Order *it, char *lane, Job *job, Py_ssize_t begin, Py_ssize_t end, double *v, double *result) noexcept nogil:
+    """Of windows that reach beyond the series: the last element's rank, as elements leave at the other end."""
+    cdef Py_ssize_t low = begin + it.offset - (it.window - 1), i, leaving, m
+    cdef Py_ssize_t below = 0, same = 0, above = 0
+    cdef Operand *x = &job.operand[0]
+    cdef double newest
+    low = low if low > 0 else 0
+    m = it.n - low
+    x.take(lane + low * x.n_stride, x.n_stride, m, v, 1)
+    newest = v[m - 1]
+    for i in range(m):
+        below += v[i] < newest
+        same += v[i] == newest
+        above += v[i] > newest
+    leaving = low
+    for i in range(begin, end):
+        while leaving < i + it.offset - (it.window - 1):
+            below -= v[leaving - low] < newest
+            same -= v[leaving - low] == newest
+            above -= v[leaving - low] > newest
+            leaving += 1
+        if newest != newest or below + same + above < it.min_count:
+            result[i - begin] = NAN
+        else:
+            result[i - begin] = normal_rank(2 * below + same, below + same + above)
+
+
+cdef int start(Order *it, object a, Py_ssize_t window, Py_ssize_t offset, Py_ssize_t min_count) except -1:
+    it.window = window
+    it.offset = offset
+    it.min_count = min_count
+    it.n = a.shape[a.ndim - 2]
+    # Ranks sort stretches of twice the window and more: pieces that are whole ones sort nothing twice.
+    it.piece = PIECE if 2 * window <= PIECE else 2 * window
+    it.piece = it.piece if it.piece < it.n else it.n
+    return 0
+
+
+cdef object address(object array):
+    return array.__array_interface__["data"][0]
+
+
+cdef int quantiles(
+        object a, Py_ssize_t window, Py_ssize_t offset, Py_ssize_t min_count, tuple q, Method method, object cursor, tuple out
+) except -1:
+    cdef Order it
+    cdef Py_ssize_t j, nq = len(q), longest, total = a.size
+    cdef bint rows = a.shape[a.ndim - 1] > 1
+    cdef int failed
+    cdef double *points = <double *> malloc(nq * (sizeof(double) + sizeof(Py_ssize_t)))
+    if points == NULL:
+        raise MemoryError("no memory for q")
+    try:
+        it.plane = <Py_ssize_t *> (points + nq)
+        for j in range(nq):
+            points[j] = q[j]
+            it.plane[j] = address(out[j]) - address(out[0])
+        start(&it, a, window, offset, min_count)
+        longest = it.piece + window
+        failed = open_quantiles(&it.quantiles, window, min_count, points, nq, method, longest, total, rows)
+        if not failed and rows and it.quantiles.tile == 0:          # too long for networks: column by column
+            close_quantiles(&it.quantiles)
+            failed = open_quantiles(&it.quantiles, window, min_count, points, nq, method, longest, total, False)
+        if failed:
+            raise MemoryError("no memory for the windows of a chunk")
+        try:
+            return run_windows(fill_quantiles, &it, (a,), cursor, out[0])
+        finally:
+            close_quantiles(&it.quantiles)
+    finally:
+        free(points)
+
+
+def move_median(a, window, offset, min_count, cursor, out):
+    return quantiles(a, window, offset, min_count, (0.5,), MEDIAN, cursor, (out,))
+
+
+def move_quantile(a, window, offset, min_count, q, method, cursor, *out):
+    return quantiles(a, window, offset, min_count, q, method, cursor, out)
+
+
+def move_rank(a, window, offset, min_count, cursor, out):
+    cdef Order it
+    start(&it, a, window, offset, min_count)
+    if open_ranks(&it.ranks, it.window, it.piece + it.window) < 0:
+        raise MemoryError("no memory for the windows of a chunk")
+    try:
+        return run_windows(fill_ranks, &it, (a,), cursor, out)
+    finally:
+        close_ranks(&it.ranks)

@@ -1,0 +1,189 @@
+"""From the arguments of a moving-window function to a kernel that writes the result in place.
+
+    a, [b], out of one shape  ->  views (outer..., n, inner), n along the axis of the window
+                              ->  chunks: lines x run x tile; a kernel reads what it needs around it
+                              ->  out, in disjoint slices
+
+Bad arguments raise what bottleneck raises, before anything is written.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+from numpy.exceptions import AxisError
+
+from .. import __version__
+from .._kernels.fallback.ranks import METHODS
+from . import place, settings
+from .grid import CHUNK, cut_windows
+from .operands import Array, side_by_side
+from .registry import REALS, WINDOWS
+from .task import Field, Parameter, Task
+
+# Elements in a chunk. Tests change it: results must not.
+chunk_size = CHUNK
+
+DOUBLE = np.dtype(np.float64)
+SINGLE = np.dtype(np.float32)
+
+
+def integer(name: str, value: Any) -> int:
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be an integer, not bool")
+    try:
+        return int(operator.index(value))
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+
+
+def numbers(name: str, a: Any) -> Array:
+    """An array that kernels take.
+
+    Copied are masked arrays, of which the masked elements become NaN, and dtypes without a kernel: objects that are
+    numbers, float16 and longdouble as float64, other byte orders as the native one.
+    """
+    if isinstance(a, np.ma.MaskedArray):
+        a = np.ma.filled(a.astype(DOUBLE if a.dtype.kind != "f" else a.dtype), np.nan)
+    values: Array = np.asarray(a)
+    if values.dtype.char in REALS and values.dtype.isnative:
+        return values
+    if values.dtype.kind not in "biufO":
+        raise TypeError(f"{name} must be an array of real numbers, not of dtype {values.dtype}")
+    native = values.dtype.newbyteorder("=")
+    return values.astype(native if native.char in REALS else DOUBLE)
+
+
+def result_dtype(dtypes: list[np.dtype[Any]]) -> np.dtype[Any]:
+    """float16 and float32 keep theirs; all else gives float64."""
+    dtype = dtypes[0].newbyteorder("=")
+    if dtype.char in "ef" and all(other == dtype for other in dtypes):
+        return dtype
+    return DOUBLE
+
+
+def check_window(window: Any, n: int) -> int:
+    w = integer("window", window)
+    if not 1 <= w <= n:
+        raise ValueError(f"window must be between 1 and {n}, the length of the axis, got {w}")
+    return w
+
+
+def check_count(min_count: Any, window: int) -> int:
+    if min_count is None:
+        return window
+    least = integer("min_count", min_count)
+    if least < 1:
+        raise ValueError(f"min_count must be greater than zero, got {least}")
+    if least > window:
+        raise ValueError(f"min_count must not be greater than window ({window}), got {least}")
+    return least
+
+
+def check_axis(axis: Any, ndim: int) -> int:
+    if ndim == 0:
+        raise ValueError("a must have at least one dimension, got a scalar")
+    along = integer("axis", axis)
+    if not -ndim <= along < ndim:
+        raise AxisError(along, ndim)
+    return along % ndim
+
+
+def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
+    if out.shape != shape:
+        raise ValueError(f"out must have the shape {shape}, got {out.shape}")
+    if out.dtype.newbyteorder("=") != dtype:
+        raise TypeError(f"out must have the dtype {dtype}, got {out.dtype}")
+    if not out.flags.writeable:
+        raise ValueError("out must be writeable")
+
+
+def check_quantiles(q: Any) -> Array:
+    points = np.asarray(q, dtype=np.float64)
+    bad = ~((points >= 0) & (points <= 1))
+    if bad.any():
+        raise ValueError(f"q must be between 0 and 1, got {points[bad][0]}")
+    return points
+
+
+def check_method(method: Any) -> int:
+    """The number by which kernels know the method."""
+    names = METHODS[: METHODS.index("median")]
+    if method not in names:
+        raise ValueError(f"method must be one of {', '.join(names)}, got {method!r}")
+    return names.index(method)
+
+
+def move(
+    name: str,
+    arrays: tuple[Any, ...],
+    window: Any,
+    min_count: Any,
+    axis: Any,
+    out: Any,
+    workers: int | None,
+    center: bool,
+    *parameters: Parameter,
+    planes: tuple[int, ...] = (),
+) -> Array:
+    """The moving windows of one call. `parameters` are the kernel's own, checked by the caller.
+
+    `planes` is the shape of what a position has several results for: it comes before the input's shape.
+    """
+    workers = settings.resolve_workers(workers)
+    operands = tuple(numbers(letter, a) for letter, a in zip("ab", arrays, strict=False))
+    if len(operands) > 1 and operands[0].shape != operands[1].shape:
+        shape = np.broadcast_shapes(*(a.shape for a in operands))
+        operands = tuple(np.broadcast_to(a, shape) for a in operands)
+    shape = operands[0].shape
+    axis = check_axis(axis, len(shape))
+    window = check_window(window, shape[axis])
+    least = 0 if min_count is None and name == "move_count" else check_count(min_count, window)
+    offset = (window - 1) // 2 if center else 0
+    dtype = result_dtype([np.asarray(a).dtype for a in arrays])
+    if out is not None:
+        check_out(out, planes + shape, dtype)
+    result = out
+    if (
+        out is None
+        or not out.dtype.isnative
+        or dtype.itemsize < 4
+        or any(np.may_share_memory(out, a) for a in operands)
+    ):
+        kind = SINGLE if dtype == SINGLE else DOUBLE
+        result = np.empty(planes + shape, kind) if planes else np.empty_like(operands[0], kind, subok=False)
+    if result.size:
+        results = [result[at] for at in np.ndindex(*planes)] if planes else [result]
+        run(name, operands, results, axis, (window, offset, least, *parameters), workers, window)
+    if result.dtype != dtype:
+        with np.errstate(all="ignore"):
+            result = result.astype(dtype)
+    if out is None or result is out:
+        return np.asarray(result)
+    out[...] = result
+    return np.asarray(out)
+
+
+def run(
+    name: str,
+    operands: tuple[Array, ...],
+    results: list[Array],
+    axis: int,
+    parameters: tuple[Parameter, ...],
+    workers: int,
+    span: int | None,
+) -> None:
+    """Fill `results`, of the operands' shape, by the kernel `name(*operands, *parameters, cursor, *results)`.
+
+    `span` is how far along the axis a result depends on elements; None: on the whole line, which is not cut then.
+    """
+    views = side_by_side([*operands, *results], axis, len(operands))
+    inputs, sinks = tuple(views[: len(operands)]), tuple(views[len(operands) :])
+    grid = cut_windows(sinks[0].shape, span, chunk_size, workers)
+    fields = tuple(Field(result.dtype) for result in results)
+    task = Task(__version__, settings.backend(), name, inputs, parameters, fields, grid)
+    place.run(task, sinks, workers, WINDOWS[name].ns * len(results))

@@ -1,0 +1,45 @@
+"""Moving medians, quantiles and ranks, lane by lane; the compiled twin is ext/window_order.pyx."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .drive import Array
+from .ranks import METHODS, quantiles, ranks
+from .window import claimed, take
+
+Lane = tuple[Array, int, tuple[Any, ...]]
+
+
+def lanes(a: Array, window: int, offset: int, cursor: Array) -> Iterator[Lane]:
+    """The elements of all windows of a lane of a chunk, where in them its last element is, and where results go."""
+    n, inner = a.shape[-2:]
+    for positions, begin, end, columns in claimed(a.shape, cursor):
+        low = begin + offset - (window - 1)
+        block = take(a, positions, low, end + offset, columns)
+        for line in range(len(block)):
+            for i, column in enumerate(range(*columns.indices(inner))):
+                at = (*(axis[line] for axis in positions), slice(begin, end), column)
+                yield block[line, :, i], n - 1 - low, at
+
+
+def move_quantile(
+    a: Array, window: int, offset: int, min_count: int, q: tuple[float, ...], method: int, cursor: Array, *out: Array
+) -> int:
+    for v, _, at in lanes(a, window, offset, cursor):
+        for sink, values in zip(out, quantiles(v, window - 1, window, min_count, np.array(q), method), strict=True):
+            sink[at] = values
+    return 0
+
+
+def move_median(a: Array, window: int, offset: int, min_count: int, cursor: Array, out: Array) -> int:
+    return move_quantile(a, window, offset, min_count, (0.5,), METHODS.index("median"), cursor, out)
+
+
+def move_rank(a: Array, window: int, offset: int, min_count: int, cursor: Array, out: Array) -> int:
+    for v, last, at in lanes(a, window, offset, cursor):
+        out[at] = ranks(v, window - 1, window, min_count, last)
+    return 0

@@ -1,0 +1,309 @@
+"""Moving windows: the same bits however they are computed, and how exact they are."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from fractions import Fraction
+
+import hypothesis.extra.numpy as npst
+import numpy as np
+import pytest
+from helpers import BACKENDS, bits, outcome, salted, sample, unaligned
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from moving import SORTING, arguments_of, check_move, function, inputs_of
+
+import allcores as ac
+from allcores._engine import grid, place, settings, windowing
+from allcores._engine.registry import WINDOWS
+from allcores._engine.task import merge_range, run_range
+
+CHUNKS = (1, 70, 1000, 10**9)
+
+
+def cases():
+    """(array, axis, window): one group a window, several, more than any chunk; lines, short lines, columns."""
+    line = salted(sample((3000,), "d") * 1e3, "some")
+    line[700:1500] = sample((800,), "d")
+    table = salted(sample((150, 70), "d") + 100, "some")
+    table[60:] = sample((90, 70), "d")
+    return {
+        "line": (line, 0, 20),
+        "line, 65": (line, 0, 65),
+        "line, long": (line, 0, 700),
+        "line, whole": (line, 0, 3000),
+        "line, unaligned, reversed": (unaligned(line)[::-1], 0, 33),
+        "columns": (table, 0, 7),
+        "columns, long": (table, 0, 100),
+        "columns, transposed": (table.T, 1, 66),
+        "short lines": (table, 1, 6),
+        "short lines, transposed": (table.T, 0, 70),
+        "block": (sample((5, 40, 3), "f"), 1, 9),
+        "integers": (sample((90, 4), "h"), 0, 64),
+    }
+
+
+CASES = cases()
+
+
+def results(name):
+    found = {}
+    for label, (a, axis, window) in CASES.items():
+        for center in (False, True):
+            for least in {1, window}:
+                args = (*inputs_of(name, a), window, least, axis)
+                found[label, center, least] = outcome(function(name), *args, center=center)
+    return found
+
+
+def compare(got, want, message):
+    for label, result in want.items():
+        assert bits(got[label]) == bits(result), (label, message)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    with settings.use_backend(BACKENDS[-1]), settings.set_workers(1):
+        return {name: results(name) for name in WINDOWS}
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_backends(name, backend, reference):
+    compare(results(name), reference[name], backend)
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_workers(name, reference, team):
+    for workers in range(1, 5):
+        with settings.set_workers(workers):
+            compare(results(name), reference[name], f"{workers} workers")
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_chunk_sizes(name, backend, reference, team, monkeypatch):
+    for chunk in CHUNKS if backend != "fallback" else CHUNKS[2:]:
+        monkeypatch.setattr(windowing, "chunk_size", chunk)
+        compare(results(name), reference[name], f"chunks of {chunk}")
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_fallback_namespace(name, reference):
+    a, axis, window = CASES["columns"]
+    got = function(name, ac.fallback)(*inputs_of(name, a), window, 1, axis)
+    assert bits(got) == bits(reference[name]["columns", False, 1])
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_layouts(name, reference, team):
+    a, axis, window = CASES["columns"]
+    want = bits(reference[name]["columns", False, 1])
+    for view in (np.asfortranarray, unaligned, lambda x: np.repeat(x, 2, axis=1)[:, ::2]):
+        inputs = tuple(view(x) for x in inputs_of(name, a))
+        assert bits(np.ascontiguousarray(function(name)(*inputs, window, 1, axis))) == want
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+@pytest.mark.parametrize("window", [5, 40, 64, 65, 200])
+def test_missing_elsewhere_changes_nothing(name, window, backend):
+    """Blocks with and without missing elements take different ways: to the same bits."""
+    for shape, axis in (((1200,), 0), ((1200, 3), 0), ((3, 600), 1)):
+        clean = sample(shape, "d") * 100 + 7
+        dirty = clean.copy()
+        n = shape[axis]
+        index = [slice(None)] * len(shape)
+        for i in range(n // 2, n, 150):
+            index[axis] = i
+            dirty[tuple(index)] = np.nan
+        got = function(name)(*inputs_of(name, dirty), window, axis=axis)
+        want = function(name)(*inputs_of(name, clean), window, axis=axis)
+        touched = ac.move_count(dirty, window, axis=axis) < window
+        if name != "move_count":
+            assert bits(np.where(touched, 0, got)) == bits(np.where(touched, 0, want))
+
+
+def test_chunks_cover_everything_once():
+    for shape in ((1, 10_000, 1), (3, 100_000, 1), (7, 500, 30), (1, 33, 5000), (2, 3, 5, 2), (1, 1, 1)):
+        for chunk in (1, 100, 10_000, 10**9):
+            for window in (1, 3, shape[-2]):
+                for workers in (1, 4):
+                    cut = grid.cut_windows(shape, window, chunk, workers)
+                    if cut.chunks > 20_000:
+                        continue
+                    seen = np.zeros((cut.outer, cut.n, cut.inner), dtype=np.int8)
+                    for number in range(cut.chunks):
+                        seen[cut.region(number)] += 1
+                    assert (seen == 1).all()
+                    assert cut.parts == 1 or cut.run >= min(4 * window, cut.n)
+
+
+@pytest.fixture(scope="module")
+def processes():
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_other_processes(name, reference, processes, team, monkeypatch):
+    """Ranges of chunks computed elsewhere and merged here, the last range first."""
+    ran = []
+
+    def elsewhere(task, sinks, workers, ns):
+        middle = task.grid.chunks // 2
+        parts = [(0, middle), (middle, task.grid.chunks)]
+        futures = [(begin, processes.submit(run_range, task, begin, end)) for begin, end in parts if begin < end]
+        for begin, future in reversed(futures):
+            slots, _ = future.result(timeout=60)
+            merge_range(task, sinks, begin, slots)
+            ran.append(begin)
+        return 0
+
+    monkeypatch.setattr(place, "run", elsewhere)
+    monkeypatch.setattr(windowing, "chunk_size", 500)
+    compare(results(name), reference[name], "in other processes")
+    a = sample((6, 20, 4), "d")[:, ::2, ::-1].transpose(1, 0, 2)[:, ::2]
+    got = function(name)(*inputs_of(name, a), 2, axis=1)
+    monkeypatch.undo()
+    assert bits(got) == bits(function(name)(*inputs_of(name, a), 2, axis=1))
+    assert ran
+
+
+@pytest.mark.parametrize("name", [name for name in WINDOWS if name not in SORTING])
+def test_long_windows(name):
+    """Longer than what a worker keeps: suffixes are scanned twice."""
+    a = salted(sample((400_000,), "d") * 100, "plain")
+    a[30_000] = np.nan
+    for window in (30_000, 150_000):
+        inputs = inputs_of(name, a)
+        want = function(name)(*inputs, window, 5)
+        assert bits(function(name, ac.fallback)(*inputs, window, 5)) == bits(want)
+
+
+# ---- exactness
+
+
+def test_a_million_elements(backend):
+    """Errors don't grow with the position."""
+    a = sample((1_000_000,), "d") * 10.0 ** sample((1_000_000,), "b").clip(-6, 6)
+    for window in (50, 1000, 20_001):
+        sums, means, variances = ac.move_sum(a, window), ac.move_mean(a, window), ac.move_var(a, window)
+        for i in (window - 1, 499_999, 999_990, 999_999):
+            part = a[i - window + 1 : i + 1]
+            exact = math.fsum(part)
+            assert abs(sums[i] - exact) <= 80 * 2**-53 * math.fsum(abs(part))
+            assert abs(means[i] - exact / window) <= 80 * 2**-53 * math.fsum(abs(part)) / window
+            if i == 999_999 and window <= 1000:
+                values = [Fraction(float(v)) for v in part]
+                mean = sum(values) / window
+                want = float(sum((v - mean) ** 2 for v in values) / window)
+                assert abs(variances[i] - want) <= 1e-13 * want
+
+
+def test_a_large_offset(backend):
+    """1e12 plus noise: the noise is what the variance is about."""
+    noise = sample((20_000,), "d").round(3) * 8
+    a = 1e12 + noise
+    back = a - 1e12
+    for window in (5, 50, 1000):
+        want = ac.move_var(back, window)[window:]
+        np.testing.assert_allclose(ac.move_var(a, window)[window:], want, rtol=1e-12)
+        np.testing.assert_allclose(ac.move_std(a, window)[window:], np.sqrt(want), rtol=1e-12)
+        got = ac.move_cov(a, a[::-1].copy(), window)[window:]
+        np.testing.assert_allclose(got, ac.move_cov(back, back[::-1].copy(), window)[window:], rtol=1e-9, atol=1e-9)
+
+
+def test_constant_windows(backend):
+    a = sample((5000,), "d") * 1e9
+    a[1000:3000] = 0.1
+    for window in (2, 40, 64, 65, 700):
+        inside = slice(1000 + window, 3000)
+        assert (ac.move_var(a, window)[inside] == 0).all()
+        assert (ac.move_std(a, window)[inside] == 0).all()
+        assert (ac.move_cov(a, a[::-1].copy(), window)[inside] == 0).all()
+        assert np.isnan(ac.move_corr(a, a[::-1].copy(), window)[inside]).all()
+        assert not (ac.move_var(a, window) < 0).any()
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_what_has_left_leaves_no_trace(name, backend):
+    a = sample((3000,), "d")
+    b = a.copy()
+    b[[500, 501, 502]] = np.inf, -np.inf, 1e300
+    for window in (10, 64, 300):
+        got = function(name)(*inputs_of(name, b), window)
+        want = function(name)(*inputs_of(name, a), window)
+        for part in (slice(0, 500), slice(502 + window, None)):
+            assert bits(got[part]) == bits(want[part])
+
+
+def test_correlations_are_within_their_limits(backend):
+    a = sample((20_000,), "d") ** 3
+    for window in (2, 3, 50, 100):
+        got = ac.move_corr(a, 2 * a + 3, window)[window:]
+        assert (np.abs(got) <= 1).all()
+        assert (got > 0.999999).all()
+
+
+@pytest.mark.parametrize("state", ["ignore", "warn", "raise"])
+def test_no_warnings(state, backend, team):
+    a = np.array([0.0, np.inf, -np.inf, 1e308, 1e308, -1e308, np.nan, 5e-324] * 20)
+    with np.errstate(all=state):
+        for name in WINDOWS:
+            for window in (1, 3, 70):
+                function(name)(*(a,) * WINDOWS[name].inputs, window, 1)
+
+
+@pytest.mark.slow
+def test_a_hundred_million_elements():
+    a = np.random.default_rng(0).normal(size=100_000_000)
+    a += 1e6
+    for window in (50, 20_001):
+        tail = a[-30_000:].copy()
+        got, want = ac.move_var(a, window)[-5000:], ac.move_var(tail, window)[-5000:]
+        np.testing.assert_allclose(got, want, rtol=1e-11)
+
+
+# ---- anything
+
+EXAMPLES = int(os.environ.get("ALLCORES_HYPOTHESIS", "0"))
+FEW = hypothesis_settings(
+    max_examples=EXAMPLES or 60,
+    derandomize=not EXAMPLES,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+@given(data=st.data())
+@FEW
+def test_any_arguments(name, data):
+    dtype = np.dtype(data.draw(st.sampled_from("dfbQ?")))
+    shape = data.draw(npst.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=9))
+    values = st.integers(-1000, 1000).map(lambda i: i / 8) | st.sampled_from((np.nan, np.inf, -np.inf, 0.0, -0.0))
+    if name == "move_prod":
+        values = st.integers(-16, 16).map(lambda i: 1 + i / 4096) | st.sampled_from((np.nan, -1.0))
+    elements = values if dtype.kind == "f" else None if dtype.kind == "b" else st.integers(0, 9)
+    a = data.draw(npst.arrays(dtype, shape, elements=elements))
+    axis = data.draw(st.integers(-a.ndim, a.ndim - 1))
+    if data.draw(st.booleans()):
+        a = np.repeat(a, data.draw(st.sampled_from((9, 30))), axis=axis)
+    a = a.transpose(data.draw(st.permutations(range(a.ndim))))
+    window = data.draw(st.integers(1, a.shape[axis]))
+    min_count = data.draw(st.none() | st.integers(1, window))
+    kwargs = {"center": data.draw(st.booleans()), **arguments_of(name, data.draw(st.integers(0, 3)))}
+    inputs = inputs_of(name, a)
+    check_move(name, inputs, window, min_count, axis, **kwargs)
+    found = set()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(place, "threshold", 0)
+        for backend in BACKENDS:
+            for chunk in (1, 10**6):
+                patch.setattr(windowing, "chunk_size", chunk)
+                with settings.use_backend(backend):
+                    found.add(bits(function(name)(*inputs, window, min_count, axis, workers=2, **kwargs)))
+    assert len(found) == 1
