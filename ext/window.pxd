@@ -39,6 +39,7 @@ cdef struct Operand:
     Py_ssize_t n_stride
     Py_ssize_t inner_stride
     bint may_miss                   # floats: there may be NaN
+    bint is_double
     take_function take
     give_function give
 
@@ -289,6 +290,7 @@ cdef inline int describe(Operand *operand, Py_buffer *view, bint written) except
     operand.n_stride = view.strides[d]
     operand.inner_stride = view.strides[d + 1]
     operand.may_miss = code in (b"f", b"d")
+    operand.is_double = code == b"d"
     operand.take = taker(code)
     operand.give = giver(code)
     if (operand.give == NULL) if written else (operand.take == NULL):
