@@ -1,7 +1,7 @@
 """Four numbers side by side, and sixteen of them turned: how scans of four lines become vector operations.
 
-Where the CPU has vectors of four doubles (v3 and above) these are gcc's and clang's vector types; elsewhere plain loops,
-which do the same.
+These are gcc's and clang's vector types, of four doubles where the CPU has them (v3 and above), else two of two; for
+other compilers plain loops that do the same.
 """
 cdef extern from *:
     """
@@ -33,10 +33,47 @@ cdef extern from *:
     static inline allcores_four allcores_missing(allcores_four found, allcores_four a) {
         return (allcores_four)((allcores_mask)found | (a != a));
     }
-    #define ALLCORES_AT(v, i) (v)[i]
+    #elif defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12)
+    typedef double allcores_two __attribute__((vector_size(16)));
+    typedef long long allcores_mask __attribute__((vector_size(16)));
+    typedef struct { allcores_two low, high; } allcores_four;
+    static inline allcores_two allcores_choose(allcores_mask test, allcores_two a, allcores_two b) {
+        return (allcores_two)(((allcores_mask)a & test) | ((allcores_mask)b & ~test));
+    }
+    static inline allcores_four allcores_plus(allcores_four a, allcores_four b) {
+        a.low += b.low;
+        a.high += b.high;
+        return a;
+    }
+    static inline allcores_four allcores_times(allcores_four a, allcores_four b) {
+        a.low *= b.low;
+        a.high *= b.high;
+        return a;
+    }
+    static inline allcores_four allcores_lesser(allcores_four a, allcores_four b) {
+        a.low = allcores_choose(b.low < a.low, b.low, a.low);
+        a.high = allcores_choose(b.high < a.high, b.high, a.high);
+        return a;
+    }
+    static inline allcores_four allcores_greater(allcores_four a, allcores_four b) {
+        a.low = allcores_choose(b.low > a.low, b.low, a.low);
+        a.high = allcores_choose(b.high > a.high, b.high, a.high);
+        return a;
+    }
+    static inline allcores_four allcores_missing(allcores_four found, allcores_four a) {
+        found.low = (allcores_two)((allcores_mask)found.low | (a.low != a.low));
+        found.high = (allcores_two)((allcores_mask)found.high | (a.high != a.high));
+        return found;
+    }
+    static inline void allcores_turn(allcores_four *a, allcores_four *b, allcores_four *c, allcores_four *d) {
+        allcores_four e = *a, f = *b, g = *c, h = *d;
+        a->low = __builtin_shufflevector(e.low, f.low, 0, 2), a->high = __builtin_shufflevector(g.low, h.low, 0, 2);
+        b->low = __builtin_shufflevector(e.low, f.low, 1, 3), b->high = __builtin_shufflevector(g.low, h.low, 1, 3);
+        c->low = __builtin_shufflevector(e.high, f.high, 0, 2), c->high = __builtin_shufflevector(g.high, h.high, 0, 2);
+        d->low = __builtin_shufflevector(e.high, f.high, 1, 3), d->high = __builtin_shufflevector(g.high, h.high, 1, 3);
+    }
     #else
     typedef struct { double v[4]; } allcores_four;
-    #define ALLCORES_AT(x, i) (x).v[i]
     static inline allcores_four allcores_plus(allcores_four a, allcores_four b) {
         for (int i = 0; i < 4; i++) a.v[i] = a.v[i] + b.v[i];
         return a;
@@ -74,12 +111,13 @@ cdef extern from *:
     }
     static inline void allcores_four_store(double *p, allcores_four v) { memcpy(p, &v, 32); }
     static inline allcores_four allcores_pick(const double *p, ptrdiff_t step) {
-        allcores_four r;
-        for (int i = 0; i < 4; i++) ALLCORES_AT(r, i) = p[i * step];
-        return r;
+        double v[4] = {p[0], p[step], p[2 * step], p[3 * step]};
+        return allcores_four_load(v);
     }
-    static inline void allcores_drop(double *p, ptrdiff_t step, allcores_four v) {
-        for (int i = 0; i < 4; i++) p[i * step] = ALLCORES_AT(v, i);
+    static inline void allcores_drop(double *p, ptrdiff_t step, allcores_four a) {
+        double v[4];
+        allcores_four_store(v, a);
+        for (int i = 0; i < 4; i++) p[i * step] = v[i];
     }
     static inline allcores_four allcores_zeros(void) {
         double zeros[4] = {0, 0, 0, 0};
@@ -101,7 +139,7 @@ cdef extern from *:
     void store "allcores_four_store"(double *p, four v) noexcept nogil
     four pick "allcores_pick"(const double *p, Py_ssize_t step) noexcept nogil      # numbers that are `step` apart
     void drop "allcores_drop"(double *p, Py_ssize_t step, four v) noexcept nogil
-    four zeros "allcores_zeros"() noexcept nogil
+    four nought "allcores_zeros"() noexcept nogil
     four missing "allcores_missing"(four found, four a) noexcept nogil      # what was found, or where a is NaN
     bint anything "allcores_any"(four found) noexcept nogil
     void turn "allcores_turn"(four *a, four *b, four *c, four *d) noexcept nogil    # rows to columns

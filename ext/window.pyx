@@ -23,7 +23,7 @@ from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 from cursor cimport allcores_ahead, allcores_ahead_rows
-from fours cimport anything, drop, four, greater, lesser, load, missing, pick, plus, store, times, turn, zeros
+from fours cimport anything, drop, four, greater, lesser, load, missing, nought, pick, plus, store, times, turn
 from window cimport Job, Operand, Strip, run_windows, scratch
 
 cdef extern from *:
@@ -952,9 +952,9 @@ cdef inline bint scan_forth(Kind kind, const double *x, Py_ssize_t length, doubl
     cdef Py_ssize_t p = 1
     cdef four a, b, c, d
     cdef four known = pick(x, length)
-    cdef four found = missing(zeros(), known)
+    cdef four found = missing(nought(), known)
     if kind == SUM or kind == MEAN:
-        known = plus(known, zeros())
+        known = plus(known, nought())
     drop(to, length, known)
     while p + 4 <= length:
         a = load(x + p)
@@ -1004,7 +1004,8 @@ cdef inline void joined_over(
 
 
 cdef inline bint short_line(
-        Kind kind, const double *x, Py_ssize_t length, Py_ssize_t groups, double *suffix, double *prefix, double *to) noexcept nogil:
+        Kind kind, const double *x, Py_ssize_t length, Py_ssize_t groups, double *suffix, double *prefix,
+        double *to) noexcept nogil:
     """The windows that end in all but the first of groups that are a window each. False where an element of these is
     missing."""
     cdef Py_ssize_t g = 0, n = groups * length
@@ -1020,7 +1021,8 @@ cdef inline bint short_line(
 
 
 cdef bint short_line_of(
-        Kind kind, const double *x, Py_ssize_t length, Py_ssize_t groups, double *suffix, double *prefix, double *to) noexcept nogil:
+        Kind kind, const double *x, Py_ssize_t length, Py_ssize_t groups, double *suffix, double *prefix,
+        double *to) noexcept nogil:
     if kind == SUM:
         return short_line(SUM, x, length, groups, suffix, prefix, to)
     if kind == MEAN:
