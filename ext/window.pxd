@@ -23,7 +23,7 @@ from reals cimport (
 
 cdef enum:
     LANES = 64              # in a strip, at most
-    OPERANDS = 2            # inputs, at most
+    OPERANDS = 3            # inputs, at most
     SHORT = 2048            # elements: shorter lines are taken several at a time
 
 # n elements, `stride` bytes apart, as float64 at to, to + step, ...
