@@ -84,37 +84,35 @@ cdef int fields_of(Kind kind) noexcept nogil:
 
 # ---- a row of elements joins the states of its lanes
 
-cdef void step_count(Py_ssize_t n, row x, row decay, row count, row to) noexcept nogil:
+cdef void join_count(Py_ssize_t n, row x, row decay, row count) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(n):
         count[j] = decay[j] * count[j] + (1.0 if x[j] == x[j] else 0.0)
-        to[j] = count[j]
 
 
-cdef void step_sum(Py_ssize_t n, row x, row decay, row total, row seen, row to) noexcept nogil:
+cdef void join_sum(Py_ssize_t n, row x, row decay, row total, row seen) noexcept nogil:
     cdef Py_ssize_t j
+    cdef double here
     for j in range(n):
         total[j] = decay[j] * total[j] + (x[j] if x[j] == x[j] else 0.0)
-        seen[j] = 1.0 if x[j] == x[j] else seen[j]
-        to[j] = total[j] if seen[j] > 0 else NAN
+        here = 1.0 if x[j] == x[j] else 0.0
+        seen[j] = here if here > seen[j] else seen[j]
 
 
-cdef void step_mean(Py_ssize_t n, row x, row decay, row total, row count, row to) noexcept nogil:
+cdef void join_mean(Py_ssize_t n, row x, row decay, row total, row count) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(n):
         total[j] = decay[j] * total[j] + (x[j] if x[j] == x[j] else 0.0)
         count[j] = decay[j] * count[j] + (1.0 if x[j] == x[j] else 0.0)
-        to[j] = total[j] / count[j]
 
 
-cdef inline double join_mean(double mean, double x, double u) noexcept nogil:
+cdef inline double moved(double mean, double x, double u) noexcept nogil:
     """What is known no longer counts where u is 1: mean + (x - mean) would leave its rounding errors."""
-    cdef double moved = mean + (x - mean) * u
-    return x if u == 1 else moved
+    cdef double to = mean + (x - mean) * u
+    return x if u == 1 else to
 
 
-cdef void step_var(
-        Py_ssize_t n, row x, row decay, row count, row mean, row v, row r, row to) noexcept nogil:
+cdef void join_var(Py_ssize_t n, row x, row decay, row count, row mean, row v, row r) noexcept nogil:
     cdef Py_ssize_t j
     cdef double w, u, k, d, joined
     cdef bint here
@@ -125,19 +123,15 @@ cdef void step_var(
         k = w * u
         d = x[j] - mean[j]
         count[j] = w + (1.0 if here else 0.0)
-        joined = join_mean(mean[j], x[j], u)
+        joined = moved(mean[j], x[j], u)
         mean[j] = joined if here else mean[j]
         joined = k * (v[j] + d * d * u)
         v[j] = joined if here else v[j]
         joined = k * (k * r[j] + 2 * u)
         r[j] = joined if here else r[j]
-        # An infinity stays: mean - mean is NaN.
-        d = v[j] / r[j] + (mean[j] - mean[j])
-        to[j] = d if r[j] > 0 else NAN
 
 
-cdef void step_cov(
-        Py_ssize_t n, row x, row y, row decay, row count, row xm, row ym, row c, row r, row to) noexcept nogil:
+cdef void join_cov(Py_ssize_t n, row x, row y, row decay, row count, row xm, row ym, row c, row r) noexcept nogil:
     cdef Py_ssize_t j
     cdef double w, u, k, dx, dy, joined
     cdef bint here
@@ -149,20 +143,18 @@ cdef void step_cov(
         dx = x[j] - xm[j]
         dy = y[j] - ym[j]
         count[j] = w + (1.0 if here else 0.0)
-        joined = join_mean(xm[j], x[j], u)
+        joined = moved(xm[j], x[j], u)
         xm[j] = joined if here else xm[j]
-        joined = join_mean(ym[j], y[j], u)
+        joined = moved(ym[j], y[j], u)
         ym[j] = joined if here else ym[j]
         joined = k * (c[j] + dx * dy * u)
         c[j] = joined if here else c[j]
         joined = k * (k * r[j] + 2 * u)
         r[j] = joined if here else r[j]
-        dx = c[j] / r[j] + ((xm[j] - xm[j]) + (ym[j] - ym[j]))
-        to[j] = dx if r[j] > 0 else NAN
 
 
-cdef void step_corr(
-        Py_ssize_t n, row x, row y, row decay, row count, row xm, row ym, row c, row p, row q, row to) noexcept nogil:
+cdef void join_corr(
+        Py_ssize_t n, row x, row y, row decay, row count, row xm, row ym, row c, row p, row q) noexcept nogil:
     cdef Py_ssize_t j
     cdef double w, u, k, dx, dy, joined
     cdef bint here
@@ -174,9 +166,9 @@ cdef void step_corr(
         dx = x[j] - xm[j]
         dy = y[j] - ym[j]
         count[j] = w + (1.0 if here else 0.0)
-        joined = join_mean(xm[j], x[j], u)
+        joined = moved(xm[j], x[j], u)
         xm[j] = joined if here else xm[j]
-        joined = join_mean(ym[j], y[j], u)
+        joined = moved(ym[j], y[j], u)
         ym[j] = joined if here else ym[j]
         joined = k * (c[j] + dx * dy * u)
         c[j] = joined if here else c[j]
@@ -184,16 +176,60 @@ cdef void step_corr(
         p[j] = joined if here else p[j]
         joined = k * (q[j] + dy * dy * u)
         q[j] = joined if here else q[j]
-        dx = c[j] / (sqrt(p[j]) * sqrt(q[j])) + ((xm[j] - xm[j]) + (ym[j] - ym[j]))
-        dx = 1.0 if dx > 1 else dx
-        dx = -1.0 if dx < -1 else dx
-        to[j] = dx if (p[j] > 0) & (q[j] > 0) else NAN
 
 
-cdef void root(Py_ssize_t n, row to) noexcept nogil:
+# ---- from states to a row of results. An infinity stays: mean - mean is NaN.
+
+cdef void finish_count(Py_ssize_t n, row count, row to) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(n):
-        to[j] = sqrt(to[j])
+        to[j] = count[j]
+
+
+cdef void finish_sum(Py_ssize_t n, row total, row seen, row to) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(n):
+        to[j] = total[j] if seen[j] > 0 else NAN
+
+
+cdef void finish_mean(Py_ssize_t n, row total, row count, row to) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(n):
+        to[j] = total[j] / count[j]
+
+
+cdef void finish_var(Py_ssize_t n, row mean, row v, row r, row to) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double value
+    for j in range(n):
+        value = v[j] / r[j] + (mean[j] - mean[j])
+        to[j] = value if r[j] > 0 else NAN
+
+
+cdef void finish_std(Py_ssize_t n, row mean, row v, row r, row to) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double value
+    for j in range(n):
+        value = sqrt(v[j] / r[j] + (mean[j] - mean[j]))
+        to[j] = value if r[j] > 0 else NAN
+
+
+cdef void finish_cov(Py_ssize_t n, row xm, row ym, row c, row r, row to) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double value
+    for j in range(n):
+        value = c[j] / r[j] + ((xm[j] - xm[j]) + (ym[j] - ym[j]))
+        to[j] = value if r[j] > 0 else NAN
+
+
+cdef void finish_corr(Py_ssize_t n, row xm, row ym, row c, row p, row q, row to) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double value
+    for j in range(n):
+        value = c[j] / (sqrt(p[j]) * sqrt(q[j])) + ((xm[j] - xm[j]) + (ym[j] - ym[j]))
+        value = 1.0 if value > 1 else value
+        value = -1.0 if value < -1 else value
+        to[j] = value if (p[j] > 0) & (q[j] > 0) else NAN
 
 
 cdef void weigh_one(Py_ssize_t n, row x, row alpha, row decay, row weight) noexcept nogil:
@@ -230,37 +266,51 @@ cdef void complement(Py_ssize_t n, row alpha, row decay) noexcept nogil:
         decay[j] = 1 - alpha[j]
 
 
-cdef inline void step(
-        Scan *it, Lanes *lanes, double *x, double *y, double *alpha, double *decay, double *to) noexcept nogil:
+cdef inline void join(Scan *it, Lanes *lanes, double *x, double *y, double *alpha, double *decay) noexcept nogil:
     cdef Py_ssize_t n = lanes.count
     cdef Kind kind = it.kind
     if kind == COUNT:
-        step_count(n, x, decay, lanes.known[0], to)
+        join_count(n, x, decay, lanes.known[0])
     elif kind == SUM:
-        step_sum(n, x, decay, lanes.known[0], lanes.known[1], to)
+        join_sum(n, x, decay, lanes.known[0], lanes.known[1])
     elif kind == MEAN:
-        step_mean(n, x, decay, lanes.known[0], lanes.known[1], to)
+        join_mean(n, x, decay, lanes.known[0], lanes.known[1])
     elif kind == VAR or kind == STD:
-        step_var(n, x, decay, lanes.known[0], lanes.known[1], lanes.known[2], lanes.known[3], to)
+        join_var(n, x, decay, lanes.known[0], lanes.known[1], lanes.known[2], lanes.known[3])
     elif kind == COV:
-        step_cov(
-            n, x, y, decay, lanes.known[0], lanes.known[1], lanes.known[2], lanes.known[3], lanes.known[4], to)
+        join_cov(n, x, y, decay, lanes.known[0], lanes.known[1], lanes.known[2], lanes.known[3], lanes.known[4])
     else:
-        step_corr(
+        join_corr(
             n, x, y, decay, lanes.known[0], lanes.known[1], lanes.known[2], lanes.known[3], lanes.known[4],
-            lanes.known[5], to)
-    if it.least > 0:
-        if it.given == 1:
-            weigh_one(n, x, alpha, decay, lanes.known[it.fields])
-        else:
-            weigh_two(n, x, y, alpha, decay, lanes.known[it.fields])
+            lanes.known[5])
+    if it.least > 0 and it.given == 1:
+        weigh_one(n, x, alpha, decay, lanes.known[it.fields])
+    elif it.least > 0:
+        weigh_two(n, x, y, alpha, decay, lanes.known[it.fields])
     if it.ends:
-        lose(n, decay, lanes.known[it.fields + 1])
+        # All lanes lose the same where there is one alpha.
+        lose(1 if it.constant else n, decay, lanes.known[it.fields + 1])
+
+
+cdef inline void finish(Scan *it, Lanes *lanes, double *to) noexcept nogil:
+    cdef Py_ssize_t n = lanes.count
+    cdef Kind kind = it.kind
+    if kind == COUNT:
+        finish_count(n, lanes.known[0], to)
+    elif kind == SUM:
+        finish_sum(n, lanes.known[0], lanes.known[1], to)
+    elif kind == MEAN:
+        finish_mean(n, lanes.known[0], lanes.known[1], to)
+    elif kind == VAR:
+        finish_var(n, lanes.known[1], lanes.known[2], lanes.known[3], to)
+    elif kind == STD:
+        finish_std(n, lanes.known[1], lanes.known[2], lanes.known[3], to)
+    elif kind == COV:
+        finish_cov(n, lanes.known[1], lanes.known[2], lanes.known[3], lanes.known[4], to)
     else:
-        if kind == STD:
-            root(n, to)
-        if it.least > 0:
-            hide(n, it.least, lanes.known[it.fields], to)
+        finish_corr(n, lanes.known[1], lanes.known[2], lanes.known[3], lanes.known[4], lanes.known[5], to)
+    if it.least > 0:
+        hide(n, it.least, lanes.known[it.fields], to)
 
 
 # ---- lanes from memory and back
@@ -327,12 +377,16 @@ cdef int scan(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
             for r in range(rows):
                 complement(lanes.count, alpha + r * SPACED, decay + r * SPACED)
         for r in range(rows):
-            step(it, lanes, x + r * SPACED, y + r * SPACED, alpha + r * next_alpha, decay + r * next_alpha,
-                 to + r * SPACED)
+            join(it, lanes, x + r * SPACED, y + r * SPACED, alpha + r * next_alpha, decay + r * next_alpha)
+            if not it.ends:
+                finish(it, lanes, to + r * SPACED)
         if not it.ends:
             put(job.out, lanes, it.given + 1, at, rows, to)
         at += rows
     if it.ends:
+        if it.constant:
+            for l in range(1, lanes.count):
+                lanes.known[it.fields + 1][l] = lanes.known[it.fields + 1][0]
         for f in range(it.fields + 2):
             for l in range(lanes.count):
                 it.state[f][lanes.at[l]] = lanes.known[f][l]
@@ -449,13 +503,13 @@ cdef void merge(Kind kind, double *a, double *b, double decay) noexcept nogil:
         k = portion(w, n)
         a[0] = n
         d = b[1] - a[1]
-        a[1] = join_mean(a[1], b[1], u)
+        a[1] = moved(a[1], b[1], u)
         if kind == VAR or kind == STD:
             a[2] = (k * a[2] + u * b[2]) + d * d * (k * u)
             a[3] = (k * k * a[3] + u * u * b[3]) + 2 * (k * u)
         else:
             e = b[2] - a[2]
-            a[2] = join_mean(a[2], b[2], u)
+            a[2] = moved(a[2], b[2], u)
             a[3] = (k * a[3] + u * b[3]) + d * e * (k * u)
             if kind == COV:
                 a[4] = (k * k * a[4] + u * u * b[4]) + 2 * (k * u)
