@@ -136,17 +136,31 @@ cdef inline void push_elements_at_most(
         const char *x, Py_ssize_t xs, char *out, Py_ssize_t os, Py_ssize_t n, bits last, int64_t ago,
         int64_t limit) noexcept nogil:
     """`last` is `ago` elements before the first."""
-    cdef Py_ssize_t i
-    cdef bits v, gap, far
-    for i in range(n):
-        memcpy(&v, x + i * xs, sizeof(bits))
-        gap = gap_mask(v)
-        ago &= <int64_t> gap
-        last = (v & ~gap) | (last & gap)
-        far = -<bits> (ago > limit)
-        v = (v & far) | (last & ~far)
-        memcpy(out + i * os, &v, sizeof(bits))
-        ago += 1
+    cdef Py_ssize_t at = 0, i, most
+    cdef bits v, gap, gaps, far
+    while at < n:
+        most = BLOCK if at + BLOCK < n else n - at
+        gaps = 0
+        for i in range(most):
+            memcpy(&v, x + i * xs, sizeof(bits))
+            gaps |= gap_mask(v)
+            memcpy(out + i * os, &v, sizeof(bits))
+        if gaps:
+            for i in range(most):
+                memcpy(&v, x + i * xs, sizeof(bits))
+                gap = gap_mask(v)
+                ago &= <int64_t> gap
+                last = (v & ~gap) | (last & gap)
+                far = -<bits> (ago > limit)
+                v = (v & far) | (last & ~far)
+                memcpy(out + i * os, &v, sizeof(bits))
+                ago += 1
+        else:
+            memcpy(&last, x + (most - 1) * xs, sizeof(bits))
+            ago = 1
+        x += most * xs
+        out += most * os
+        at += BLOCK
 
 
 cdef inline void push_line(

@@ -22,10 +22,11 @@ from libc.float cimport DBL_MIN
 from libc.math cimport NAN, sqrt
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free
+from libc.string cimport memcpy
 
 from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer
-from cursor cimport PATIENCE, Cursor, allcores_clock, allcores_fetch_add, claim
-from window cimport LANES, Job, Operand, describe, outer_offset, scratch
+from cursor cimport PATIENCE, Cursor, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
+from window cimport LANES, Job, Operand, describe, outer_offset, scratch, take_d
 
 cdef extern from *:
     """
@@ -315,21 +316,55 @@ cdef inline void finish(Scan *it, Lanes *lanes, double *to) noexcept nogil:
 
 # ---- lanes from memory and back
 
+cdef inline void fetch(Operand *operand, Lanes *lanes, int f, Py_ssize_t at, Py_ssize_t rows) noexcept nogil:
+    """Ask for the rows after these. Leaves are a page apart: more streams than the hardware prefetchers keep."""
+    cdef Py_ssize_t l, width = rows * operand.n_stride
+    if lanes.adjoin:
+        if operand.inner_stride == operand.itemsize:
+            allcores_ahead_rows(
+                lanes.first[f][0] + (at + rows) * operand.n_stride, operand.n_stride, <int> rows,
+                lanes.count * operand.itemsize, 0)
+    elif operand.n_stride == operand.itemsize:
+        for l in range(lanes.count):
+            allcores_ahead_rows(lanes.first[f][l] + at * operand.n_stride + width, 0, 1, width, 0)
+
+
+cdef inline void bring_four(char **lane, Py_ssize_t offset, Py_ssize_t rows, double *to) noexcept nogil:
+    """Four lanes of float64 side by side: half the time of one after another, whose stores are all over the cache."""
+    cdef const char *a = lane[0] + offset
+    cdef const char *b = lane[1] + offset
+    cdef const char *c = lane[2] + offset
+    cdef const char *d = lane[3] + offset
+    cdef Py_ssize_t r
+    for r in range(rows):
+        memcpy(to, a + r * <Py_ssize_t> sizeof(double), sizeof(double))
+        memcpy(to + 1, b + r * <Py_ssize_t> sizeof(double), sizeof(double))
+        memcpy(to + 2, c + r * <Py_ssize_t> sizeof(double), sizeof(double))
+        memcpy(to + 3, d + r * <Py_ssize_t> sizeof(double), sizeof(double))
+        to += SPACED
+
+
 cdef inline void bring(
         Operand *operand, Lanes *lanes, int f, Py_ssize_t at, Py_ssize_t rows, double *to) noexcept nogil:
     """Rows at.. of every lane; NaN after a lane's end."""
-    cdef Py_ssize_t r, l, most
+    cdef Py_ssize_t r, l = 0, most
     if lanes.adjoin:
         for r in range(rows):
             operand.take(
                 lanes.first[f][0] + (at + r) * operand.n_stride, operand.inner_stride, lanes.count, to + r * SPACED, 1)
         return
-    for l in range(lanes.count):
+    if operand.take == take_d and operand.n_stride == sizeof(double):
+        while (l + 4 <= lanes.count and lanes.rows[l] - at >= rows and lanes.rows[l + 1] - at >= rows
+               and lanes.rows[l + 2] - at >= rows and lanes.rows[l + 3] - at >= rows):
+            bring_four(&lanes.first[f][l], at * <Py_ssize_t> sizeof(double), rows, to + l)
+            l += 4
+    while l < lanes.count:
         most = lanes.rows[l] - at
         most = rows if most > rows else 0 if most < 0 else most
         operand.take(lanes.first[f][l] + at * operand.n_stride, operand.n_stride, most, to + l, SPACED)
         for r in range(most, rows):
             to[r * SPACED + l] = NAN
+        l += 1
 
 
 cdef inline void put(
@@ -369,6 +404,11 @@ cdef int scan(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
     next_alpha = 0 if it.constant else SPACED
     while at < lanes.longest:
         rows = ROWS if at + ROWS < lanes.longest else lanes.longest - at
+        if at + rows < lanes.longest:
+            for f in range(it.given):
+                fetch(&job.operand[f], lanes, f, at, rows)
+            if not it.ends:
+                fetch(job.out, lanes, it.given + 1, at, rows)
         bring(&job.operand[0], lanes, 0, at, rows, x)
         if it.given > 1:
             bring(&job.operand[1], lanes, 1, at, rows, y)
