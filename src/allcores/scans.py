@@ -320,8 +320,8 @@ def move_exp_nancorr(
     References
     ----------
     .. [1] numbagg, https://github.com/numbagg/numbagg
-    .. [2] D. H. D. West, "Updating mean and variance estimates: an improved method", Communications of the ACM 22 (1979),
-           532-535.
+    .. [2] D. H. D. West, "Updating mean and variance estimates: an improved method", Communications of the ACM 22
+           (1979), 532-535.
 
     Examples
     --------
@@ -446,8 +446,8 @@ def move_exp_nancov(
     References
     ----------
     .. [1] numbagg, https://github.com/numbagg/numbagg
-    .. [2] D. H. D. West, "Updating mean and variance estimates: an improved method", Communications of the ACM 22 (1979),
-           532-535.
+    .. [2] D. H. D. West, "Updating mean and variance estimates: an improved method", Communications of the ACM 22
+           (1979), 532-535.
 
     Examples
     --------
@@ -570,8 +570,8 @@ def move_exp_nanstd(
     References
     ----------
     .. [1] numbagg, https://github.com/numbagg/numbagg
-    .. [2] D. H. D. West, "Updating mean and variance estimates: an improved method", Communications of the ACM 22 (1979),
-           532-535.
+    .. [2] D. H. D. West, "Updating mean and variance estimates: an improved method", Communications of the ACM 22
+           (1979), 532-535.
 
     Examples
     --------
@@ -697,8 +697,8 @@ def move_exp_nanvar(
     References
     ----------
     .. [1] numbagg, https://github.com/numbagg/numbagg
-    .. [2] D. H. D. West, "Updating mean and variance estimates: an improved method", Communications of the ACM 22 (1979),
-           532-535.
+    .. [2] D. H. D. West, "Updating mean and variance estimates: an improved method", Communications of the ACM 22
+           (1979), 532-535.
 
     Examples
     --------

@@ -109,9 +109,7 @@ def scan(name: str, operands: tuple[Array, ...], result: Array, axis: int, least
     states = None
     if leaf < n:
         states = known_before(name, inputs, leaf, least, grid, workers)
-    task = Task(
-        __version__, settings.backend(), name, (*inputs, states), (leaf, least), (Field(result.dtype),), grid
-    )
+    task = Task(__version__, settings.backend(), name, (*inputs, states), (leaf, least), (Field(result.dtype),), grid)
     place.run(task, (sink,), workers, row.ns)
 
 

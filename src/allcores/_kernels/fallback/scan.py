@@ -218,9 +218,7 @@ def scan(
     return 0
 
 
-def ends(
-    operation: Operation, inputs: tuple[Array, ...], leaf: int, cursor: Array, states: tuple[Array, ...]
-) -> int:
+def ends(operation: Operation, inputs: tuple[Array, ...], leaf: int, cursor: Array, states: tuple[Array, ...]) -> int:
     *inputs_, alpha = inputs
     shape, n = inputs_[0].shape, inputs_[0].shape[-2]
     for positions, begin, end, columns in claimed((*shape[:-2], states[0].shape[-2], shape[-1]), cursor):
@@ -339,7 +337,9 @@ def move_exp_nancov(
     return scan(COV, (a, b, alpha), states, leaf, min_weight, cursor, out)
 
 
-def ends_move_exp_nancov(a: Array, b: Array, alpha: Array, leaf: int, min_weight: float, cursor: Array, *states: Array) -> int:
+def ends_move_exp_nancov(
+    a: Array, b: Array, alpha: Array, leaf: int, min_weight: float, cursor: Array, *states: Array
+) -> int:
     return ends(COV, (a, b, alpha), leaf, cursor, states)
 
 
@@ -353,7 +353,9 @@ def move_exp_nancorr(
     return scan(CORR, (a, b, alpha), states, leaf, min_weight, cursor, out)
 
 
-def ends_move_exp_nancorr(a: Array, b: Array, alpha: Array, leaf: int, min_weight: float, cursor: Array, *states: Array) -> int:
+def ends_move_exp_nancorr(
+    a: Array, b: Array, alpha: Array, leaf: int, min_weight: float, cursor: Array, *states: Array
+) -> int:
     return ends(CORR, (a, b, alpha), leaf, cursor, states)
 
 
