@@ -122,6 +122,7 @@ class ScanRow:
     ns: float  # an element of float64, on one core
     inputs: int = 1
     fields: int = 0
+    direct: bool = False  # the state at the end of a leaf is a sum of products, where alpha is one number
     cells: str = REALS
     promise: str = BITS
 
@@ -131,9 +132,9 @@ SCANS = {
     for row in (
         ScanRow("push", 0.8, cells=FLOATS),
         ScanRow("replace", 0.5),
-        ScanRow("move_exp_nancount", 1.5, fields=1),
-        ScanRow("move_exp_nansum", 1.5, fields=2),
-        ScanRow("move_exp_nanmean", 2.0, fields=2),
+        ScanRow("move_exp_nancount", 1.5, fields=1, direct=True),
+        ScanRow("move_exp_nansum", 1.5, fields=2, direct=True),
+        ScanRow("move_exp_nanmean", 2.0, fields=2, direct=True),
         ScanRow("move_exp_nanvar", 4.0, fields=4),
         ScanRow("move_exp_nanstd", 5.0, fields=4),
         ScanRow("move_exp_nancov", 5.0, inputs=2, fields=5),

@@ -117,9 +117,10 @@ def known_before(name: str, inputs: list[Array], leaf: int, least: float, grid: 
     """The states before each leaf, (fields, outer, leaves, inner); weight and decay are the last two."""
     row = SCANS[name]
     leaves = leaves_of(grid, leaf)
+    direct = int(row.direct and least == 0 and grid.inner == 1 and not any(inputs[-1].strides[:-1]))
     fields = (Field(DOUBLE),) * (row.fields + 2)
     states = np.empty((len(fields), *leaves.sink_shape))
-    task = Task(__version__, settings.backend(), f"ends_{name}", tuple(inputs), (leaf, least), fields, leaves)
+    task = Task(__version__, settings.backend(), f"ends_{name}", tuple(inputs), (leaf, least, direct), fields, leaves)
     place.run(task, tuple(states), workers, row.ns * leaf)
     Task(task.version, task.backend, name, (), (), fields, leaves).fold(tuple(states))
     return states
@@ -144,10 +145,8 @@ def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None
     if out is not None:
         check_out(out, values.shape, values.dtype)
     covered = values.dtype.char in FLOATS and values.dtype.isnative
-    if out is None or np.may_share_memory(out, values):
-        result = np.empty_like(values, subok=False)
-    else:
-        result = out
+    apart = out is not None and not np.may_share_memory(out, values)
+    result = out if apart else np.empty_like(values, subok=False)
     source, sink = (np.flip(values, axis), np.flip(result, axis)) if backwards else (values, result)
     if values.dtype.kind in "biu" or not values.size:
         np.copyto(result, values)

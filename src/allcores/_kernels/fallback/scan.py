@@ -17,7 +17,8 @@ from .window import claimed
 
 State = list[Array]
 
-TINY = np.finfo(np.float64).tiny
+TINY = float(np.finfo(np.float64).tiny)
+SUMS = 32  # partial sums of a leaf, of every 32nd element
 
 
 # ---- a row of elements joins the states of its lanes
@@ -159,7 +160,7 @@ def walk(
     operation: Operation, inputs: tuple[Array, ...], alpha: Array, begin: int, end: int, leaf: int, state: State
 ) -> Iterator[tuple[int, State]]:
     """Yield the state after each row of the leaves of elements begin..end; arrays are (lines, n, columns)."""
-    lines, n, columns = inputs[0].shape
+    lines, _, columns = inputs[0].shape
     leaves = -(-(end - begin) // leaf)
     for row in range(min(leaf, end - begin)):
         # The last leaf may end before this row: NaN comes after it.
@@ -218,18 +219,56 @@ def scan(
     return 0
 
 
-def ends(operation: Operation, inputs: tuple[Array, ...], leaf: int, cursor: Array, states: tuple[Array, ...]) -> int:
+def sums_of_products(operation: Operation, x: Array, alpha: float, leaf: int) -> State:
+    """The states at the ends of whole leaves of lines, where alpha is one number and weights are not asked for."""
+    d = 1 - alpha
+    factors, product = np.empty(leaf), 1.0
+    for i in reversed(range(leaf)):
+        factors[i] = product
+        product = max(product * d, TINY) if d > 0 else 0.0
+    rows = x[:, : x.shape[1] // leaf * leaf].astype(np.float64).reshape(len(x), -1, leaf // SUMS, SUMS)
+    weights = factors.reshape(leaf // SUMS, SUMS)
+    here = rows == rows
+    with np.errstate(all="ignore"):
+        total = add_lanes(np.where(here, rows * weights, 0.0))
+    count = add_lanes(np.where(here, weights, 0.0))
+    decay, weight = np.full_like(count, product), np.zeros_like(count)
+    if operation is COUNT:
+        return [count, weight, decay]
+    return [total, count if operation is MEAN else (count > 0).astype(np.float64), weight, decay]
+
+
+def add_lanes(rows: Array) -> Array:
+    """Rows of 32 (axis 2) in order, then their lanes in halves."""
+    total = np.zeros_like(rows[:, :, 0])
+    for row in range(rows.shape[2]):
+        total = total + rows[:, :, row]
+    while total.shape[-1] > 1:
+        half = total.shape[-1] // 2
+        total = total[..., :half] + total[..., half:]
+    return total[..., 0]
+
+
+def ends(
+    operation: Operation, inputs: tuple[Array, ...], leaf: int, direct: int, cursor: Array, states: tuple[Array, ...]
+) -> int:
     *inputs_, alpha = inputs
     shape, n = inputs_[0].shape, inputs_[0].shape[-2]
     for positions, begin, end, columns in claimed((*shape[:-2], states[0].shape[-2], shape[-1]), cursor):
         given = tuple(of_chunk(x, positions, columns) for x in inputs_)
+        lines = np.ravel_multi_index(positions, shape[:-2])
+        if direct:
+            known = sums_of_products(operation, given[0][:, begin * leaf : end * leaf, 0], float(alpha.flat[0]), leaf)
+            for field, value in zip(states, known, strict=True):
+                field[lines, begin:end, 0] = 0
+                field[lines, begin : begin + value.shape[-1], 0] = value
+            continue
         size = (given[0].shape[0], end - begin, given[0].shape[2])
         state = [np.zeros(size) for _ in range(operation.fields + 1)] + [np.ones(size)]
         with np.errstate(all="ignore"):
             stop = min(end * leaf, n)
             for _ in walk(operation, given, of_chunk(alpha, positions, columns), begin * leaf, stop, leaf, state):
                 pass
-        lines = np.ravel_multi_index(positions, shape[:-2])
         for field, value in zip(states, state, strict=True):
             field[lines, begin:end, columns] = value
     return 0
@@ -267,8 +306,10 @@ def move_exp_nancount(
     return scan(COUNT, (a, alpha), states, leaf, min_weight, cursor, out)
 
 
-def ends_move_exp_nancount(a: Array, alpha: Array, leaf: int, min_weight: float, cursor: Array, *states: Array) -> int:
-    return ends(COUNT, (a, alpha), leaf, cursor, states)
+def ends_move_exp_nancount(
+    a: Array, alpha: Array, leaf: int, min_weight: float, direct: int, cursor: Array, *states: Array
+) -> int:
+    return ends(COUNT, (a, alpha), leaf, direct, cursor, states)
 
 
 def fold_move_exp_nancount(*states: Array) -> int:
@@ -281,8 +322,10 @@ def move_exp_nansum(
     return scan(SUM, (a, alpha), states, leaf, min_weight, cursor, out)
 
 
-def ends_move_exp_nansum(a: Array, alpha: Array, leaf: int, min_weight: float, cursor: Array, *states: Array) -> int:
-    return ends(SUM, (a, alpha), leaf, cursor, states)
+def ends_move_exp_nansum(
+    a: Array, alpha: Array, leaf: int, min_weight: float, direct: int, cursor: Array, *states: Array
+) -> int:
+    return ends(SUM, (a, alpha), leaf, direct, cursor, states)
 
 
 def fold_move_exp_nansum(*states: Array) -> int:
@@ -295,8 +338,10 @@ def move_exp_nanmean(
     return scan(MEAN, (a, alpha), states, leaf, min_weight, cursor, out)
 
 
-def ends_move_exp_nanmean(a: Array, alpha: Array, leaf: int, min_weight: float, cursor: Array, *states: Array) -> int:
-    return ends(MEAN, (a, alpha), leaf, cursor, states)
+def ends_move_exp_nanmean(
+    a: Array, alpha: Array, leaf: int, min_weight: float, direct: int, cursor: Array, *states: Array
+) -> int:
+    return ends(MEAN, (a, alpha), leaf, direct, cursor, states)
 
 
 def fold_move_exp_nanmean(*states: Array) -> int:
@@ -309,8 +354,10 @@ def move_exp_nanvar(
     return scan(VAR, (a, alpha), states, leaf, min_weight, cursor, out)
 
 
-def ends_move_exp_nanvar(a: Array, alpha: Array, leaf: int, min_weight: float, cursor: Array, *states: Array) -> int:
-    return ends(VAR, (a, alpha), leaf, cursor, states)
+def ends_move_exp_nanvar(
+    a: Array, alpha: Array, leaf: int, min_weight: float, direct: int, cursor: Array, *states: Array
+) -> int:
+    return ends(VAR, (a, alpha), leaf, direct, cursor, states)
 
 
 def fold_move_exp_nanvar(*states: Array) -> int:
@@ -323,8 +370,10 @@ def move_exp_nanstd(
     return scan(STD, (a, alpha), states, leaf, min_weight, cursor, out)
 
 
-def ends_move_exp_nanstd(a: Array, alpha: Array, leaf: int, min_weight: float, cursor: Array, *states: Array) -> int:
-    return ends(STD, (a, alpha), leaf, cursor, states)
+def ends_move_exp_nanstd(
+    a: Array, alpha: Array, leaf: int, min_weight: float, direct: int, cursor: Array, *states: Array
+) -> int:
+    return ends(STD, (a, alpha), leaf, direct, cursor, states)
 
 
 def fold_move_exp_nanstd(*states: Array) -> int:
@@ -338,9 +387,9 @@ def move_exp_nancov(
 
 
 def ends_move_exp_nancov(
-    a: Array, b: Array, alpha: Array, leaf: int, min_weight: float, cursor: Array, *states: Array
+    a: Array, b: Array, alpha: Array, leaf: int, min_weight: float, direct: int, cursor: Array, *states: Array
 ) -> int:
-    return ends(COV, (a, b, alpha), leaf, cursor, states)
+    return ends(COV, (a, b, alpha), leaf, direct, cursor, states)
 
 
 def fold_move_exp_nancov(*states: Array) -> int:
@@ -354,9 +403,9 @@ def move_exp_nancorr(
 
 
 def ends_move_exp_nancorr(
-    a: Array, b: Array, alpha: Array, leaf: int, min_weight: float, cursor: Array, *states: Array
+    a: Array, b: Array, alpha: Array, leaf: int, min_weight: float, direct: int, cursor: Array, *states: Array
 ) -> int:
-    return ends(CORR, (a, b, alpha), leaf, cursor, states)
+    return ends(CORR, (a, b, alpha), leaf, direct, cursor, states)
 
 
 def fold_move_exp_nancorr(*states: Array) -> int:
