@@ -23,7 +23,7 @@ from reals cimport (
 
 cdef enum:
     LANES = 64              # in a strip, at most
-    OPERANDS = 2            # inputs, at most
+    OPERANDS = 3            # inputs, at most
     SHORT = 2048            # elements: shorter lines are taken several at a time
 
 # n elements, `stride` bytes apart, as float64 at to, to + step, ...
@@ -36,6 +36,7 @@ cdef struct Operand:
     char *data
     Py_ssize_t itemsize
     Py_ssize_t *outer_strides       # strides are in bytes
+    bint flat                       # one outer axis for all of the job's: a result on its way to another process
     Py_ssize_t n_stride
     Py_ssize_t inner_stride
     bint may_miss                   # floats: there may be NaN
@@ -201,6 +202,8 @@ cdef inline Py_ssize_t outer_offset(Job *job, Operand *operand, Py_ssize_t posit
     """Bytes from the first outer position to this one."""
     cdef int d = job.outer_ndim - 1
     cdef Py_ssize_t offset = 0
+    if operand.flat:
+        return position * operand.outer_strides[0]
     while d >= 0:
         offset += position % job.outer_shape[d] * operand.outer_strides[d]
         position //= job.outer_shape[d]
@@ -287,6 +290,7 @@ cdef inline int describe(Operand *operand, Py_buffer *view, bint written) except
     operand.data = <char *> view.buf
     operand.itemsize = view.itemsize
     operand.outer_strides = view.strides
+    operand.flat = False
     operand.n_stride = view.strides[d]
     operand.inner_stride = view.strides[d + 1]
     operand.may_miss = code in (b"f", b"d")
@@ -321,6 +325,7 @@ cdef inline int run_windows(fill_function fill, void *parameters, tuple inputs, 
         held += 1
         d = view[0].ndim - 2
         job.outer_ndim = d
+        job.out.flat = view[held - 2].ndim == 3 and d != 1
         job.outer_shape = view[0].shape
         job.n = view[0].shape[d]
         job.inner = view[0].shape[d + 1]

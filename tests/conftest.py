@@ -60,8 +60,9 @@ def backend(request):
     """Each backend that is installed; a level that this CPU lacks is skipped visibly."""
     if request.param not in BACKENDS:
         pytest.skip(f"this CPU does not run {request.param}")
-    if "window" in request.path.name and request.param != "fallback":
-        level = _kernels.level_of("window", request.param)
+    family = "window" if "window" in request.path.name else "scan" if "scans" in request.path.name else ""
+    if family and request.param != "fallback":
+        level = _kernels.level_of(family, request.param)
         if level != request.param:
             pytest.skip(f"{request.param} takes these kernels from {level}")
     with settings.use_backend(request.param):

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import COMPILED, FUNCTIONS, MOVES, oracle, python
+from helpers import COMPILED, FUNCTIONS, MOVES, SCANNED, oracle, python
 
 import allcores as ac
-from allcores import _kernels, config, fallback, reductions, windows
+from allcores import _kernels, config, fallback, reductions, scans, windows
 from allcores._engine import settings
-from allcores._engine.registry import KERNELS, WINDOWS
+from allcores._engine.registry import KERNELS, SCANS, WINDOWS
 from allcores._kernels import fallback as fallback_kernels
 
 PACKAGE = Path(ac.__file__).parent
@@ -104,16 +104,16 @@ def test_dependencies():
 
 
 def test_public_names():
-    assert {*FUNCTIONS, *MOVES} <= set(ac.__all__)
-    assert set(fallback.__all__) == {*FUNCTIONS, *MOVES}
+    assert {*FUNCTIONS, *MOVES, *SCANNED} <= set(ac.__all__)
+    assert set(fallback.__all__) == {*FUNCTIONS, *MOVES, *SCANNED}
     assert list(ac.__all__) == sorted(ac.__all__, key=lambda name: name)
     for name in ac.__all__:
         assert hasattr(ac, name)
     assert not hasattr(fallback, "nonsense")
-    assert {*FUNCTIONS, *MOVES} <= set(dir(fallback))
+    assert {*FUNCTIONS, *MOVES, *SCANNED} <= set(dir(fallback))
 
 
-@pytest.mark.parametrize("module", [reductions, windows], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [reductions, scans, windows], ids=lambda module: module.__name__)
 def test_public_functions_of(module):
     assert list(module.__all__) == sorted(module.__all__)
     for name in module.__all__:
@@ -127,20 +127,30 @@ def test_public_functions_of(module):
     assert defined == set(module.__all__)
 
 
+# Of series that are cut into chunks: what each chunk ends with, and what comes before it.
+FOLDS = {f"fold_{name}" for name, row in SCANS.items() if row.fields}
+FIRST_PASSES = {f"ends_{name}" for name, row in SCANS.items() if row.fields} | {"ends_push"}
+
+
 def test_every_kernel_has_its_function():
     assert set(KERNELS) <= set(FUNCTIONS)
     assert set(WINDOWS) <= set(MOVES)
+    assert set(SCANS) <= set(SCANNED)
 
 
 def test_the_fallback_has_every_kernel():
-    assert set(fallback_kernels.__all__) == {*KERNELS, *WINDOWS}
+    assert set(fallback_kernels.__all__) == {*KERNELS, *WINDOWS, *SCANS, *FIRST_PASSES, *FOLDS}
 
 
 @pytest.mark.parametrize("level", COMPILED)
 def test_every_level_has_every_kernel(level):
     names = set(vars(_kernels.load(level)))
-    assert {name for name in names if not name.startswith(("small_", "fold_"))} == {*KERNELS, *WINDOWS}
-    assert {name.removeprefix("fold_") for name in names if name.startswith("fold_")} == set(KERNELS)
+    assert {name for name in names if not name.startswith(("small_", "fold_", "ends_"))} == {*KERNELS, *WINDOWS, *SCANS}
+    assert {name.removeprefix("fold_") for name in names if name.startswith("fold_")} == {
+        *KERNELS,
+        *(name.removeprefix("fold_") for name in FOLDS),
+    }
+    assert {name for name in names if name.startswith("ends_")} == FIRST_PASSES
 
 
 @pytest.mark.parametrize("level", COMPILED)
@@ -192,6 +202,34 @@ def test_signatures_of_windows(name):
         assert positional == theirs
 
 
+@pytest.mark.parametrize("name", SCANS)
+def test_rows_of_scans(name):
+    row = SCANS[name]
+    assert row.name == name
+    assert row.ns > 0
+    assert row.promise
+    arguments = list(inspect.signature(getattr(fallback_kernels, name)).parameters)
+    if row.fields:
+        assert arguments == [*"ab"[: row.inputs], "alpha", "states", "leaf", "min_weight", "cursor", "out"]
+    else:
+        assert arguments[-2:] == ["cursor", "a" if name == "replace" else "out"]
+
+
+@pytest.mark.parametrize("name", SCANNED)
+def test_signatures_of_scans(name):
+    """bottleneck's and numbagg's order of arguments; ours are keyword-only."""
+    parameters = inspect.signature(getattr(ac, name)).parameters
+    keywords = [key for key, value in parameters.items() if value.kind is value.KEYWORD_ONLY]
+    assert keywords == (["workers"] if name == "replace" else ["out", "workers"])
+    positional = [key for key in parameters if key not in keywords]
+    if name == "replace":
+        assert positional == ["a", "old", "new"]
+    elif name in SCANS and SCANS[name].fields:
+        assert positional == [*"ab"[: SCANS[name].inputs], "alpha", "min_weight", "axis"]
+    else:
+        assert positional == ["a", "n" if name == "push" else "limit", "axis"]
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_signatures(name):
     """NumPy's order of arguments and its keyword-only ones; ours are keyword-only."""
@@ -210,7 +248,7 @@ def test_signatures(name):
 # ---- documentation
 
 
-@pytest.mark.parametrize("name", [*FUNCTIONS, *MOVES, "set_workers", "get_workers", "show_config"])
+@pytest.mark.parametrize("name", [*FUNCTIONS, *MOVES, *SCANNED, "set_workers", "get_workers", "show_config"])
 def test_docstrings(name):
     text = inspect.getdoc(getattr(ac, name))
     assert text
@@ -229,7 +267,7 @@ def test_docstrings(name):
         assert any(key in line.split(" : ")[0].split(", ") for line in documented.splitlines()), f"{name}: {key}"
 
 
-@pytest.mark.parametrize("module", [reductions, windows, settings, config], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [reductions, scans, windows, settings, config], ids=lambda module: module.__name__)
 def test_doctests(module):
     results = doctest.testmod(module)
     assert results.attempted

@@ -165,9 +165,11 @@ def test_other_processes(name, reference, processes, team, monkeypatch):
     monkeypatch.setattr(windowing, "chunk_size", 500)
     compare(results(name), reference[name], "in other processes")
     a = sample((6, 20, 4), "d")[:, ::2, ::-1].transpose(1, 0, 2)[:, ::2]
-    got = function(name)(*inputs_of(name, a), 2, axis=1)
+    several = sample((4, 6, 20, 3), "d")[:, ::2]  # outer axes that don't adjoin
+    got = [function(name)(*inputs_of(name, x), 2, axis=axis) for x, axis in ((a, 1), (several, 2))]
     monkeypatch.undo()
-    assert bits(got) == bits(function(name)(*inputs_of(name, a), 2, axis=1))
+    assert bits(got[0]) == bits(function(name)(*inputs_of(name, a), 2, axis=1))
+    assert bits(got[1]) == bits(function(name)(*inputs_of(name, several), 2, axis=2))
     assert ran
 
 

@@ -156,3 +156,34 @@ def cut_windows(shape: tuple[int, ...], window: int | None, chunk: int = CHUNK, 
         if tile == inner:
             lines = max(1, min(outer, chunk // (n * inner)))
     return Stretches(outer, n, inner, lines, run, tile)
+
+
+SCAN_LEAF = 512  # elements of a leaf of a long series
+ENOUGH = 256  # series: as many lanes as leaves could give
+
+
+def scan_leaf(series: int, n: int) -> int:
+    """Elements of a series that are computed in order: all where there are as many series as leaves would be lanes."""
+    return n if series >= ENOUGH or series * SCAN_LEAF >= n else SCAN_LEAF
+
+
+def cut_scans(shape: tuple[int, ...], leaf: int, chunk: int = CHUNK, workers: int = 1) -> Stretches:
+    """A grid of whole leaves, as `scan_leaf` has them: chunks may be large, but there are some for every worker."""
+    outer, n, inner = prod(shape[:-2]), shape[-2], shape[-1]
+    chunk = max(1, min(chunk, outer * n * inner // (4 * workers)))
+    # Strips narrower than 16 columns are not faster, but one worker could do nothing at all.
+    tile = min(inner, STRIP if outer * inner >= 4 * workers * STRIP else 16)
+    if leaf < n:
+        leaves = max(1, chunk // (leaf * tile))
+        if inner == 1 and leaves > STRIP:
+            leaves = leaves // STRIP * STRIP
+        return Stretches(outer, n, inner, 1, min(leaves * leaf, n), tile)
+    lines = 1
+    if inner == 1:
+        lines = min(outer, max(8, chunk // n))  # lines are lanes: one alone would wait for itself
+    return Stretches(outer, n, inner, lines, n, tile)
+
+
+def leaves_of(grid: Stretches, leaf: int) -> Stretches:
+    """The same chunks, counted in leaves along n."""
+    return Stretches(grid.outer, ceil_div(grid.n, leaf), grid.inner, grid.lines, ceil_div(grid.run, leaf), grid.tile)

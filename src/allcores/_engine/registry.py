@@ -5,7 +5,8 @@ what a slot holds: "T" is the dtype of the elements, "A" their accumulator (floa
 is an integer), "R" what its rounding has lost (nothing, in integers). `fill` is the answer of a chunk that need not be
 looked at any more.
 
-WINDOWS: the same for kernels of moving windows, which write their results in place.
+WINDOWS: the same for kernels of moving windows, which write their results in place. SCANS: for those of what depends on
+all elements before; `fields` is the number of what they know of a series, 0 where that is nothing but a position.
 """
 
 from __future__ import annotations
@@ -114,5 +115,32 @@ WINDOWS = {
         WindowRow("move_median", 8.0),
         WindowRow("move_quantile", 8.0, parameters=("q", "method")),
         WindowRow("move_rank", 12.0),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRow:
+    name: str
+    ns: float  # an element of float64, on one core
+    inputs: int = 1
+    fields: int = 0
+    direct: bool = False  # the state at the end of a leaf is a sum of products, where alpha is one number
+    cells: str = REALS
+    promise: str = BITS
+
+
+SCANS = {
+    row.name: row
+    for row in (
+        ScanRow("push", 0.8, cells=FLOATS),
+        ScanRow("replace", 0.5),
+        ScanRow("move_exp_nancount", 1.5, fields=1, direct=True),
+        ScanRow("move_exp_nansum", 1.5, fields=2, direct=True),
+        ScanRow("move_exp_nanmean", 2.0, fields=2, direct=True),
+        ScanRow("move_exp_nanvar", 4.0, fields=4),
+        ScanRow("move_exp_nanstd", 5.0, fields=4),
+        ScanRow("move_exp_nancov", 5.0, inputs=2, fields=5),
+        ScanRow("move_exp_nancorr", 8.0, inputs=2, fields=6),
     )
 }

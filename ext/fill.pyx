@@ -1,0 +1,454 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Filling the gaps of series with the last number before them, and replacing values in place.
+
+A chunk of a series that is cut along n needs the last number before its beginning. `ends_push` notes the position of
+the last number of every chunk, looking backwards from its end: a few elements where numbers are frequent, and at most
+every element once. Looking backwards from each chunk's beginning would read a series of NaN once for each chunk.
+
+Elements are moved, never computed with.
+"""
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy
+
+from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code
+from cursor cimport PATIENCE, Cursor, allcores_clock, allcores_fetch_add, claim
+from reals cimport int8_t, int16_t, int32_t, real, uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef enum:
+    WIDTH = 512             # columns at a time
+    BLOCK = 256             # elements that are looked at before any is written
+
+
+cdef struct View:           # (outer..., n, inner), strides in bytes
+    char *data
+    char code
+    int outer_ndim
+    Py_ssize_t *outer_shape
+    Py_ssize_t *outer_strides
+    Py_ssize_t outer, n, inner, n_stride, inner_stride
+
+
+cdef struct Chunk:
+    Py_ssize_t part, first, last, begin, end, left, right
+
+
+cdef int view_of(View *to, Py_buffer *view) except -1:
+    cdef int d = view.ndim - 2, f
+    to.data = <char *> view.buf
+    to.code = dtype_code(view)
+    if to.code == 0:
+        raise TypeError("no kernel for arrays of this dtype")
+    to.outer_ndim = d
+    to.outer_shape = view.shape
+    to.outer_strides = view.strides
+    to.outer = 1
+    for f in range(d):
+        to.outer *= view.shape[f]
+    to.n = view.shape[d]
+    to.inner = view.shape[d + 1]
+    to.n_stride = view.strides[d]
+    to.inner_stride = view.strides[d + 1]
+    return 0
+
+
+cdef inline char *line_of(View *view, Py_ssize_t position) noexcept nogil:
+    cdef int d = view.outer_ndim - 1
+    cdef char *data = view.data
+    while d >= 0:
+        data += position % view.outer_shape[d] * view.outer_strides[d]
+        position //= view.outer_shape[d]
+        d -= 1
+    return data
+
+
+cdef inline bint next_chunk(
+        Cursor *cursor, int64_t deadline, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, Chunk *to) noexcept nogil:
+    cdef Py_ssize_t run = cursor.leaves
+    cdef Py_ssize_t parts = (n + run - 1) // run
+    cdef Py_ssize_t tiles = (inner + cursor.tile - 1) // cursor.tile
+    cdef int64_t chunk = claim(cursor, deadline)
+    if chunk < 0:
+        return False
+    to.left = chunk % tiles * cursor.tile
+    to.right = to.left + cursor.tile if to.left + cursor.tile < inner else inner
+    to.part = chunk // tiles % parts
+    to.begin = to.part * run
+    to.end = to.begin + run if to.begin + run < n else n
+    to.first = chunk // tiles // parts * cursor.lines
+    to.last = to.first + cursor.lines if to.first + cursor.lines < outer else outer
+    return True
+
+
+# ---- push
+
+# Selections are by masks of bits: of `a if b else c` on floats gcc makes branches here, which random gaps mispredict
+# (7.3 M elements, half of them NaN: 40 instead of 10 ms).
+
+cdef extern from *:
+    """
+    #define ALLCORES_MAGNITUDE INT64_C(0x7fffffffffffffff)
+    #define ALLCORES_INFINITE INT64_C(0x7ff0000000000000)
+    """
+    const int64_t MAGNITUDE "ALLCORES_MAGNITUDE"
+    const int64_t INFINITE "ALLCORES_INFINITE"
+    const int32_t MAGNITUDE_32 "0x7fffffff"
+    const int32_t INFINITE_32 "0x7f800000"
+
+ctypedef fused bits:
+    int32_t
+    int64_t
+
+
+cdef inline bits gap_mask(bits v) noexcept nogil:
+    """All ones for NaN, whatever its sign."""
+    if bits is int64_t:
+        return -<bits> ((v & MAGNITUDE) > INFINITE)
+    else:
+        return -<bits> ((v & MAGNITUDE_32) > INFINITE_32)
+
+
+cdef inline void push_elements(
+        const char *x, Py_ssize_t xs, char *out, Py_ssize_t os, Py_ssize_t n, bits last) noexcept nogil:
+    """In blocks: those without gaps are copied."""
+    cdef Py_ssize_t at = 0, i, most
+    cdef bits v, gap, gaps
+    while at < n:
+        most = BLOCK if at + BLOCK < n else n - at
+        gaps = 0
+        for i in range(most):
+            memcpy(&v, x + i * xs, sizeof(bits))
+            gaps |= gap_mask(v)
+            memcpy(out + i * os, &v, sizeof(bits))
+        if gaps:
+            for i in range(most):
+                memcpy(&v, x + i * xs, sizeof(bits))
+                gap = gap_mask(v)
+                last = (v & ~gap) | (last & gap)
+                memcpy(out + i * os, &last, sizeof(bits))
+        else:
+            memcpy(&last, x + (most - 1) * xs, sizeof(bits))
+        x += most * xs
+        out += most * os
+        at += BLOCK
+
+
+cdef inline void push_elements_at_most(
+        const char *x, Py_ssize_t xs, char *out, Py_ssize_t os, Py_ssize_t n, bits last, int64_t ago,
+        int64_t limit) noexcept nogil:
+    """`last` is `ago` elements before the first."""
+    cdef Py_ssize_t at = 0, i, most
+    cdef bits v, gap, gaps, far
+    while at < n:
+        most = BLOCK if at + BLOCK < n else n - at
+        gaps = 0
+        for i in range(most):
+            memcpy(&v, x + i * xs, sizeof(bits))
+            gaps |= gap_mask(v)
+            memcpy(out + i * os, &v, sizeof(bits))
+        if gaps:
+            for i in range(most):
+                memcpy(&v, x + i * xs, sizeof(bits))
+                gap = gap_mask(v)
+                ago &= <int64_t> gap
+                last = (v & ~gap) | (last & gap)
+                far = -<bits> (ago > limit)
+                v = (v & far) | (last & ~far)
+                memcpy(out + i * os, &v, sizeof(bits))
+                ago += 1
+        else:
+            memcpy(&last, x + (most - 1) * xs, sizeof(bits))
+            ago = 1
+        x += most * xs
+        out += most * os
+        at += BLOCK
+
+
+cdef inline void push_line(
+        const char *x, Py_ssize_t xs, char *out, Py_ssize_t os, Py_ssize_t begin, Py_ssize_t end, int64_t seed,
+        Py_ssize_t limit, bits *_) noexcept nogil:
+    cdef Py_ssize_t size = sizeof(bits)
+    cdef bits last
+    cdef Py_ssize_t ago = limit + 1
+    if seed >= 0:
+        memcpy(&last, x + seed * xs, sizeof(bits))
+        ago = begin - seed
+    else:
+        memcpy(&last, x + begin * xs, sizeof(bits))
+    x += begin * xs
+    out += begin * os
+    if limit < end and xs == size and os == size:
+        push_elements_at_most(x, size, out, size, end - begin, last, ago, limit)
+    elif limit < end:
+        push_elements_at_most(x, xs, out, os, end - begin, last, ago, limit)
+    elif xs == size and os == size:
+        push_elements(x, size, out, size, end - begin, last)
+    else:
+        push_elements(x, xs, out, os, end - begin, last)
+
+
+cdef inline void push_row(
+        const char *x, Py_ssize_t xs, char *out, Py_ssize_t os, Py_ssize_t width, bits *last) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef bits v, gap
+    for j in range(width):
+        memcpy(&v, x + j * xs, sizeof(bits))
+        gap = gap_mask(v)
+        v = (v & ~gap) | (last[j] & gap)
+        last[j] = v
+        memcpy(out + j * os, &v, sizeof(bits))
+
+
+cdef inline void push_row_at_most(
+        const char *x, Py_ssize_t xs, char *out, Py_ssize_t os, Py_ssize_t width, bits *last, int64_t *until,
+        int64_t i, int64_t limit) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef bits v, w, gap, far
+    for j in range(width):
+        memcpy(&v, x + j * xs, sizeof(bits))
+        gap = gap_mask(v)
+        until[j] = ((i + limit) & ~<int64_t> gap) | (until[j] & <int64_t> gap)
+        w = (v & ~gap) | (last[j] & gap)
+        last[j] = w
+        far = -<bits> (i > until[j])
+        v = (v & far) | (w & ~far)
+        memcpy(out + j * os, &v, sizeof(bits))
+
+
+cdef inline void push_columns(
+        const char *x, Py_ssize_t xn, Py_ssize_t xs, char *out, Py_ssize_t on, Py_ssize_t os, Py_ssize_t begin,
+        Py_ssize_t end, Py_ssize_t width, const int64_t *seed, Py_ssize_t limit, bits *_) noexcept nogil:
+    cdef bits last[WIDTH]
+    cdef int64_t until[WIDTH]       # the position up to which a number is pushed
+    cdef Py_ssize_t size = sizeof(bits), i, j
+    for j in range(width):
+        memcpy(&last[j], x + begin * xn + j * xs, sizeof(bits))
+        until[j] = -1
+        if seed != NULL and seed[j] >= 0:
+            memcpy(&last[j], x + seed[j] * xn + j * xs, sizeof(bits))
+            until[j] = seed[j] + limit
+    for i in range(begin, end):
+        if limit < end and xs == size and os == size:
+            push_row_at_most(x + i * xn, size, out + i * on, size, width, last, until, i, limit)
+        elif limit < end:
+            push_row_at_most(x + i * xn, xs, out + i * on, os, width, last, until, i, limit)
+        elif xs == size and os == size:
+            push_row(x + i * xn, size, out + i * on, size, width, last)
+        else:
+            push_row(x + i * xn, xs, out + i * on, os, width, last)
+
+
+cdef inline void push_chunk(
+        View *x, View *out, Chunk *chunk, Py_ssize_t parts, const int64_t *seeds, Py_ssize_t limit,
+        bits *_) noexcept nogil:
+    cdef Py_ssize_t position, at, width
+    cdef char *a
+    cdef char *b
+    cdef const int64_t *seed
+    for position in range(chunk.first, chunk.last):
+        a = line_of(x, position)
+        b = line_of(out, position)
+        seed = NULL if seeds == NULL else seeds + (position * parts + chunk.part) * x.inner
+        if x.inner == 1:
+            push_line(
+                a, x.n_stride, b, out.n_stride, chunk.begin, chunk.end, -1 if seed == NULL else seed[0], limit, _)
+            continue
+        at = chunk.left
+        while at < chunk.right:
+            width = WIDTH if at + WIDTH < chunk.right else chunk.right - at
+            push_columns(
+                a + at * x.inner_stride, x.n_stride, x.inner_stride, b + at * out.inner_stride, out.n_stride,
+                out.inner_stride, chunk.begin, chunk.end, width, NULL if seed == NULL else seed + at, limit, _)
+            at += WIDTH
+
+
+def push(a, seeds, limit, cursor, out):
+    """`seeds` (outer, parts, inner): the position of the last number before each chunk, or -1; None: no chunk has one."""
+    cdef Py_buffer view[4]
+    cdef View x, to
+    cdef Chunk chunk
+    cdef Cursor *shared
+    cdef Py_ssize_t most = limit, parts = 1
+    cdef const int64_t *seed = NULL
+    cdef int held = 0, f
+    cdef int64_t deadline
+    try:
+        PyObject_GetBuffer(a, &view[0], PyBUF_FULL_RO)
+        held += 1
+        PyObject_GetBuffer(out, &view[1], PyBUF_FULL)
+        held += 1
+        PyObject_GetBuffer(cursor, &view[2], PyBUF_FULL)
+        held += 1
+        if seeds is not None:
+            PyObject_GetBuffer(seeds, &view[3], PyBUF_FULL_RO)
+            held += 1
+            seed = <const int64_t *> view[3].buf
+            parts = view[3].shape[1]
+        view_of(&x, &view[0])
+        view_of(&to, &view[1])
+        if x.code not in (b"d", b"f") or to.code != x.code:
+            raise TypeError("no kernel for arrays of this dtype")
+        shared = <Cursor *> view[2].buf
+        with nogil:
+            deadline = allcores_clock() + PATIENCE
+            while next_chunk(shared, deadline, x.outer, x.n, x.inner, &chunk):
+                if x.code == b"d":
+                    push_chunk(&x, &to, &chunk, parts, seed, most, <int64_t *> NULL)
+                else:
+                    push_chunk(&x, &to, &chunk, parts, seed, most, <int32_t *> NULL)
+                allcores_fetch_add(&shared.done, 1)
+        return 0
+    finally:
+        for f in range(held):
+            PyBuffer_Release(&view[f])
+
+
+cdef inline int64_t last_number(
+        const char *x, Py_ssize_t stride, Py_ssize_t begin, Py_ssize_t end, bits *_) noexcept nogil:
+    cdef Py_ssize_t i = end - 1
+    cdef bits v
+    while i >= begin:
+        memcpy(&v, x + i * stride, sizeof(bits))
+        if not gap_mask(v):
+            return i
+        i -= 1
+    return -1
+
+
+def ends_push(a, run, cursor, last):
+    """The position of the last number in each run of n, or -1. Chunks are single runs: the grid's n counts them."""
+    cdef Py_buffer view[3]
+    cdef View x, to
+    cdef Chunk chunk
+    cdef Cursor *shared
+    cdef Py_ssize_t length = run, position, part, end, column
+    cdef char *line
+    cdef int64_t *found
+    cdef int held = 0, f
+    cdef int64_t deadline
+    try:
+        PyObject_GetBuffer(a, &view[0], PyBUF_FULL_RO)
+        held += 1
+        PyObject_GetBuffer(last, &view[1], PyBUF_FULL)
+        held += 1
+        PyObject_GetBuffer(cursor, &view[2], PyBUF_FULL)
+        held += 1
+        view_of(&x, &view[0])
+        view_of(&to, &view[1])
+        if x.code not in (b"d", b"f") or to.code != b"q":
+            raise TypeError("no kernel for arrays of this dtype")
+        shared = <Cursor *> view[2].buf
+        with nogil:
+            deadline = allcores_clock() + PATIENCE
+            while next_chunk(shared, deadline, x.outer, to.n, x.inner, &chunk):
+                for position in range(chunk.first, chunk.last):
+                    line = line_of(&x, position)
+                    for part in range(chunk.begin, chunk.end):
+                        end = (part + 1) * length if (part + 1) * length < x.n else x.n
+                        found = <int64_t *> to.data + (position * to.n + part) * x.inner
+                        for column in range(chunk.left, chunk.right):
+                            if x.code == b"d":
+                                found[column] = last_number(
+                                    line + column * x.inner_stride, x.n_stride, part * length, end, <int64_t *> NULL)
+                            else:
+                                found[column] = last_number(
+                                    line + column * x.inner_stride, x.n_stride, part * length, end, <int32_t *> NULL)
+                allcores_fetch_add(&shared.done, 1)
+        return 0
+    finally:
+        for f in range(held):
+            PyBuffer_Release(&view[f])
+
+
+# ---- replace
+
+cdef inline bint is_old(real v, real old, bint missing) noexcept nogil:
+    return v != v if missing else v == old
+
+
+cdef inline void replace_elements(
+        char *x, Py_ssize_t stride, Py_ssize_t n, real old, real new, bint missing) noexcept nogil:
+    """Written is only where something is to be replaced: pages that are not keep clean."""
+    cdef Py_ssize_t at = 0, i, most
+    cdef real v
+    cdef int found
+    while at < n:
+        most = BLOCK if at + BLOCK < n else n - at
+        found = 0
+        for i in range(most):
+            memcpy(&v, x + i * stride, sizeof(real))
+            found |= is_old(v, old, missing)
+        if found:
+            for i in range(most):
+                memcpy(&v, x + i * stride, sizeof(real))
+                v = new if is_old(v, old, missing) else v
+                memcpy(x + i * stride, &v, sizeof(real))
+        x += most * stride
+        at += BLOCK
+
+
+cdef inline void replace_chunk(View *x, Chunk *chunk, real old, real new, bint missing) noexcept nogil:
+    cdef Py_ssize_t position, size = sizeof(real)
+    cdef char *line
+    for position in range(chunk.first, chunk.last):
+        line = line_of(x, position) + chunk.begin * x.n_stride
+        if x.n_stride != size:
+            replace_elements(line, x.n_stride, chunk.end - chunk.begin, old, new, missing)
+        elif missing:
+            replace_elements(line, size, chunk.end - chunk.begin, old, new, True)
+        else:
+            replace_elements(line, size, chunk.end - chunk.begin, old, new, False)
+
+
+cdef int replace_all(View *x, Cursor *cursor, object old, object new, real *_) except -1:
+    cdef bint missing = old != old
+    cdef real before = 0 if missing else <real> old
+    cdef real after = <real> new
+    cdef Chunk chunk
+    cdef int64_t deadline
+    with nogil:
+        deadline = allcores_clock() + PATIENCE
+        while next_chunk(cursor, deadline, x.outer, x.n, x.inner, &chunk):
+            replace_chunk(x, &chunk, before, after, missing)
+            allcores_fetch_add(&cursor.done, 1)
+    return 0
+
+
+def replace(old, new, cursor, a):
+    """In `a`, a view (outer..., n, 1)."""
+    cdef Py_buffer view[2]
+    cdef View x
+    cdef Cursor *shared
+    cdef int held = 0, f
+    try:
+        PyObject_GetBuffer(a, &view[0], PyBUF_FULL)
+        held += 1
+        PyObject_GetBuffer(cursor, &view[1], PyBUF_FULL)
+        held += 1
+        view_of(&x, &view[0])
+        shared = <Cursor *> view[1].buf
+        if x.code == b"d":
+            replace_all(&x, shared, old, new, <double *> NULL)
+        elif x.code == b"f":
+            replace_all(&x, shared, old, new, <float *> NULL)
+        elif x.code == b"b":
+            replace_all(&x, shared, old, new, <int8_t *> NULL)
+        elif x.code == b"h":
+            replace_all(&x, shared, old, new, <int16_t *> NULL)
+        elif x.code == b"i":
+            replace_all(&x, shared, old, new, <int32_t *> NULL)
+        elif x.code == b"q":
+            replace_all(&x, shared, old, new, <int64_t *> NULL)
+        elif x.code == b"B" or x.code == b"?":
+            replace_all(&x, shared, old, new, <uint8_t *> NULL)
+        elif x.code == b"H":
+            replace_all(&x, shared, old, new, <uint16_t *> NULL)
+        elif x.code == b"I":
+            replace_all(&x, shared, old, new, <uint32_t *> NULL)
+        elif x.code == b"Q":
+            replace_all(&x, shared, old, new, <uint64_t *> NULL)
+        else:
+            raise TypeError("no kernel for arrays of this dtype")
+        return 0
+    finally:
+        for f in range(held):
+            PyBuffer_Release(&view[f])

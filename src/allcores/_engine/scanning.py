@@ -1,0 +1,244 @@
+"""What depends on all elements before: from arguments to kernels that write the result, or replace values, in place.
+
+    a, [b], alpha, out of one shape  ->  views (outer..., n, inner), n along the axis
+    one chunk for each series        ->  one pass
+    series cut into chunks           ->  ends of chunks or leaves  ->  fold: what comes before each  ->  second pass
+
+Bad arguments raise what bottleneck or numbagg raise, before anything is written.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from . import place, settings, windowing
+from .grid import Stretches, cut_scans, cut_windows, leaves_of, scan_leaf
+from .operands import Array, side_by_side
+from .registry import FLOATS, REALS, SCANS
+from .task import Field, Task
+from .windowing import DOUBLE, SINGLE, check_axis, check_out, integer, numbers, result_dtype
+
+COLUMNS = 16  # fewer columns than these are taken as lines
+
+POSITION = np.dtype(np.int64)
+
+
+def take_shape(operands: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Two of different shapes are broadcast."""
+    if len({a.shape for a in operands}) > 1:
+        return tuple(np.broadcast_arrays(*operands))
+    return operands
+
+
+# ---- the exponential family
+
+
+def check_weight(min_weight: Any) -> float:
+    try:
+        least = float(min_weight)
+    except (TypeError, ValueError):
+        raise TypeError(f"min_weight must be a number, got {min_weight!r}") from None
+    if not 0 <= least <= 1:
+        raise ValueError(f"min_weight must be between 0 and 1, got {least}")
+    return least
+
+
+def weights(alpha: Any, shape: tuple[int, ...], axis: int) -> Array:
+    """`alpha` as float64, in the shape of the input."""
+    try:
+        values: Array = np.asarray(alpha, dtype=DOUBLE)
+    except (TypeError, ValueError):
+        raise TypeError(f"alpha must be a number or an array of numbers, got {alpha!r}") from None
+    if values.size and not (values.min() >= 0 and values.max() <= 1):
+        bad = values[~((values >= 0) & (values <= 1))].flat[0]
+        raise ValueError(f"alpha must be between 0 and 1, got {bad}")
+    if values.ndim == 1:
+        if len(values) != shape[axis]:
+            raise ValueError(f"alpha must have the length of the axis ({shape[axis]}), got {len(values)}")
+        values = values.reshape([-1 if i == axis else 1 for i in range(len(shape))])
+    elif values.ndim > 1 and values.shape != shape:
+        raise ValueError(f"alpha must have the shape of the input {shape}, or one dimension, got {values.shape}")
+    return np.broadcast_to(values, shape)
+
+
+def exponential(
+    name: str, arrays: tuple[Any, ...], alpha: Any, min_weight: Any, axis: Any, out: Any, workers: int | None
+) -> Array:
+    """The exponentially weighted statistics of one call."""
+    workers = settings.resolve_workers(workers)
+    operands = take_shape(tuple(numbers(letter, a) for letter, a in zip("ab", arrays, strict=False)))
+    shape = operands[0].shape
+    axis = check_axis(axis, len(shape))
+    factors = weights(alpha, shape, axis)
+    least = check_weight(min_weight)
+    dtype = result_dtype([np.asarray(a).dtype for a in arrays])
+    if out is not None:
+        check_out(out, shape, dtype)
+    result = out
+    if (
+        out is None
+        or not out.dtype.isnative
+        or dtype.itemsize < 4
+        or any(np.may_share_memory(out, a) for a in (*operands, factors))
+    ):
+        result = np.empty_like(operands[0], dtype=SINGLE if dtype == SINGLE else DOUBLE, subok=False)
+    if result.size:
+        scan(name, (*operands, factors), result, axis, least, workers)
+    if result.dtype != dtype:
+        with np.errstate(all="ignore"):
+            result = result.astype(dtype)
+    if out is None or result is out:
+        return np.asarray(result)
+    out[...] = result
+    return np.asarray(out)
+
+
+def scan(name: str, operands: tuple[Array, ...], result: Array, axis: int, least: float, workers: int) -> None:
+    """Fill `result`, of the operands' shape."""
+    views = side_by_side([*operands, result], axis)
+    if 1 < views[0].shape[-1] < COLUMNS:
+        views = [view.swapaxes(-1, -2)[..., None] for view in views]
+    *inputs, sink = views
+    series, n = sink.size // sink.shape[-2], sink.shape[-2]
+    leaf = scan_leaf(series, n)
+    grid = cut_scans(sink.shape, leaf, windowing.chunk_size, workers)
+    row = SCANS[name]
+    states = None
+    if leaf < n:
+        states = known_before(name, inputs, leaf, least, grid, workers)
+    task = Task(__version__, settings.backend(), name, (*inputs, states), (leaf, least), (Field(result.dtype),), grid)
+    place.run(task, (sink,), workers, row.ns)
+
+
+def known_before(name: str, inputs: list[Array], leaf: int, least: float, grid: Stretches, workers: int) -> Array:
+    """The states before each leaf, (fields, outer, leaves, inner); weight and decay are the last two."""
+    row = SCANS[name]
+    leaves = leaves_of(grid, leaf)
+    direct = int(row.direct and least == 0 and grid.inner == 1 and not any(inputs[-1].strides[:-1]))
+    fields = (Field(DOUBLE),) * (row.fields + 2)
+    states = np.empty((len(fields), *leaves.sink_shape))
+    task = Task(__version__, settings.backend(), f"ends_{name}", tuple(inputs), (leaf, least, direct), fields, leaves)
+    place.run(task, tuple(states), workers, row.ns * leaf)
+    Task(task.version, task.backend, name, (), (), fields, leaves).fold(tuple(states))
+    return states
+
+
+# ---- gaps
+
+
+def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None, *, backwards: bool = False) -> Array:
+    """The last number before each gap of a series, or the first one after it; `name` is that of the limit."""
+    workers = settings.resolve_workers(workers)
+    if isinstance(a, np.ma.MaskedArray):
+        a = np.ma.filled(a, np.nan) if a.dtype.kind in "fc" else numbers("a", a)
+    values: Array = np.asarray(a)
+    axis = check_axis(axis, values.ndim)
+    length = values.shape[axis]
+    most = length if limit is None else min(integer(name, limit), length)
+    if most < 0:
+        raise ValueError(f"{name} must be nonnegative, got {most}")
+    if values.dtype.kind not in "biufcmM":
+        raise TypeError(f"a must be an array of numbers or times, not of dtype {values.dtype}")
+    if out is not None:
+        check_out(out, values.shape, values.dtype)
+    covered = values.dtype.char in FLOATS and values.dtype.isnative
+    apart = out is not None and not np.may_share_memory(out, values)
+    result = out if apart else np.empty_like(values, subok=False)
+    source, sink = (np.flip(values, axis), np.flip(result, axis)) if backwards else (values, result)
+    if values.dtype.kind in "biu" or not values.size:
+        np.copyto(result, values)
+    elif covered:
+        push(source, sink, axis, most, workers)
+    else:
+        sink[...] = pushed(source, axis, most)
+    if out is None or result is out:
+        return np.asarray(result)
+    out[...] = result
+    return np.asarray(out)
+
+
+def push(a: Array, result: Array, axis: int, limit: int, workers: int) -> None:
+    view, sink = side_by_side([a, result], axis)
+    grid = cut_windows(view.shape, 1, windowing.chunk_size, workers)
+    row, seeds = SCANS["push"], None
+    if grid.parts > 1:
+        runs = Stretches(grid.outer, grid.parts, grid.inner, grid.lines, 1, grid.tile)
+        last = np.empty(runs.sink_shape, POSITION)
+        task = Task(__version__, settings.backend(), "ends_push", (view,), (grid.run,), (Field(POSITION),), runs)
+        place.run(task, (last,), workers, row.ns * grid.run)
+        seeds = np.full_like(last, -1)
+        np.maximum.accumulate(last[:, :-1], axis=1, out=seeds[:, 1:])
+    task = Task(__version__, settings.backend(), "push", (view, seeds), (limit,), (Field(a.dtype),), grid)
+    place.run(task, (sink,), workers, row.ns)
+
+
+def pushed(a: Array, axis: int, limit: int) -> Array:
+    """The same for dtypes without a kernel, by NumPy."""
+    missing = np.isnat(a) if a.dtype.kind in "mM" else np.isnan(a)
+    here = np.arange(a.shape[axis]).reshape([-1 if i == axis else 1 for i in range(a.ndim)])
+    at = np.maximum.accumulate(np.where(missing, -1, here), axis=axis)
+    last = np.take_along_axis(a, np.maximum(at, 0), axis)
+    return np.where((at >= 0) & (here - at <= limit), last, a)
+
+
+# ---- in place
+
+
+def check_number(name: str, value: Any) -> Any:
+    """A Python number, of what is one, or an array of no dimensions."""
+    if isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0:
+        value = value.item()
+    if not isinstance(value, (int, float, complex)):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    return value
+
+
+def check_integer(name: str, value: Any, dtype: np.dtype[Any]) -> int:
+    """An integer that the dtype has."""
+    bounds = np.iinfo(dtype) if dtype.kind != "b" else np.iinfo(np.uint8)
+    if isinstance(value, complex) or value != value or value in (np.inf, -np.inf) or int(value) != value:
+        raise ValueError(f"{name} cannot safely be cast to {dtype}, got {value!r}")
+    if not bounds.min <= value <= bounds.max:
+        raise ValueError(f"{name} cannot safely be cast to {dtype}, got {value!r}")
+    return int(value)
+
+
+def replace(a: Any, old: Any, new: Any, workers: int | None) -> Array:
+    workers = settings.resolve_workers(workers)
+    if not isinstance(a, np.ndarray):
+        raise TypeError(f"a must be an ndarray, because it is changed in place, not {type(a).__name__}")
+    old, new = check_number("old", old), check_number("new", new)
+    if not a.flags.writeable:
+        raise ValueError("a must be writeable")
+    values: Array = np.asarray(a)
+    kind = values.dtype.kind
+    if kind in "biu":
+        new = check_integer("new", new, values.dtype)
+        if old != old:
+            return a
+        old = check_integer("old", old, values.dtype)
+        if kind == "b":
+            new = int(bool(new))
+    elif kind == "f" and (isinstance(old, complex) or isinstance(new, complex)):
+        raise TypeError(f"old and new must be real numbers, got {old!r} and {new!r}")
+    if not values.size:
+        return a
+    if values.dtype.char not in REALS or not values.dtype.isnative:
+        np.copyto(values, new, where=np.isnan(values) if old != old else values == old, casting="unsafe")
+        return a
+    if kind == "f":
+        with np.errstate(over="ignore"):
+            old, new = (float(values.dtype.type(value)) for value in (old, new))
+    # The axis whose elements adjoin, more or less, is the longest loop.
+    flat = values.reshape(1) if values.ndim == 0 else values
+    axis = min(range(flat.ndim), key=lambda i: (flat.shape[i] == 1, abs(flat.strides[i])))
+    (view,) = side_by_side([flat], axis)
+    if view.shape[-1] > 1:
+        view = view.swapaxes(-1, -2)[..., None]
+    grid = cut_windows(view.shape, 1, windowing.chunk_size, workers)
+    task = Task(__version__, settings.backend(), "replace", (), (old, new), (Field(values.dtype),), grid)
+    place.run(task, (view,), workers, SCANS["replace"].ns)
+    return a
