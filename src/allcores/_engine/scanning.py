@@ -98,7 +98,7 @@ def exponential(
 
 def scan(name: str, operands: tuple[Array, ...], result: Array, axis: int, least: float, workers: int) -> None:
     """Fill `result`, of the operands' shape."""
-    views = side_by_side([*operands, result], axis)
+    views = side_by_side([*operands, result], axis, len(operands))
     if 1 < views[0].shape[-1] < COLUMNS:
         views = [view.swapaxes(-1, -2)[..., None] for view in views]
     *inputs, sink = views
@@ -161,7 +161,7 @@ def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None
 
 
 def push(a: Array, result: Array, axis: int, limit: int, workers: int) -> None:
-    view, sink = side_by_side([a, result], axis)
+    view, sink = side_by_side([a, result], axis, 1)
     grid = cut_windows(view.shape, 1, windowing.chunk_size, workers)
     row, seeds = SCANS["push"], None
     if grid.parts > 1:
@@ -235,7 +235,7 @@ def replace(a: Any, old: Any, new: Any, workers: int | None) -> Array:
     # The axis whose elements adjoin, more or less, is the longest loop.
     flat = values.reshape(1) if values.ndim == 0 else values
     axis = min(range(flat.ndim), key=lambda i: (flat.shape[i] == 1, abs(flat.strides[i])))
-    (view,) = side_by_side([flat], axis)
+    (view,) = side_by_side([flat], axis, 0)
     if view.shape[-1] > 1:
         view = view.swapaxes(-1, -2)[..., None]
     grid = cut_windows(view.shape, 1, windowing.chunk_size, workers)
