@@ -88,7 +88,7 @@ class Receiver:
             data[:filled] = packet[LENGTHS.size :]
             view = memoryview(data)
             while filled < len(data):
-                count = self._end.recv_into(view[filled:], PACKET)
+                count = self._end.recv_into(view[filled:])
                 if not count:
                     return None
                 filled += count

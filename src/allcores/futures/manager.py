@@ -75,19 +75,12 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
                 call = self.traffic.pack(number, item.fn, item.args, item.kwargs)
             except BaseException as error:
                 del self.pending_work_items[number]
-                self._no_work()
                 item.future.set_exception(_catchable(error, "pickling the arguments"))
                 continue
             # The future may be kept for long; its arguments have been sent.
             item.fn, item.args, item.kwargs = None, (), {}
             del item
             self.call_queue.put(call)
-
-    def _no_work(self) -> None:
-        """A worker that was counted on for a task is not needed for it."""
-        executor = self.executor_reference()
-        if executor is not None and executor._safe_to_dynamically_spawn_children:
-            executor._idle_worker_semaphore.release()
 
     def wait_result_broken_or_wakeup(self) -> tuple[Any, bool, Any]:
         """The next answer; or a death, and its cause; or neither, when something else is to be done."""
@@ -101,6 +94,8 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
                 if message is None:
                     return None, True, self._post_mortem(pid)
                 if message.head.kind == NO_START:
+                    if process := self.processes.get(pid):
+                        process.join(5)  # it may have more to say, for instance to a log
                     return None, True, (f"the initializer failed in worker process {pid}", message.head.text)
                 return Received(*message), False, None
             self._forget_replaced()

@@ -76,7 +76,8 @@ def importable(thing: Any, main: bool) -> bool:
         return False
     found: Any = sys.modules.get(module) if module else None
     if found is None:
-        return module != "__main__"  # pickle looks further, and says what it does not find
+        # Pickle looks further, and says what it does not find.
+        return module != "__main__" and "<" not in thing.__qualname__
     for name in thing.__qualname__.split("."):
         found = getattr(found, name, None)
         if found is None:
@@ -96,15 +97,15 @@ class _Sink:
 
     def buffer(self, array: Array) -> pickle.PickleBuffer:
         """An object that stands for the elements of an array, in C order."""
+        empty: Any = bytearray() if array.flags.writeable else b""
         if array.flags.c_contiguous:
-            memory: Any = array.reshape(-1).view(np.uint8) if array.nbytes else b""
-            return pickle.PickleBuffer(memory)
+            return pickle.PickleBuffer(array.reshape(-1).view(np.uint8) if array.nbytes else empty)
         if array.nbytes < self.threshold:
             copy = np.ascontiguousarray(array)
             copy.flags.writeable = array.flags.writeable
             return self.buffer(copy)
         # Gathered when it is written to its place, without a copy in between: this only stands for it.
-        mark = pickle.PickleBuffer(bytearray() if array.flags.writeable else b"")
+        mark = pickle.PickleBuffer(empty)
         self._gathered[id(mark)] = mark, array
         return mark
 

@@ -183,6 +183,7 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
                 self._launch_processes()
             self._executor_manager_thread = Manager(self)
             self._executor_manager_thread.start()
+            # Who is in this dictionary is waited for at exit.
             base._threads_wakeups[self._executor_manager_thread] = self._executor_manager_thread_wakeup
             _pools.add(self)
 
@@ -216,8 +217,9 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
             sender.close()
         self._channels[child.pid] = receiver
         self._processes[child.pid] = child
-        # The manager may be waiting for the others.
-        self._executor_manager_thread_wakeup.wakeup()
+        if self._executor_manager_thread is not None:
+            # It is waiting for the others.
+            self._executor_manager_thread_wakeup.wakeup()
 
     def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> bool | None:
         if kind is not None and issubclass(kind, KeyboardInterrupt):
