@@ -129,6 +129,12 @@ def make_fails(*args):
     return Fails(*args)
 
 
+def raise_with_a_lock():
+    import threading
+
+    raise ValueError(threading.Lock())
+
+
 class Awkward(Exception):
     """Pickles; does not unpickle."""
 

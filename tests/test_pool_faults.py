@@ -5,6 +5,7 @@ The table in docs/process-pool.md says the same in words.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import pickle
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 from concurrent.futures import wait
+from multiprocessing import forkserver
 
 import numpy as np
 import pytest
@@ -33,6 +35,7 @@ from pooling import (
     nothing,
     open_files,
     overwrite,
+    raise_with_a_lock,
     raises,
     run_script,
     segfault,
@@ -50,13 +53,15 @@ LARGE = np.arange(1 << 17)
 @pytest.fixture(autouse=True)
 def nothing_is_left(capfd):
     """No descriptor, no segment, no name, no thread, nothing on stderr."""
-    with ProcessPoolExecutor(1) as first:  # starts the fork server and the resource tracker, which stay
+    # A fork server whose stderr, and that of its workers, is captured here. It stays, and so does the resource tracker.
+    forkserver._forkserver._stop()
+    with ProcessPoolExecutor(1) as first:
         first.submit(nothing).result()
-    # The standard library registers what it does at exit with each queue and process; both go in time.
     before, names, threads = sorted(open_files()), shared_names(), threading.active_count()
     capfd.readouterr()
     yield
-    assert wait_for(lambda: len(open_files()) <= len(before)), sorted(open_files())
+    # pytest.raises and the tests themselves make cycles.
+    assert wait_for(lambda: gc.collect() >= 0 and len(open_files()) <= len(before)), "\n".join(sorted(open_files()))
     assert not memory_files()
     assert shared_names() == names
     assert wait_for(lambda: threading.active_count() <= threads)
@@ -241,10 +246,9 @@ def test_an_exception_that_does_not_unpickle(pool):
 
 
 def test_an_exception_that_does_not_pickle(pool):
-    with pytest.raises(TypeError, match="pickle") as caught:
-        pool.submit(raises, ValueError, threading.Lock).result()
+    with pytest.raises(TypeError, match="cannot pickle"):
+        pool.submit(raise_with_a_lock).result()
     assert fine(pool)
-    del caught
 
 
 def test_the_traceback_of_the_worker(pool):
@@ -374,6 +378,7 @@ def test_callbacks_that_raise(pool, caplog):
     future.add_done_callback(lambda _: 1 / 0)
     future.result()
     assert wait_for(lambda: "exception calling callback" in caplog.text)
+    caplog.clear()  # it refers to the frames
     assert fine(pool)
 
 
@@ -510,8 +515,10 @@ def test_no_shared_memory(pool, monkeypatch):
 
     monkeypatch.setattr(os, "posix_fallocate", no_space)
     with pytest.warns(RuntimeWarning, match="no shared memory") as caught:
-        for i in range(3):
-            np.testing.assert_array_equal(pool.submit(echo, LARGE + i).result(), LARGE + i)
+        results = [pool.submit(echo, LARGE + i).result() for i in range(3)]
+    for i, result in enumerate(results):
+        np.testing.assert_array_equal(result, LARGE + i)
+    del results, result
     assert len(caught) == 1
     assert pool.transfer_stats()["fallbacks"] == 3
     with pytest.raises(OSError, match="No space"):
@@ -584,7 +591,8 @@ def test_submit_at_exit(tmp_path):
         pool.submit(echo, np.ones(100000)).result()
     """
     out, err, code = run_script(tmp_path, code)
-    assert (" ".join(out), err, code) == ("cannot schedule new futures after interpreter shutdown", "", 0)
+    assert " ".join(out).startswith("cannot schedule new futures after")
+    assert (err, code) == ("", 0)
 
 
 def test_results_and_shared_arrays_at_exit(tmp_path):

@@ -423,7 +423,7 @@ def test_lambdas_and_closures(pool):
     assert list(pool.map(lambda x: x + big[1], range(3))) == [1, 2, 3]
     local = type("Local", (), {"values": big})
     assert pool.submit(lambda thing: thing.values[3], local()).result() == 3
-    assert pool.submit(lambda: (lambda: 5)).result()() == 5
+    assert pool.submit(lambda: lambda: 5).result()() == 5
 
 
 def test_without_cloudpickle(pool, monkeypatch):
@@ -465,7 +465,9 @@ def test_main_with_a_file(tmp_path):
             print(pool.submit(func, Thing()).result().value)
     """
     extra = "class Thing:\n    value = 1\ndef func(thing):\n    thing.value = 2\n    return thing\n"
-    result = run_script(tmp_path, extra + "if __name__ == '__main__':\n" + code.replace("        ", "    "), guard=False)
+    result = run_script(
+        tmp_path, extra + "if __name__ == '__main__':\n" + code.replace("        ", "    "), guard=False
+    )
     assert result == (["2"], "", 0)
 
 
@@ -541,7 +543,9 @@ def test_no_processes_are_left():
     before = set(children())
     with ProcessPoolExecutor(2) as pool:
         pool.submit(nothing).result()
-    assert not {pid for pid in set(children()) - before if b"forkserver" not in cmdline(pid) and b"tracker" not in cmdline(pid)}
+    assert not {
+        pid for pid in set(children()) - before if b"forkserver" not in cmdline(pid) and b"tracker" not in cmdline(pid)
+    }
 
 
 def cmdline(pid):

@@ -1,4 +1,4 @@
-"""From one worker to its pool: messages that arrive whole or not at all, and descriptors.
+"""Between one worker and its pool: messages that arrive whole or not at all, and descriptors.
 
 Each worker has a channel of its own, so that its death is the end of the channel, whatever it was writing. On Linux
 that is a SOCK_SEQPACKET socket, over which descriptors travel; elsewhere a pipe of multiprocessing's.
@@ -10,7 +10,6 @@ rest. A descriptor comes with the packet after the first, so that the receiver c
 from __future__ import annotations
 
 import array
-import errno
 import os
 import pickle
 import socket
@@ -20,6 +19,18 @@ from typing import Any, NamedTuple
 
 PACKET = 1 << 16  # of some 200 KiB that a socket's buffer holds by default
 LENGTHS = struct.Struct("=QQ?")
+LENGTH = struct.Struct("=Q")
+
+
+def _fill(end: socket.socket, data: bytearray, filled: int) -> bytearray:
+    """Receive the rest of some data."""
+    view = memoryview(data)
+    while filled < len(data):
+        count = end.recv_into(view[filled:])
+        if not count:
+            raise EOFError
+        filled += count
+    return data
 
 
 class Message(NamedTuple):
@@ -50,6 +61,11 @@ class Sender:
     def _send(self, data: memoryview) -> None:
         for begin in range(0, len(data), PACKET):
             self._end.send(data[begin : begin + PACKET])
+
+    def receive_bytes(self) -> bytearray:
+        """What the pool sends when it is asked to."""
+        (size,) = LENGTH.unpack(self._end.recv(LENGTH.size))
+        return _fill(self._end, bytearray(size), 0)
 
     def close(self) -> None:
         self._end.close()
@@ -86,17 +102,16 @@ class Receiver:
             data = bytearray(start + body)
             filled = len(packet) - LENGTHS.size
             data[:filled] = packet[LENGTHS.size :]
-            view = memoryview(data)
-            while filled < len(data):
-                count = self._end.recv_into(view[filled:])
-                if not count:
-                    return None
-                filled += count
+            view = memoryview(_fill(self._end, data, filled))
             return Message(pickle.loads(view[:start]), view[start:], fd)
-        except OSError as error:
-            if error.errno in (errno.ECONNRESET, errno.EPIPE):
-                return None
-            raise
+        except (EOFError, ConnectionError):
+            return None
+
+    def send_bytes(self, data: bytes) -> None:
+        """Answer a worker that has asked. ConnectionError where it is gone."""
+        self._end.send(LENGTH.pack(len(data)))
+        for begin in range(0, len(data), PACKET):
+            self._end.send(memoryview(data)[begin : begin + PACKET])
 
     def _receive_fd(self, reserve: Reserve) -> int:
         """The descriptor of a message; -1 where this process has no number left for it."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from . import store
 from .traffic import Received
-from .worker import ERROR, NO_START, REFUSED
+from .worker import ERROR, FETCH, NO_START, REFUSED
 
 # Parts of the standard library without a public name, the same from Python 3.11 to 3.14; tests/test_pool_life.py looks
 # whether they are still there.
@@ -36,6 +36,7 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
     """The standard library's manager thread, with other ways of sending, receiving and dying."""
 
     pending_work_items: dict[int, Any]
+    executor_reference: Any
 
     def __init__(self, executor: Any) -> None:
         self.traffic = executor._traffic
@@ -53,10 +54,12 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
             for receiver in self.channels.values():
                 receiver.close()
             self.channels.clear()
+            self.processes.clear()
             self.traffic.close()
 
     def add_call_item_to_queue(self) -> None:
         """Fill the call queue. Never waits."""
+        self.call_queue.flush()
         while not self.call_queue.full():
             if self.traffic.again:
                 self.call_queue.put(self.traffic.again.popleft())
@@ -75,7 +78,8 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
                 call = self.traffic.pack(number, item.fn, item.args, item.kwargs)
             except BaseException as error:
                 del self.pending_work_items[number]
-                item.future.set_exception(_catchable(error, "pickling the arguments"))
+                _finish(item.future, _told(_catchable(error, "pickling the arguments")), True)
+                del item
                 continue
             # The future may be kept for long; its arguments have been sent.
             item.fn, item.args, item.kwargs = None, (), {}
@@ -97,6 +101,11 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
                     if process := self.processes.get(pid):
                         process.join(5)  # it may have more to say, for instance to a log
                     return None, True, (f"the initializer failed in worker process {pid}", message.head.text)
+                if message.head.kind == FETCH:
+                    with contextlib.suppress(ConnectionError):  # its death is noticed by itself
+                        receiver.send_bytes(self.call_queue.fetch(message.head.number))
+                    continue
+                self.call_queue.answered()
                 return Received(*message), False, None
             self._forget_replaced()
             wakeup = self.thread_wakeup._reader
@@ -123,10 +132,6 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
         answer = result_item.answer
         if answer.kind == REFUSED:
             self.traffic.refused(answer.number, answer.text)
-            executor = self.executor_reference()
-            if executor is not None:
-                # The worker is not idle: it will get the same call again.
-                executor._idle_worker_semaphore.acquire(blocking=False)
             return
         item = self.pending_work_items.pop(answer.number, None)
         try:
@@ -168,6 +173,9 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
         if executor is not None:
             executor._broken = message
             executor._shutdown_thread = True
+        del executor
+        # The standard library would replace the message by its own.
+        self.executor_reference = lambda: None
         items = list(self.pending_work_items.values())
         self.pending_work_items.clear()
         end(list(self.processes.values()))
@@ -178,8 +186,6 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
             _finish(item.future, error, True)
         del items
         super().terminate_broken(None)
-        if executor is not None:
-            executor._broken = message
 
     def flag_executor_shutting_down(self) -> None:
         # With `cancel_futures` the standard library puts another dictionary in the place of this one.
@@ -199,6 +205,17 @@ def _finish(future: Future[Any], value: Any, failed: bool) -> None:
             future.set_exception(value)
         else:
             future.set_result(value)
+
+
+def _told(error: Exception) -> Exception:
+    """An error with its traceback as text, since the frames refer to all that was to be pickled."""
+    cause = error.__cause__
+    text = "".join(traceback.format_exception(error))
+    error.__traceback__ = None
+    if cause is not None:
+        cause.__traceback__ = None
+    error.__cause__ = base._RemoteTraceback(f'\n"""\n{text}"""')
+    return error
 
 
 def _catchable(error: BaseException, when: str) -> Exception:

@@ -99,7 +99,8 @@ class _Sink:
         """An object that stands for the elements of an array, in C order."""
         empty: Any = bytearray() if array.flags.writeable else b""
         if array.flags.c_contiguous:
-            return pickle.PickleBuffer(array.reshape(-1).view(np.uint8) if array.nbytes else empty)
+            memory: Any = array.reshape(-1).view(np.uint8)
+            return pickle.PickleBuffer(memory if array.nbytes else empty)
         if array.nbytes < self.threshold:
             copy = np.ascontiguousarray(array)
             copy.flags.writeable = array.flags.writeable

@@ -54,7 +54,7 @@ from multiprocessing.context import BaseContext
 from typing import Any
 
 from .._engine import settings
-from . import channel, pickling, worker
+from . import calls, channel, pickling, worker
 from .manager import GUARD, NO_GUARD, Manager, base, end
 from .traffic import Traffic
 
@@ -130,6 +130,8 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
     _max_tasks_per_child: int | None
     _max_workers: int
     _mp_context: Any
+    _pending_work_items: dict[int, Any]
+    _result_queue: Any
     _safe_to_dynamically_spawn_children: bool
     _launch_processes: Callable[[], None]
 
@@ -148,11 +150,17 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
         if mp_context is None and max_tasks_per_child is None:
             mp_context = default_context()
         super().__init__(max_workers, mp_context, initializer, initargs, max_tasks_per_child=max_tasks_per_child)
+        # Not needed: answers come over channels. Its semaphores have names, which would outlive this process if killed.
+        self._result_queue.close()
+        self._result_queue = None
         method = self._mp_context.get_start_method()
         if method == "forkserver":
             _preload()
         # A forked worker has this process's `__main__` as it was; cloudpickle also brings what was defined since.
         main = pickling.main_is_a_file() or (method == "fork" and not pickling.has_cloudpickle())
+        # The same under names of our own: shutdown without waiting forgets its own while workers may yet be replaced.
+        self._workers = self._processes
+        self._call_queue = self._calls = calls.CallQueue(2 * max_workers + 1)
         self._traffic = Traffic(max_workers + 1, THRESHOLD if threshold is None else threshold, main)
         self._channels: dict[int, channel.Receiver] = {}
 
@@ -187,6 +195,15 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
             base._threads_wakeups[self._executor_manager_thread] = self._executor_manager_thread_wakeup
             _pools.add(self)
 
+    def _adjust_process_count(self) -> None:
+        """Start a worker where there are fewer than tasks.
+
+        The standard library counts idle workers, and one that was idle and has reached `max_tasks_per_child` too: then
+        nobody takes its place (CPython #115634).
+        """
+        if len(self._workers) < min(self._max_workers, len(self._pending_work_items)):
+            self._spawn_process()
+
     def _spawn_process(self) -> None:
         current = multiprocessing.current_process()
         if getattr(current, "_inheriting", False):
@@ -197,7 +214,7 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
         receiver, sender = channel.pair()
         try:
             setup = worker.Setup(
-                self._call_queue,
+                self._calls,
                 sender,
                 self._initializer,
                 self._initargs,
@@ -216,7 +233,7 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
         finally:
             sender.close()
         self._channels[child.pid] = receiver
-        self._processes[child.pid] = child
+        self._workers[child.pid] = child
         if self._executor_manager_thread is not None:
             # It is waiting for the others.
             self._executor_manager_thread_wakeup.wakeup()

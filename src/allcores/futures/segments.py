@@ -60,8 +60,12 @@ def _started_here(pid: int) -> int:
 
 
 def _read(path: str) -> str:
-    with open(path, encoding="ascii", errors="replace") as file:
-        return file.read()
+    """A small file; without importing a codec, which a process that has changed its user may not be allowed to read."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 4096).decode("latin-1")
+    finally:
+        os.close(fd)
 
 
 def aligned(offset: int) -> int:

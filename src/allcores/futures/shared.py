@@ -92,12 +92,17 @@ def find(array: Array) -> tuple[Array, Shared] | None:
 
 def attach(handle: Any) -> Array:
     """The owner of a segment in this process; mapped here unless it already is."""
-    from .segments import map_handle
+    from .segments import Refused, map_handle
 
     with _lock:
         owner = _by_token.get(handle.token)
         if owner is None:
-            owner = _own(map_handle(handle, private=False), handle, None)
+            try:
+                mapping = map_handle(handle, private=False)
+            except Refused as error:
+                # A copy would lose what is written to it.
+                raise PermissionError(f"a shared array can't be mapped here: {error}") from None
+            owner = _own(mapping, handle, None)
         return owner
 
 

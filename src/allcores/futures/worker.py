@@ -25,8 +25,8 @@ from .._engine import settings
 from . import blas, pickling, segments, store
 from .channel import Sender
 
-# How a task ended.
-RESULT, ERROR, REFUSED, NO_START = range(4)
+# How a task ended; or, that the rest of a large one is wanted.
+RESULT, ERROR, REFUSED, NO_START, FETCH = range(5)
 
 Spans = Sequence[tuple[int, int]]
 
@@ -119,7 +119,7 @@ def main(setup: Setup) -> None:
     threads = max(1, settings.cores() // setup.processes)
     blas.limit(threads)
     settings.limit_workers(threads)
-    sender = setup.sender
+    sender, calls = setup.sender, setup.calls.worker_end()
     try:
         setup.initialize()
     except BaseException as error:
@@ -131,7 +131,7 @@ def main(setup: Setup) -> None:
     done = 0
     while True:
         try:
-            call = setup.calls.get(timeout=PATIENCE if rooms else None)
+            call = calls.get(sender, Answer(-1, FETCH), PATIENCE if rooms else None)
         except queue.Empty:
             rooms.clear()
             continue
@@ -149,7 +149,7 @@ def main(setup: Setup) -> None:
         except segments.Refused as error:
             sender.send(Answer(call.number, REFUSED, text=str(error)))
             continue
-        except MemoryError as error:
+        except Exception as error:
             answer, body, fd = _failure(call.number, error)
         else:
             answer, body, fd = _run(call, buffers, setup, rooms)
