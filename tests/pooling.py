@@ -1,4 +1,4 @@
-"""What the suites of the process pool share: functions for workers, arrays that are hard to send, what must not be left."""
+"""What the suites of the process pool share: functions for workers, arrays hard to send, what must not be left."""
 
 from __future__ import annotations
 
