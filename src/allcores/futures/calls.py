@@ -75,7 +75,7 @@ class CallQueue:
         self._reader.close()
         self._large.clear()
 
-    _terminate_broken = close
+    _terminate_broken = __del__ = close
 
     def join_thread(self) -> None:
         """There is none."""

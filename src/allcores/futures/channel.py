@@ -152,6 +152,8 @@ class Reserve:
         if fd is not None:
             os.close(fd)
 
+    __del__ = close
+
 
 def pair() -> tuple[Receiver, Sender]:
     """The two ends of a new channel."""

@@ -163,6 +163,7 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
         self._call_queue = self._calls = calls.CallQueue(2 * max_workers + 1)
         self._traffic = Traffic(max_workers + 1, THRESHOLD if threshold is None else threshold, main)
         self._channels: dict[int, channel.Receiver] = {}
+        self._started = False
 
     def transfer_stats(self) -> dict[str, int]:
         """What has crossed between this pool and its workers so far.
@@ -194,6 +195,7 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
             # Who is in this dictionary is waited for at exit.
             base._threads_wakeups[self._executor_manager_thread] = self._executor_manager_thread_wakeup
             _pools.add(self)
+            self._started = True
 
     def _adjust_process_count(self) -> None:
         """Start a worker where there are fewer than tasks.
@@ -237,6 +239,15 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
         if self._executor_manager_thread is not None:
             # It is waiting for the others.
             self._executor_manager_thread_wakeup.wakeup()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        super().shutdown(wait, cancel_futures=cancel_futures)
+        if not self._started:
+            # Otherwise the manager thread does this as its last act.
+            self._calls.close()
+            self._traffic.close()
+
+    shutdown.__doc__ = process.ProcessPoolExecutor.shutdown.__doc__
 
     def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> bool | None:
         if kind is not None and issubclass(kind, KeyboardInterrupt):
