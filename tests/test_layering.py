@@ -81,7 +81,9 @@ FUTURES = {path.stem: path for path in (PACKAGE / "futures").glob("*.py")}
 
 # Who imports whom in futures/, from the bottom up: nothing that is not here.
 FUTURES_IMPORTS = {
-    "segments": set(),
+    "segments": {"named"},
+    "named": set(),
+    "portable": {"channel", "worker"},  # the latter for its types only
     "shared": {"segments"},
     "reducers": {"shared"},
     "pickling": {"reducers", "shared"},
@@ -92,7 +94,7 @@ FUTURES_IMPORTS = {
     "worker": {"blas", "channel", "pickling", "segments", "store"},
     "traffic": {"channel", "pickling", "segments", "store", "worker"},
     "manager": {"store", "traffic", "worker"},
-    "process": {"calls", "channel", "manager", "pickling", "traffic", "worker"},
+    "process": {"calls", "channel", "manager", "pickling", "portable", "segments", "traffic", "worker"},
     "__init__": {"process", "shared"},
 }
 

@@ -102,7 +102,7 @@ class Calls:
     def worker_end(self) -> Calls:
         return self
 
-    def get(self, sender: Sender, ask: Answer, timeout: float | None) -> Call | None:
+    def next_call(self, sender: Sender, ask: Answer, timeout: float | None) -> Call | None:
         """The next call; None: there will be no more. `queue.Empty` where there was none in time.
 
         `ask` is the message that asks for the rest of a large one.

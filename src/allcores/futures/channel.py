@@ -1,7 +1,7 @@
 """Between one worker and its pool: messages that arrive whole or not at all, and descriptors.
 
 Each worker has a channel of its own, so that its death is the end of the channel, whatever it was writing. On Linux
-that is a SOCK_SEQPACKET socket, over which descriptors travel; elsewhere a pipe of multiprocessing's.
+that is a SOCK_SEQPACKET socket, over which descriptors travel; elsewhere a pipe (portable.py).
 
 A message is a head, pickled, and a body of any length. It goes in packets: first the lengths and what fits, then the
 rest. A descriptor comes with the packet after the first, so that the receiver can make room for it.
@@ -43,36 +43,36 @@ class Sender:
     """The worker's end."""
 
     def __init__(self, end: socket.socket) -> None:
-        self._end = end
+        self.end = end
 
     def send(self, head: object, body: bytes = b"", fd: int | None = None) -> None:
         start = pickle.dumps(head, 5)
         rest = memoryview(start + body if len(body) < PACKET else start)
         lengths = LENGTHS.pack(len(start), len(body), fd is not None)
         first = PACKET - LENGTHS.size
-        self._end.send(lengths + rest[:first])
+        self.end.send(lengths + rest[:first])
         if fd is not None:
             descriptors = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
-            self._end.sendmsg([b"\0"], descriptors)
+            self.end.sendmsg([b"\0"], descriptors)
         self._send(rest[first:])
         if len(body) >= PACKET:
             self._send(memoryview(body))
 
     def _send(self, data: memoryview) -> None:
         for begin in range(0, len(data), PACKET):
-            self._end.send(data[begin : begin + PACKET])
+            self.end.send(data[begin : begin + PACKET])
 
     def receive_bytes(self) -> bytearray:
         """What the pool sends when it is asked to."""
-        (size,) = LENGTH.unpack(self._end.recv(LENGTH.size))
-        return _fill(self._end, bytearray(size), 0)
+        (size,) = LENGTH.unpack(self.end.recv(LENGTH.size))
+        return _fill(self.end, bytearray(size), 0)
 
     def close(self) -> None:
-        self._end.close()
+        self.end.close()
 
     def __reduce__(self) -> Any:
         context.assert_spawning(self)
-        return _sender, (reduction.DupFd(self._end.fileno()),)
+        return _sender, (reduction.DupFd(self.end.fileno()),)
 
 
 def _sender(duplicate: Any) -> Sender:
@@ -83,15 +83,12 @@ class Receiver:
     """The pool's end."""
 
     def __init__(self, end: socket.socket) -> None:
-        self._end = end
-
-    def fileno(self) -> int:
-        return self._end.fileno()
+        self.end = end
 
     def receive(self, reserve: Reserve) -> Message | None:
         """The next message; None where the worker is gone, be it in the middle of one."""
         try:
-            packet = self._end.recv(PACKET)
+            packet = self.end.recv(PACKET)
             if len(packet) < LENGTHS.size:
                 return None
             start, body, has_fd = LENGTHS.unpack_from(packet)
@@ -102,28 +99,28 @@ class Receiver:
             data = bytearray(start + body)
             filled = len(packet) - LENGTHS.size
             data[:filled] = packet[LENGTHS.size :]
-            view = memoryview(_fill(self._end, data, filled))
+            view = memoryview(_fill(self.end, data, filled))
             return Message(pickle.loads(view[:start]), view[start:], fd)
         except (EOFError, ConnectionError):
             return None
 
     def send_bytes(self, data: bytes) -> None:
         """Answer a worker that has asked. ConnectionError where it is gone."""
-        self._end.send(LENGTH.pack(len(data)))
+        self.end.send(LENGTH.pack(len(data)))
         for begin in range(0, len(data), PACKET):
-            self._end.send(memoryview(data)[begin : begin + PACKET])
+            self.end.send(memoryview(data)[begin : begin + PACKET])
 
     def _receive_fd(self, reserve: Reserve) -> int:
         """The descriptor of a message; -1 where this process has no number left for it."""
         with reserve:
-            _, ancillary, _, _ = self._end.recvmsg(1, socket.CMSG_SPACE(4))
+            _, ancillary, _, _ = self.end.recvmsg(1, socket.CMSG_SPACE(4))
         for _, kind, data in ancillary:
             if kind == socket.SCM_RIGHTS and len(data) >= 4:
                 return int(array.array("i", data[:4])[0])
         return -1
 
     def close(self) -> None:
-        self._end.close()
+        self.end.close()
 
 
 class Reserve:

@@ -16,7 +16,7 @@ from typing import Any
 
 from . import store
 from .traffic import Received
-from .worker import ERROR, FETCH, NO_START, REFUSED
+from .worker import ERROR, FETCH, NO_START, REFUSED, ROOM
 
 # Parts of the standard library without a public name, the same from Python 3.11 to 3.14; tests/test_pool_life.py looks
 # whether they are still there.
@@ -102,14 +102,18 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
                         process.join(5)  # it may have more to say, for instance to a log
                     return None, True, (f"the initializer failed in worker process {pid}", message.head.text)
                 if message.head.kind == FETCH:
-                    with contextlib.suppress(ConnectionError):  # its death is noticed by itself
+                    with contextlib.suppress(OSError):  # its death is noticed by itself
                         receiver.send_bytes(self.call_queue.fetch(message.head.number))
+                    continue
+                if message.head.kind == ROOM:
+                    with contextlib.suppress(OSError):
+                        receiver.send_bytes(self.traffic.room(message.head.number, message.head.size))
                     continue
                 self.call_queue.answered()
                 return Received(*message), False, None
             self._forget_replaced()
             wakeup = self.thread_wakeup._reader
-            receivers = {receiver: pid for pid, receiver in list(self.channels.items())}
+            receivers = {receiver.end: pid for pid, receiver in list(self.channels.items())}
             sentinels = {process.sentinel: pid for pid, process in list(self.processes.items())}
             timeout = store.IDLE if self.traffic.store.idle else None
             found = wait([wakeup, *receivers, *sentinels], timeout)

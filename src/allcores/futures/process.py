@@ -54,7 +54,7 @@ from multiprocessing.context import BaseContext
 from typing import Any
 
 from .._engine import settings
-from . import calls, channel, pickling, worker
+from . import calls, channel, pickling, portable, segments, worker
 from .manager import GUARD, NO_GUARD, Manager, base, end
 from .traffic import Traffic
 
@@ -160,9 +160,14 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
         main = pickling.main_is_a_file() or (method == "fork" and not pickling.has_cloudpickle())
         # The same under names of our own: shutdown without waiting forgets its own while workers may yet be replaced.
         self._workers = self._processes
-        self._call_queue = self._calls = calls.CallQueue(2 * max_workers + 1)
+        self._calls: Any
+        if segments.without_names():
+            self._calls = calls.CallQueue(2 * max_workers + 1)
+        else:
+            self._calls = portable.QueuedCalls(max_workers + 1, self._mp_context)
+        self._call_queue = self._calls
         self._traffic = Traffic(max_workers + 1, THRESHOLD if threshold is None else threshold, main)
-        self._channels: dict[int, channel.Receiver] = {}
+        self._channels: dict[int, channel.Receiver | portable.PipeReceiver] = {}
         self._started = False
 
     def transfer_stats(self) -> dict[str, int]:
@@ -213,7 +218,7 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
             if current.name.startswith(WORKER_NAME):
                 os._exit(NO_GUARD)
             raise RuntimeError(GUARD)
-        receiver, sender = channel.pair()
+        receiver, sender = channel.pair() if segments.without_names() else portable.pair()
         try:
             setup = worker.Setup(
                 self._calls,
@@ -222,6 +227,7 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
                 self._initargs,
                 self._traffic.threshold,
                 self._traffic.share,
+                segments.without_names(),
                 self._max_workers,
                 self._max_tasks_per_child,
                 self._traffic.main,

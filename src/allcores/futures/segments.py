@@ -4,7 +4,7 @@ On Linux a segment is a memfd: memory with a descriptor and no name. Another pro
 its owner, for as long as the owner keeps it open, and the kernel frees it with the last descriptor and mapping, whoever
 is killed. Its first 64 bytes hold a random token, so that what is found under a number is what was meant.
 
-This module knows neither arrays nor pools.
+Other systems have segments with names: see named.py. This module knows neither arrays nor pools.
 """
 
 from __future__ import annotations
@@ -14,12 +14,18 @@ import mmap
 import os
 import sys
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
+
+if TYPE_CHECKING:
+    from .named import NamedHandle, NamedSegment
 
 HEADER = 64
 ALIGNMENT = 64
 
 Buffer = memoryview
+
+AnySegment: TypeAlias = Union["Segment", "NamedSegment"]
+AnyHandle: TypeAlias = Union["Handle", "NamedHandle"]
 
 
 class Refused(Exception):
@@ -37,9 +43,45 @@ class Handle(NamedTuple):
     size: int
 
 
-def available() -> bool:
-    """Whether this platform has segments without names."""
-    return hasattr(os, "memfd_create") and hasattr(os, "posix_fallocate") and os.path.isdir("/proc/self/fd")
+_decided: bool | None = None
+
+
+def decide(without: bool) -> None:
+    """In a worker: what the parent has."""
+    global _decided
+    _decided = without
+
+
+def without_names() -> bool:
+    """Whether segments are memfds here."""
+    if _decided is None:
+        decide(_from_environment())
+    return bool(_decided)
+
+
+def _from_environment() -> bool:
+    """ALLCORES_SEGMENTS=named asks for segments with names, as tests do."""
+    wanted = os.environ.get("ALLCORES_SEGMENTS", "")
+    if wanted not in ("", "memfd", "named"):
+        raise ValueError(f"ALLCORES_SEGMENTS={wanted!r} must be memfd or named")
+    here = hasattr(os, "memfd_create") and hasattr(os, "posix_fallocate") and os.path.isdir("/proc/self/fd")
+    if wanted == "memfd" and not here:
+        raise ValueError("ALLCORES_SEGMENTS=memfd: this system has none")
+    return here and wanted != "named"
+
+
+def create(size: int) -> AnySegment:
+    """A new segment. OSError where there is no memory or no descriptor for it."""
+    if without_names():
+        return Segment.create(size)
+    return named().NamedSegment.create(size)  # type: ignore[no-any-return]
+
+
+def named() -> Any:
+    """The module for the other kind, which needs multiprocessing."""
+    from . import named
+
+    return named
 
 
 @cache
@@ -174,8 +216,13 @@ def open_handle(handle: Handle, *, write: bool = False) -> int:
     raise Refused(f"what process {handle.pid} has open under this number is another file")
 
 
-def map_handle(handle: Handle, *, private: bool) -> mmap.mmap:
+def map_handle(handle: AnyHandle, *, private: bool) -> mmap.mmap:
     """Map another process's segment."""
+    if not isinstance(handle, Handle):
+        try:
+            return named().map_named(handle, private=private)  # type: ignore[no-any-return]
+        except OSError as error:
+            raise Refused(f"no access to the memory called {handle.name}: {error}") from None
     fd = open_handle(handle, write=not private)
     try:
         return map_file(fd, handle.size, private=private)
@@ -183,3 +230,13 @@ def map_handle(handle: Handle, *, private: bool) -> mmap.mmap:
         raise Refused(f"the memory of process {handle.pid} can't be mapped: {error}") from None
     finally:
         os.close(fd)
+
+
+def open_segment(handle: AnyHandle) -> AnySegment:
+    """Another process's segment, to write to."""
+    if isinstance(handle, Handle):
+        segment = Segment(open_handle(handle, write=True), handle.size, handle.token)
+        segment.used = 1
+        return segment
+    mapping = map_handle(handle, private=False)
+    return named().NamedSegment(handle.name, handle.size, handle.token, mapping, 0)  # type: ignore[no-any-return]

@@ -158,7 +158,7 @@ def shared_empty(shape: int | tuple[int, ...], dtype: DTypeLike = float, order: 
     array([[0., 0., 0.],
            [0., 0., 0.]])
     """
-    from .segments import HEADER, Segment
+    from .segments import HEADER, create
 
     dtype = np.dtype(dtype)
     if dtype.hasobject:
@@ -170,7 +170,7 @@ def shared_empty(shape: int | tuple[int, ...], dtype: DTypeLike = float, order: 
     size = dtype.itemsize
     for length in shape:
         size *= length
-    segment = Segment.create(HEADER + size)
+    segment = create(HEADER + size)
     owner = _own(segment.mapping, segment.handle, segment)
     return np.ndarray(shape, dtype, memoryview(owner), HEADER, order=order)  # type: ignore[arg-type]
 

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .pickling import Source
-from .segments import Segment, layout
+from .segments import AnySegment, create, layout
 from .shared import Array
 
 IDLE = 10.0  # seconds after which a free segment is given back to the system
@@ -37,28 +37,28 @@ class Store:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._free: deque[tuple[float, Segment]] = deque()
+        self._free: deque[tuple[float, AnySegment]] = deque()
         self._leases: dict[int, weakref.ref[Array]] = {}
         self._closed = False
         self.made = self.reused = 0
 
-    def take(self, size: int) -> Segment:
+    def take(self, size: int) -> AnySegment:
         """A segment of at least `size` bytes. OSError where there is none to be had."""
         segment = self.spare(size)
         if segment is not None:
             self.reused += 1
             return segment
         try:
-            segment = Segment.create(size)
+            segment = create(size)
         except OSError:
             # What is free may be what is missing.
             if not self.drop(0):
                 raise
-            segment = Segment.create(size)
+            segment = create(size)
         self.made += 1
         return segment
 
-    def spare(self, size: int) -> Segment | None:
+    def spare(self, size: int) -> AnySegment | None:
         """A free segment that fits; None where there is none."""
         fits = [free for free in list(self._free) if size <= free[1].size <= 2 * size + SLACK]
         for since, segment in sorted(fits, key=lambda free: free[1].size):
@@ -69,7 +69,7 @@ class Store:
             return segment
         return None
 
-    def give_back(self, segment: Segment) -> None:
+    def give_back(self, segment: AnySegment) -> None:
         """Called by the pool, and from the callbacks of weak references: anywhere, at any time, so without a lock."""
         self._free.append((time.monotonic(), segment))
         if self._closed:
@@ -100,7 +100,7 @@ class Store:
     def idle(self) -> bool:
         return bool(self._free)
 
-    def lease(self, segment: Segment) -> Array:
+    def lease(self, segment: AnySegment) -> Array:
         """The bytes of a segment, which comes back when the last view of them has died."""
         if not TRACKLESS and len(self._leases) >= MAPPED:
             try:
@@ -130,7 +130,7 @@ class Store:
         self.drop(0)
 
 
-def fill(segment: Segment, sources: list[Source], spans: Sequence[tuple[int, int]]) -> None:
+def fill(segment: AnySegment, sources: list[Source], spans: Sequence[tuple[int, int]]) -> None:
     """Copy the sources to their places."""
     fresh = not segment.used
     segment.used += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
 import warnings
 from collections import deque
 from typing import Any
@@ -18,7 +19,7 @@ class Flight:
     __slots__ = ("call", "kept", "room", "segment")
 
     def __init__(
-        self, call: Call, segment: segments.Segment | None, room: segments.Segment | None, kept: list[object]
+        self, call: Call, segment: segments.AnySegment | None, room: segments.AnySegment | None, kept: list[object]
     ) -> None:
         self.call, self.segment, self.room, self.kept = call, segment, room, kept
 
@@ -38,7 +39,7 @@ class Traffic:
 
     def __init__(self, most: int, threshold: float, main: bool) -> None:
         self.most, self.threshold, self.main = most, threshold, main
-        self.share = segments.available()
+        self.share = True
         self.store = store.Store(most)
         self.flights: dict[int, Flight] = {}
         self.again: deque[Call] = deque()  # refused calls, to be sent once more
@@ -72,7 +73,7 @@ class Traffic:
         self.counts["bytes_pickled"] += len(call.data) + sum(map(len, inline))
         return call
 
-    def _place(self, pickled: pickling.Pickled) -> tuple[segments.Segment | None, Spans, list[bytes | bytearray]]:
+    def _place(self, pickled: pickling.Pickled) -> tuple[segments.AnySegment | None, Spans, list[bytes | bytearray]]:
         """Put buffers into a segment; where none is to be had, make objects of them."""
         if not pickled.sources:
             return None, [], []
@@ -97,7 +98,7 @@ class Traffic:
         if inline := sum(map(len, answer.inline)):
             self.counts["fallbacks"] += 1
         self.counts["bytes_pickled"] += len(received.body) + inline
-        segment = None
+        segment: segments.AnySegment | None = None
         if answer.in_room:
             segment, flight.room = flight.room, None
             self.store.reused += 1
@@ -147,6 +148,18 @@ class Traffic:
         self.counts["bytes_pickled"] += size
         self.counts["bytes_shared"] -= size
         self.again.append(flight.call)
+
+    def room(self, number: int, size: int) -> bytes:
+        """A segment for a result, pickled as a handle; None where there is none to be had."""
+        flight = self.flights[number]
+        if flight.room is not None:
+            self.store.give_back(flight.room)
+        try:
+            flight.room = self.store.take(size)
+        except OSError as error:
+            flight.room = None
+            self.warn(f"there is no shared memory for {size} bytes ({error.strerror or error})")
+        return pickle.dumps(None if flight.room is None else flight.room.handle)
 
     def warn(self, why: str) -> None:
         """Tell once a pool. Where warnings are errors there is nobody here to raise them at."""

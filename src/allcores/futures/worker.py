@@ -23,10 +23,9 @@ from typing import Any, NamedTuple
 
 from .._engine import settings
 from . import blas, pickling, segments, store
-from .channel import Sender
 
-# How a task ended; or, that the rest of a large one is wanted.
-RESULT, ERROR, REFUSED, NO_START, FETCH = range(5)
+# How a task ended; or, that the rest of a large one is wanted, or a segment for the result.
+RESULT, ERROR, REFUSED, NO_START, FETCH, ROOM = range(6)
 
 Spans = Sequence[tuple[int, int]]
 
@@ -39,10 +38,10 @@ class Call(NamedTuple):
 
     number: int
     data: bytes
-    handle: segments.Handle | None  # where the buffers of the arguments are
+    handle: segments.AnyHandle | None  # where the buffers of the arguments are
     spans: Spans
     inline: Sequence[bytes | bytearray]  # or the buffers themselves
-    room: segments.Handle | None  # where buffers of the result may go
+    room: segments.AnyHandle | None  # where buffers of the result may go
 
 
 class Answer(NamedTuple):
@@ -66,16 +65,18 @@ class Setup:
     def __init__(
         self,
         calls: Any,
-        sender: Sender,
+        sender: Any,
         initializer: Callable[..., object] | None,
         initargs: tuple[Any, ...],
         threshold: float,
         share: bool,
+        without_names: bool,
         processes: int,
         max_tasks: int | None,
         main: bool,
     ) -> None:
         self.calls, self.sender, self.threshold, self.share = calls, sender, threshold, share
+        self.without_names = without_names
         self.processes, self.max_tasks = processes, max_tasks
         self._main = main
         self._start: Any = None if initializer is None else (initializer, initargs)
@@ -116,6 +117,7 @@ def main(setup: Setup) -> None:
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     watch_parent()
+    segments.decide(setup.without_names)
     threads = max(1, settings.cores() // setup.processes)
     blas.limit(threads)
     settings.limit_workers(threads)
@@ -131,7 +133,7 @@ def main(setup: Setup) -> None:
     done = 0
     while True:
         try:
-            call = calls.get(sender, Answer(-1, FETCH), PATIENCE if rooms else None)
+            call = calls.next_call(sender, Answer(-1, FETCH), PATIENCE if rooms else None)
         except queue.Empty:
             rooms.clear()
             continue
@@ -194,17 +196,27 @@ def _success(call: Call, result: object, setup: Setup, rooms: Rooms) -> Reply:
     if setup.share:
         spans, size = store.lay_out(pickled.sources)
         try:
-            if call.room is not None and size <= call.room.size <= 2 * size + store.SLACK:
-                room = rooms.get(call.room)
-                store.fill(room, pickled.sources, spans)
+            handle = call.room
+            if handle is None or not size <= handle.size <= 2 * size + store.SLACK:
+                handle = None if segments.without_names() else _ask(call.number, size, setup.sender)
+            if handle is not None:
+                store.fill(rooms.get(handle), pickled.sources, spans)
                 return answer._replace(spans=spans, in_room=True), pickled.data, None
+            if not segments.without_names():
+                raise MemoryError
             segment = segments.Segment.create(size)
             store.fill(segment, pickled.sources, spans)
             fd, segment.fd = segment.fd, -1
             return answer._replace(spans=spans, size=size, token=segment.token), pickled.data, fd
-        except (OSError, segments.Refused):
+        except (OSError, MemoryError, segments.Refused):
             pass  # no memory or no descriptor to be had
     return answer._replace(inline=pickled.inline()), pickled.data, None
+
+
+def _ask(number: int, size: int, sender: Any) -> Any:
+    """The handle of a segment for a result, or None."""
+    sender.send(Answer(number, ROOM, size=size))
+    return pickle.loads(sender.receive_bytes())
 
 
 def _failure(number: int, error: BaseException) -> Reply:
@@ -228,16 +240,13 @@ class Rooms:
     """Segments of the parent that stay mapped here, since they tend to come again: to map 128 MiB costs 50 ms."""
 
     def __init__(self) -> None:
-        self._mapped: dict[bytes, segments.Segment] = {}
+        self._mapped: dict[bytes, segments.AnySegment] = {}
 
     def __bool__(self) -> bool:
         return bool(self._mapped)
 
-    def get(self, handle: segments.Handle) -> segments.Segment:
-        room = self._mapped.pop(handle.token, None)
-        if room is None:
-            room = segments.Segment(segments.open_handle(handle, write=True), handle.size, handle.token)
-            room.used = 1
+    def get(self, handle: segments.AnyHandle) -> segments.AnySegment:
+        room = self._mapped.pop(handle.token, None) or segments.open_segment(handle)
         self._mapped[handle.token] = room
         while len(self._mapped) > 2:
             del self._mapped[next(iter(self._mapped))]
