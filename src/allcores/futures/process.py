@@ -130,6 +130,7 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
     _max_tasks_per_child: int | None
     _max_workers: int
     _mp_context: Any
+    _idle_worker_semaphore: threading.Semaphore
     _pending_work_items: dict[int, Any]
     _result_queue: Any
     _safe_to_dynamically_spawn_children: bool
@@ -203,12 +204,14 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
             self._started = True
 
     def _adjust_process_count(self) -> None:
-        """Start a worker where there are fewer than tasks.
+        """Start a worker unless one is idle.
 
-        The standard library counts idle workers, and one that was idle and has reached `max_tasks_per_child` too: then
-        nobody takes its place (CPython #115634).
+        The standard library's count of idle workers includes those that have since reached `max_tasks_per_child`, and
+        then nobody takes their place (CPython #115634). So what waits is looked at too.
         """
-        if len(self._workers) < min(self._max_workers, len(self._pending_work_items)):
+        idle = self._idle_worker_semaphore.acquire(blocking=False)
+        workers = len(self._workers)
+        if workers < self._max_workers and (not idle or workers < len(self._pending_work_items)):
             self._spawn_process()
 
     def _spawn_process(self) -> None:
