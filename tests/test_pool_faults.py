@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from concurrent.futures import wait
 from multiprocessing import forkserver
 
@@ -406,8 +407,6 @@ def pid_and_array(array):
 def test_fork_in_the_parent_while_the_pool_is_busy(pool):
     futures = [pool.submit(echo, LARGE + i) for i in range(20)]
     for _ in range(5):
-        import warnings
-
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             child = os.fork()
@@ -415,6 +414,46 @@ def test_fork_in_the_parent_while_the_pool_is_busy(pool):
             os._exit(0)
         os.waitpid(child, 0)
     assert [future.result()[0] for future in futures] == list(range(20))
+
+
+def test_fork_while_there_are_results():
+    """What a forked child holds is not used again for something else."""
+    with ProcessPoolExecutor(1) as pool:
+        result = pool.submit(echo, LARGE).result()
+        ours, theirs = os.pipe()
+        go, gone = os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            os.read(go, 1)
+            os.write(theirs, b"same" if (result == LARGE).all() else b"other")
+            os._exit(0)
+        del result
+        for _ in range(5):
+            pool.submit(echo, -LARGE).result()
+        os.write(gone, b"!")
+        assert os.read(ours, 10) == b"same"
+        os.waitpid(child, 0)
+        for fd in (ours, theirs, go, gone):
+            os.close(fd)
+
+
+def test_a_task_that_forks():
+    """Nor is what a task's own child holds."""
+    with ProcessPoolExecutor(1) as pool:
+        pool.submit(nothing).result()
+        pool.submit(fork, LARGE).result()
+        for _ in range(5):
+            pool.submit(first_and_last, -LARGE).result()
+        assert pool.transfer_stats()["segments_abandoned"] == 1
+
+
+def fork(array):
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
 
 
 def test_subprocesses_of_workers(pool):

@@ -10,6 +10,7 @@ rest. A descriptor comes with the packet after the first, so that the receiver c
 from __future__ import annotations
 
 import array
+import contextlib
 import os
 import pickle
 import socket
@@ -130,13 +131,12 @@ class Reserve:
         self._fd: int | None = None
         self.refill()
 
-    def refill(self) -> None:
-        if self._fd is not None:
-            return
-        try:
-            self._fd = os.open(os.devnull, os.O_RDONLY)
-        except OSError:
-            self._fd = None
+    def refill(self) -> bool:
+        """Whether there is one, if need be a new one."""
+        if self._fd is None:
+            with contextlib.suppress(OSError):
+                self._fd = os.open(os.devnull, os.O_RDONLY)
+        return self._fd is not None
 
     def __enter__(self) -> None:
         self.close()

@@ -11,6 +11,7 @@ caller gives back what a worker reports as unused, and drops the rest.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import weakref
@@ -30,6 +31,23 @@ SLACK = 1 << 20  # bytes that a segment may be larger than twice what is needed
 # list of results take all the descriptors that a process may have, often 1024.
 TRACKLESS = sys.version_info >= (3, 13)
 MAPPED = 256
+
+
+# How often this process has forked. A child shares what is mapped here.
+_forks = 0
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_count_fork)
+
+
+def forks() -> int:
+    return _forks
 
 
 class Store:
@@ -100,8 +118,8 @@ class Store:
     def idle(self) -> bool:
         return bool(self._free)
 
-    def lease(self, segment: AnySegment) -> Array:
-        """The bytes of a segment, which comes back when the last view of them has died."""
+    def lease(self, segment: AnySegment, again: bool) -> Array:
+        """The bytes of a segment, which comes back when the last view of them has died; unless not `again`."""
         if not TRACKLESS and len(self._leases) >= MAPPED:
             try:
                 return np.frombuffer(segment.read(), np.uint8)
@@ -112,13 +130,16 @@ class Store:
         except OSError:  # no descriptor left for the mapping
             return np.frombuffer(segment.read(), np.uint8)
         key = id(owner)
-        again = len(self._leases) < self._most
+        again, born = again and len(self._leases) < self._most, _forks
         if not again:
             segment.close()  # there are enough to be used again
 
         def end(_: object) -> None:
             if self._leases.pop(key, None) is not None and again:
-                self.give_back(segment)
+                if born == _forks:
+                    self.give_back(segment)
+                else:
+                    segment.close()  # a forked child may still look into it
 
         self._leases[key] = weakref.ref(owner, end)
         return owner

@@ -112,7 +112,7 @@ class Traffic:
             self.store.give_back(flight.room)
         if segment is not None:
             self._result_size = segment.size
-            memory = memoryview(self.store.lease(segment))  # type: ignore[arg-type]
+            memory = memoryview(self.store.lease(segment, self.reserve.refill()))  # type: ignore[arg-type]
             buffers = [memory[begin:end] for begin, end in answer.spans]
             self.counts["bytes_shared"] += sum(end - begin for begin, end in answer.spans)
             del memory

@@ -139,7 +139,7 @@ def main(setup: Setup) -> None:
             continue
         if call is None:
             return
-        views = None
+        views, forks = None, store.forks()
         try:
             buffers: list[Any] = list(call.inline)
             if call.handle is not None:
@@ -159,7 +159,8 @@ def main(setup: Setup) -> None:
         done += 1
         last = done == setup.max_tasks
         answer = answer._replace(
-            released=views is None or views() is None,
+            # A child that the task has forked may look into the mapping for as long as it lives.
+            released=views is None or (views() is None and forks == store.forks()),
             exit_pid=os.getpid() if last else None,
         )
         try:
