@@ -83,7 +83,7 @@ FUTURES = {path.stem: path for path in (PACKAGE / "futures").glob("*.py")}
 FUTURES_IMPORTS = {
     "segments": {"named"},
     "named": set(),
-    "portable": {"channel", "worker"},  # the latter for its types only
+    "portable": {"calls", "channel", "worker"},  # the latter for its types only
     "shared": {"segments"},
     "reducers": {"shared"},
     "pickling": {"reducers", "shared"},

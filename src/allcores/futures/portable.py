@@ -6,6 +6,7 @@ import pickle
 from multiprocessing import connection, queues
 from typing import TYPE_CHECKING, Any
 
+from .calls import PATIENCE
 from .channel import LENGTH, Message, Reserve
 
 if TYPE_CHECKING:
@@ -77,6 +78,6 @@ class QueuedCalls(queues.Queue):  # type: ignore[type-arg]
     def worker_end(self) -> QueuedCalls:
         return self
 
-    def next_call(self, sender: Any, ask: Answer, timeout: float | None) -> Call | None:
-        call: Call | None = self.get(timeout=timeout)
+    def next_call(self, sender: Any, ask: Answer) -> Call | None:
+        call: Call | None = self.get(timeout=PATIENCE)
         return call

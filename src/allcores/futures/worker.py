@@ -29,9 +29,6 @@ RESULT, ERROR, REFUSED, NO_START, FETCH, ROOM = range(6)
 
 Spans = Sequence[tuple[int, int]]
 
-# After so many seconds without a task a worker lets go of segments that it keeps mapped.
-PATIENCE = 10.0
-
 
 class Call(NamedTuple):
     """A task on its way to a worker: pickles and handles, nothing that could fail to unpickle."""
@@ -133,7 +130,7 @@ def main(setup: Setup) -> None:
     done = 0
     while True:
         try:
-            call = calls.next_call(sender, Answer(-1, FETCH), PATIENCE if rooms else None)
+            call = calls.next_call(sender, Answer(-1, FETCH))
         except queue.Empty:
             rooms.clear()
             continue
@@ -242,9 +239,6 @@ class Rooms:
 
     def __init__(self) -> None:
         self._mapped: dict[bytes, segments.AnySegment] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._mapped)
 
     def get(self, handle: segments.AnyHandle) -> segments.AnySegment:
         room = self._mapped.pop(handle.token, None) or segments.open_segment(handle)
