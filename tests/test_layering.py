@@ -17,6 +17,7 @@ from allcores import _kernels, config, fallback, reductions, scans, windows
 from allcores._engine import settings
 from allcores._engine.registry import KERNELS, SCANS, WINDOWS
 from allcores._kernels import fallback as fallback_kernels
+from allcores.futures import process, shared
 
 PACKAGE = Path(ac.__file__).parent
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))
@@ -76,6 +77,44 @@ def test_kernels_import_nothing_of_ours():
         assert all(name.startswith("allcores._kernels") for name in ours), (path, ours)
 
 
+FUTURES = {path.stem: path for path in (PACKAGE / "futures").glob("*.py")}
+
+# Who imports whom in futures/, from the bottom up: nothing that is not here.
+FUTURES_IMPORTS = {
+    "segments": {"named"},
+    "named": set(),
+    "portable": {"calls", "channel", "worker"},  # the latter for its types only
+    "shared": {"segments"},
+    "reducers": {"shared"},
+    "pickling": {"reducers", "shared"},
+    "channel": set(),
+    "calls": {"channel", "worker"},  # the latter for its types only
+    "store": {"pickling", "segments", "shared"},
+    "blas": set(),
+    "worker": {"blas", "channel", "pickling", "segments", "store"},
+    "traffic": {"channel", "pickling", "segments", "store", "worker"},
+    "manager": {"store", "traffic", "worker"},
+    "process": {"calls", "channel", "manager", "pickling", "portable", "segments", "traffic", "worker"},
+    "__init__": {"process", "shared"},
+}
+
+
+def test_floors_of_futures():
+    """Segments and shared arrays know no pools; of the engine, pools know the settings alone."""
+    assert set(FUTURES) == set(FUTURES_IMPORTS)
+    for name, path in FUTURES.items():
+        ours = {full for full in imports(path) if full.startswith("allcores.")}
+        below = {full.removeprefix("allcores.futures.") for full in ours if full.startswith("allcores.futures.")}
+        assert below <= FUTURES_IMPORTS[name], f"futures.{name} imports {below - FUTURES_IMPORTS[name]}"
+        engine = {full for full in ours if not full.startswith("allcores.futures")}
+        assert engine <= ({"allcores._engine.settings"} if name in ("process", "worker") else set()), (name, engine)
+
+
+def test_the_engine_knows_no_pools():
+    for path in (PACKAGE / "_engine").glob("*.py"):
+        assert not any("futures" in name for name in imports(path) if name.startswith("allcores"))
+
+
 def test_the_grid_knows_no_arrays():
     assert not any(name.split(".")[0] == "numpy" for name in imports(PACKAGE / "_engine" / "grid.py"))
 
@@ -88,7 +127,7 @@ def test_kernels_are_called_in_one_place():
 
 def test_dependencies():
     """NumPy is the only one; the rest is asked for where it is used."""
-    optional = {"bottleneck", "numbagg", "polars", "matplotlib", "pyarrow", "pandas", "xarray"}
+    optional = {"bottleneck", "numbagg", "polars", "matplotlib", "pyarrow", "pandas", "xarray", "cloudpickle"}
     for path in FILES:
         for node in ast.parse(path.read_text()).body:
             names = []
@@ -248,7 +287,9 @@ def test_signatures(name):
 # ---- documentation
 
 
-@pytest.mark.parametrize("name", [*FUNCTIONS, *MOVES, *SCANNED, "set_workers", "get_workers", "show_config"])
+@pytest.mark.parametrize(
+    "name", [*FUNCTIONS, *MOVES, *SCANNED, "set_workers", "get_workers", "show_config", "share", "shared_empty"]
+)
 def test_docstrings(name):
     text = inspect.getdoc(getattr(ac, name))
     assert text
@@ -267,7 +308,11 @@ def test_docstrings(name):
         assert any(key in line.split(" : ")[0].split(", ") for line in documented.splitlines()), f"{name}: {key}"
 
 
-@pytest.mark.parametrize("module", [reductions, scans, windows, settings, config], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module",
+    [reductions, scans, windows, settings, config, shared, process],
+    ids=lambda module: module.__name__,
+)
 def test_doctests(module):
     results = doctest.testmod(module)
     assert results.attempted
@@ -292,11 +337,23 @@ QUIET = """
         assert name not in sys.modules, name
 """
 
-OPTIONAL = ["pandas", "matplotlib", "xarray", "bottleneck", "numbagg", "numba", "polars", "pyarrow", "scipy"]
+OPTIONAL = [
+    "pandas",
+    "matplotlib",
+    "xarray",
+    "bottleneck",
+    "numbagg",
+    "numba",
+    "polars",
+    "pyarrow",
+    "scipy",
+    "cloudpickle",
+]
 
 
 def test_importing_has_no_side_effects():
-    forbidden = [*OPTIONAL, "allcores.bench", "allcores.describe", "asyncio", "multiprocessing", "unittest"]
+    forbidden = [*OPTIONAL, "allcores.bench", "allcores.describe", "asyncio", "unittest"]
+    forbidden += ["multiprocessing", "concurrent.futures.process", "allcores.futures.process", "mmap"]
     result = python(QUIET.format(modules=["allcores"], forbidden=forbidden))
     assert (result.stdout, result.stderr, result.returncode) == ("", "", 0)
 

@@ -5,6 +5,7 @@ __version__ = "0.1.0"
 from . import fallback
 from ._engine.settings import get_workers, set_workers
 from .config import show_config
+from .futures.shared import share, shared_empty
 from .reductions import (
     all,
     allnan,
@@ -120,6 +121,8 @@ __all__ = [
     "push",
     "replace",
     "set_workers",
+    "share",
+    "shared_empty",
     "show_config",
     "ss",
     "std",

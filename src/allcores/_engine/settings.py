@@ -114,12 +114,23 @@ def _from_environment() -> int | None:
 
 ENVIRONMENT_WORKERS = _from_environment()
 
+# In a worker of a process pool: its part of the cores.
+_part: int | None = None
+
+
+def limit_workers(number: int) -> None:
+    """In a worker process: the number of workers of calls that don't say, whatever its environment says."""
+    global _part
+    _part = number
+
 
 def workers_and_source() -> tuple[int, str]:
     """The number of workers of a call that does not say, and where it comes from."""
     number = _workers.get()
     if number is not None:
         return number, "set_workers"
+    if _part is not None:
+        return _part, "its part in a process pool"
     if ENVIRONMENT_WORKERS is not None:
         return ENVIRONMENT_WORKERS, "ALLCORES_WORKERS"
     limit = quota()

@@ -1,0 +1,158 @@
+"""Between one worker and its pool: messages that arrive whole or not at all, and descriptors.
+
+Each worker has a channel of its own, so that its death is the end of the channel, whatever it was writing. On Linux
+that is a SOCK_SEQPACKET socket, over which descriptors travel; elsewhere a pipe (portable.py).
+
+A message is a head, pickled, and a body of any length. It goes in packets: first the lengths and what fits, then the
+rest. A descriptor comes with the packet after the first, so that the receiver can make room for it.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import os
+import pickle
+import socket
+import struct
+from multiprocessing import context, reduction
+from typing import Any, NamedTuple
+
+PACKET = 1 << 16  # of some 200 KiB that a socket's buffer holds by default
+LENGTHS = struct.Struct("=QQ?")
+LENGTH = struct.Struct("=Q")
+
+
+def _fill(end: socket.socket, data: bytearray, filled: int) -> bytearray:
+    """Receive the rest of some data."""
+    view = memoryview(data)
+    while filled < len(data):
+        count = end.recv_into(view[filled:])
+        if not count:
+            raise EOFError
+        filled += count
+    return data
+
+
+class Message(NamedTuple):
+    head: Any
+    body: bytes | memoryview
+    fd: int | None
+
+
+class Sender:
+    """The worker's end."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.end = end
+
+    def send(self, head: object, body: bytes = b"", fd: int | None = None) -> None:
+        start = pickle.dumps(head, 5)
+        rest = memoryview(start + body if len(body) < PACKET else start)
+        lengths = LENGTHS.pack(len(start), len(body), fd is not None)
+        first = PACKET - LENGTHS.size
+        self.end.send(lengths + rest[:first])
+        if fd is not None:
+            descriptors = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
+            self.end.sendmsg([b"\0"], descriptors)
+        self._send(rest[first:])
+        if len(body) >= PACKET:
+            self._send(memoryview(body))
+
+    def _send(self, data: memoryview) -> None:
+        for begin in range(0, len(data), PACKET):
+            self.end.send(data[begin : begin + PACKET])
+
+    def receive_bytes(self) -> bytearray:
+        """What the pool sends when it is asked to."""
+        (size,) = LENGTH.unpack(self.end.recv(LENGTH.size))
+        return _fill(self.end, bytearray(size), 0)
+
+    def close(self) -> None:
+        self.end.close()
+
+    def __reduce__(self) -> Any:
+        context.assert_spawning(self)
+        return _sender, (reduction.DupFd(self.end.fileno()),)
+
+
+def _sender(duplicate: Any) -> Sender:
+    return Sender(socket.socket(fileno=duplicate.detach()))
+
+
+class Receiver:
+    """The pool's end."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.end = end
+
+    def receive(self, reserve: Reserve) -> Message | None:
+        """The next message; None where the worker is gone, be it in the middle of one."""
+        try:
+            packet = self.end.recv(PACKET)
+            if len(packet) < LENGTHS.size:
+                return None
+            start, body, has_fd = LENGTHS.unpack_from(packet)
+            fd = self._receive_fd(reserve) if has_fd else None
+            if LENGTHS.size + start + body <= len(packet):
+                begin = LENGTHS.size
+                return Message(pickle.loads(packet[begin : begin + start]), packet[begin + start :], fd)
+            data = bytearray(start + body)
+            filled = len(packet) - LENGTHS.size
+            data[:filled] = packet[LENGTHS.size :]
+            view = memoryview(_fill(self.end, data, filled))
+            return Message(pickle.loads(view[:start]), view[start:], fd)
+        except (EOFError, ConnectionError):
+            return None
+
+    def send_bytes(self, data: bytes) -> None:
+        """Answer a worker that has asked. ConnectionError where it is gone."""
+        self.end.send(LENGTH.pack(len(data)))
+        for begin in range(0, len(data), PACKET):
+            self.end.send(memoryview(data)[begin : begin + PACKET])
+
+    def _receive_fd(self, reserve: Reserve) -> int:
+        """The descriptor of a message; -1 where this process has no number left for it."""
+        with reserve:
+            _, ancillary, _, _ = self.end.recvmsg(1, socket.CMSG_SPACE(4))
+        for _, kind, data in ancillary:
+            if kind == socket.SCM_RIGHTS and len(data) >= 4:
+                return int(array.array("i", data[:4])[0])
+        return -1
+
+    def close(self) -> None:
+        self.end.close()
+
+
+class Reserve:
+    """One descriptor kept for the moment in which there are no others: a result must not be lost then."""
+
+    def __init__(self) -> None:
+        self._fd: int | None = None
+        self.refill()
+
+    def refill(self) -> bool:
+        """Whether there is one, if need be a new one."""
+        if self._fd is None:
+            with contextlib.suppress(OSError):
+                self._fd = os.open(os.devnull, os.O_RDONLY)
+        return self._fd is not None
+
+    def __enter__(self) -> None:
+        self.close()
+
+    def __exit__(self, *_: object) -> None:
+        self.refill()
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+    __del__ = close
+
+
+def pair() -> tuple[Receiver, Sender]:
+    """The two ends of a new channel."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return Receiver(ours), Sender(theirs)

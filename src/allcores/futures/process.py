@@ -1,0 +1,303 @@
+"""A process pool to which arrays are handed in shared memory.
+
+    |================ parent ================|                          |======== worker ========|
+
+    submit --> work items --> manager thread                               main thread
+                                  |
+                              pickle: a stream, and                            unpickle, call
+                              large buffers ------------> segment ----------> private mapping
+                                  |                       (memfd)              (its writes stay)
+                                  v                                               |
+                              Call: stream, handle -----> call queue --------> loads, function
+                                                                                  |
+                              room for the result ------> segment <---------- result's buffers,
+                                                             |                 or a memfd of its own
+                              Answer: stream, spans <---- channel <------------- pickle
+                                  |                    (one a worker,
+                                  v                   descriptors too)
+    future <----------------- unpickle: arrays are views of the segment
+
+The work items, the ids, the call queue, the processes and their replacement, shutdown, and what happens at exit are the
+standard library's. Here are three parts of it: the manager thread puts calls into the call queue, receives answers, and
+says what became of a dead worker.
+
+A task enters the call queue when at most `max_workers` others have arguments in segments. Then, in the manager thread,
+its function and arguments are pickled: large buffers go out of the stream (pickle protocol 5) and are copied to a
+segment. An error there is this future's, and nothing was sent. The call is bytes and handles, so that a worker can
+always unpickle it; the rest is unpickled inside the task.
+
+The worker maps the segment privately, and answers with a pickle and the place of its buffers: in the segment that the
+call had room in, or in a new one whose descriptor comes along. The answer also says whether any view of the arguments
+is left. If there is none, the segment will be used again; otherwise the parent lets go of it, and it lives as long as
+the worker's mapping.
+
+The arrays of a result are views of the segment. When the last of them dies, it too will be used again.
+
+A worker that can't open a segment (another user, another namespace) refuses the call, which is sent once more with its
+buffers pickled. From then on all are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import process
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import BaseContext
+from typing import Any
+
+from .._engine import settings
+from . import calls, channel, pickling, portable, segments, worker
+from .manager import GUARD, NO_GUARD, Manager, base, end
+from .traffic import Traffic
+
+__all__ = ["BrokenProcessPool", "ProcessPoolExecutor"]
+
+THRESHOLD = 1 << 18  # below 256 KiB the pipe is as fast
+
+WORKER_NAME = "allcores-worker-"
+_numbers = itertools.count(1)
+
+
+def default_context() -> BaseContext:
+    """The fork server where there is one: a worker is there in 15 ms, with spawn in 250."""
+    if sys.platform == "linux":
+        return multiprocessing.get_context("forkserver")
+    return multiprocessing.get_context("spawn")
+
+
+def _preload() -> None:
+    """Have the fork server import NumPy once for all workers, unless it runs already or the user has asked for more."""
+    from multiprocessing import forkserver
+
+    server = forkserver._forkserver
+    if getattr(server, "_forkserver_pid", 0) is None and getattr(server, "_preload_modules", None) == ["__main__"]:
+        forkserver.set_forkserver_preload(["__main__", worker.__name__])
+
+
+class ProcessPoolExecutor(process.ProcessPoolExecutor):
+    """An executor like `concurrent.futures.ProcessPoolExecutor` that hands arrays over in shared memory.
+
+    Parameters
+    ----------
+    max_workers : int, optional
+        Number of worker processes. By default the number of cores that this process may use.
+    mp_context : multiprocessing context, optional
+        How workers are started. By default by a fork server on Linux and by spawning elsewhere, whatever Python's own
+        default is.
+    initializer : callable, optional
+        Called in each worker before its first task.
+    initargs : tuple, optional
+        Its arguments.
+    max_tasks_per_child : int, optional
+        Number of tasks after which a worker is replaced.
+    threshold : int, optional
+        Buffers of at least so many bytes go through shared memory, others through a pipe. By default 256 KiB.
+
+    See Also
+    --------
+    allcores.share : Arrays that are not even copied.
+
+    Notes
+    -----
+    NumPy arrays, wherever they are in arguments and results, and other objects that pickle with out-of-band buffers
+    (pickle protocol 5) cross in shared memory. A worker gets its own copy, as with pickling: it may write to it.
+
+    Different from the standard library: what goes wrong in pickling or unpickling fails one future, and only the death
+    of a worker breaks the pool; workers end when the parent dies; they ignore Ctrl-C, and a KeyboardInterrupt that
+    leaves the ``with`` block ends them; BLAS, OpenMP and allcores use cores / `max_workers` threads in each; functions
+    that can't be imported (lambdas, notebooks) are sent with cloudpickle where it is installed. See
+    docs/process-pool.md.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from allcores.futures import ProcessPoolExecutor
+    >>> with ProcessPoolExecutor(2) as pool:
+    ...     pool.submit(np.cumsum, np.ones(4)).result()
+    array([1., 2., 3., 4.])
+    """
+
+    _call_queue: Any
+    _executor_manager_thread: Any
+    _max_tasks_per_child: int | None
+    _max_workers: int
+    _mp_context: Any
+    _idle_worker_semaphore: threading.Semaphore
+    _pending_work_items: dict[int, Any]
+    _result_queue: Any
+    _safe_to_dynamically_spawn_children: bool
+    _launch_processes: Callable[[], None]
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        mp_context: BaseContext | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        *,
+        max_tasks_per_child: int | None = None,
+        threshold: int | None = None,
+    ) -> None:
+        if max_workers is None:
+            max_workers = min(settings.cores(), 61) if sys.platform == "win32" else settings.cores()
+        if mp_context is None and max_tasks_per_child is None:
+            mp_context = default_context()
+        super().__init__(max_workers, mp_context, initializer, initargs, max_tasks_per_child=max_tasks_per_child)
+        # Not needed: answers come over channels. Its semaphores have names, which would outlive this process if killed.
+        self._result_queue.close()
+        self._result_queue = None
+        method = self._mp_context.get_start_method()
+        if method == "forkserver":
+            _preload()
+        # A forked worker has this process's `__main__` as it was; cloudpickle also brings what was defined since.
+        main = pickling.main_is_a_file() or (method == "fork" and not pickling.has_cloudpickle())
+        # The same under names of our own: shutdown without waiting forgets its own while workers may yet be replaced.
+        self._workers = self._processes
+        self._calls: Any
+        if segments.without_names():
+            self._calls = calls.CallQueue(2 * max_workers + 1)
+        else:
+            self._calls = portable.QueuedCalls(max_workers + 1, self._mp_context)
+        self._call_queue = self._calls
+        self._traffic = Traffic(max_workers + 1, THRESHOLD if threshold is None else threshold, main)
+        self._channels: dict[int, channel.Receiver | portable.PipeReceiver] = {}
+        self._started = False
+
+    def transfer_stats(self) -> dict[str, int]:
+        """What has crossed between this pool and its workers so far.
+
+        Returns
+        -------
+        dict
+            ``tasks``; ``bytes_pickled`` and ``bytes_shared``, of arguments and results together; ``segments_made`` and
+            ``segments_reused``, pieces of shared memory; ``segments_abandoned``, those whose arrays a worker kept;
+            ``fallbacks``, the number of times that buffers were pickled since there was no shared memory for them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from allcores.futures import ProcessPoolExecutor
+        >>> with ProcessPoolExecutor(1) as pool:
+        ...     total = pool.submit(np.sum, np.ones(1_000_000)).result()
+        ...     pool.transfer_stats()["bytes_shared"]
+        8000000
+        """
+        return self._traffic.statistics()
+
+    def _start_executor_manager_thread(self) -> None:
+        if self._executor_manager_thread is None:
+            if not self._safe_to_dynamically_spawn_children:  # forking: all workers before there is a thread
+                self._launch_processes()
+            self._executor_manager_thread = Manager(self)
+            self._executor_manager_thread.start()
+            # Who is in this dictionary is waited for at exit.
+            base._threads_wakeups[self._executor_manager_thread] = self._executor_manager_thread_wakeup
+            _pools.add(self)
+            self._started = True
+
+    def _adjust_process_count(self) -> None:
+        """Start a worker unless one is idle.
+
+        The standard library's count of idle workers includes those that have since reached `max_tasks_per_child`, and
+        then nobody takes their place (CPython #115634). So what waits is looked at too.
+        """
+        idle = self._idle_worker_semaphore.acquire(blocking=False)
+        workers = len(self._workers)
+        if workers < self._max_workers and (not idle or workers < len(self._pending_work_items)):
+            self._spawn_process()
+
+    def _spawn_process(self) -> None:
+        current = multiprocessing.current_process()
+        if getattr(current, "_inheriting", False):
+            # This process is itself being started, and imports the main script.
+            if current.name.startswith(WORKER_NAME):
+                os._exit(NO_GUARD)
+            raise RuntimeError(GUARD)
+        receiver, sender = channel.pair() if segments.without_names() else portable.pair()
+        try:
+            setup = worker.Setup(
+                self._calls,
+                sender,
+                self._initializer,
+                self._initargs,
+                self._traffic.threshold,
+                self._traffic.share,
+                segments.without_names(),
+                self._max_workers,
+                self._max_tasks_per_child,
+                self._traffic.main,
+            )
+            child = self._mp_context.Process(target=worker.main, args=(setup,), name=f"{WORKER_NAME}{next(_numbers)}")
+            with _without_interrupts(self._mp_context.get_start_method()):
+                child.start()
+        except BaseException:
+            receiver.close()
+            raise
+        finally:
+            sender.close()
+        self._channels[child.pid] = receiver
+        self._workers[child.pid] = child
+        if self._executor_manager_thread is not None:
+            # It is waiting for the others.
+            self._executor_manager_thread_wakeup.wakeup()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        super().shutdown(wait, cancel_futures=cancel_futures)
+        if not self._started:
+            # Otherwise the manager thread does this as its last act.
+            self._calls.close()
+            self._traffic.close()
+
+    shutdown.__doc__ = process.ProcessPoolExecutor.shutdown.__doc__
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> bool | None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._abandon()
+        return super().__exit__(kind, *rest)
+
+    def _abandon(self) -> None:
+        """End the workers, whatever they are doing."""
+        processes, thread = list((self._processes or {}).values()), self._executor_manager_thread
+        self.shutdown(wait=False, cancel_futures=True)
+        end(processes)
+        if thread is not None:
+            thread.join()
+
+
+@contextlib.contextmanager
+def _without_interrupts(method: str) -> Iterator[None]:
+    """Start a worker that Ctrl-C does not reach before it ignores it. (The fork server's don't inherit this.)"""
+    if method == "forkserver" or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+# ---- at exit
+
+_pools: weakref.WeakSet[ProcessPoolExecutor] = weakref.WeakSet()
+
+
+def _at_exit() -> None:
+    """Where an interrupt ends the program nobody wants to wait for what the workers are doing."""
+    error = getattr(sys, "last_type", None)
+    if error is not None and issubclass(error, KeyboardInterrupt) and not hasattr(sys, "ps1"):
+        for pool in list(_pools):
+            pool._abandon()
+
+
+# Before the standard library's own function, which waits: the last to be registered is called first.
+if hasattr(threading, "_register_atexit"):
+    threading._register_atexit(_at_exit)

@@ -1,0 +1,192 @@
+"""How arrays are pickled: their data as one buffer out of the stream, in the order in which they lie in memory.
+
+NumPy does this itself for contiguous arrays of simple dtypes. Here also: strided, reversed and broadcast arrays,
+windows over an array, datetime64 and structured dtypes, masked arrays and other subclasses, and read-only flags. Arrays
+in shared memory and of mapped files are sent as handles. Everything else (Python objects, subclasses that pickle
+themselves) is NumPy's matter.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from . import shared
+from .shared import Array
+
+Reduced = tuple[Callable[..., Any], tuple[Any, ...]]
+
+
+class Sink(Protocol):
+    """What a pickler offers the functions here."""
+
+    def buffer(self, array: Array) -> Any:
+        """An object that stands for the elements of an array, in C order."""
+
+    def keep(self, owner: object) -> None:
+        """Keep an object until the other side has unpickled."""
+
+
+def reduce_array(array: Array, sink: Sink) -> Reduced | Any:
+    """How `array` is pickled; NotImplemented: as NumPy does it."""
+    cls = type(array)
+    if array.dtype.hasobject or array.dtype.isbuiltin == 2:
+        return NotImplemented
+    if cls is np.ndarray:
+        return _reduce_plain(array, sink)
+    if issubclass(cls, np.memmap):
+        reduced = _reduce_mapped_file(array)
+        if reduced is not None:
+            return reduced
+    if "numpy.ma" in sys.modules and issubclass(cls, np.ma.MaskedArray):
+        same = cls.__reduce__ is np.ma.MaskedArray.__reduce__ and cls.__setstate__ is np.ma.MaskedArray.__setstate__
+        return _reduce_masked(array) if same else NotImplemented
+    if (
+        cls.__reduce__ is np.ndarray.__reduce__
+        and cls.__reduce_ex__ is np.ndarray.__reduce_ex__
+        and cls.__setstate__ is np.ndarray.__setstate__
+    ):
+        return as_subclass, (cls, array.view(np.ndarray))
+    return NotImplemented
+
+
+def as_subclass(cls: type[Array], array: Array) -> Array:
+    """Unpickle an instance of a subclass."""
+    return array.view(cls)
+
+
+# ---- plain arrays
+
+
+def _reduce_plain(array: Array, sink: Sink) -> Reduced:
+    found = shared.find(array)
+    if found is not None:
+        owner, known = found
+        sink.keep(owner)
+        offset = shared.address(array) - known.address
+        return shared.view, (known.handle, offset, array.dtype, array.shape, array.strides, array.flags.writeable)
+    root = _mapped_file(array)
+    if root is not None:
+        reduced = _reduce_mapped_file(array, root)
+        if reduced is not None:
+            return reduced
+    if array.flags.c_contiguous:
+        return plain, (sink.buffer(array), array.dtype, array.shape, None)
+    if _overlaps(array):
+        # Broadcast, or windows over another array: the memory that they share, once. Where it may be written, each
+        # element becomes one of its own, as with any pickle.
+        low, high = np.lib.array_utils.byte_bounds(array)
+        memory = _bytes_at(low, high - low, array)
+        offset = shared.address(array) - low
+        return strided, (sink.buffer(memory), array.dtype, array.shape, array.strides, offset)
+    axes = tuple(sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis])))
+    return plain, (sink.buffer(array.transpose(axes)), array.dtype, tuple(array.shape[axis] for axis in axes), axes)
+
+
+def _overlaps(array: Array) -> bool:
+    if array.flags.writeable or array.size < 2:
+        return False
+    low, high = np.lib.array_utils.byte_bounds(array)
+    return high - low < array.nbytes
+
+
+class _Memory:
+    """A range of addresses, for NumPy."""
+
+    def __init__(self, begin: int, size: int, owner: object) -> None:
+        self.__array_interface__ = {"data": (begin, True), "shape": (size,), "typestr": "|u1", "version": 3}
+        self.owner = owner
+
+
+def _bytes_at(begin: int, size: int, owner: object) -> Array:
+    return np.asarray(_Memory(begin, size, owner))
+
+
+def plain(buffer: Any, dtype: np.dtype[Any], shape: tuple[int, ...], axes: tuple[int, ...] | None) -> Array:
+    """Unpickle an array whose axes were put in the order of `axes`."""
+    array: Array = np.ndarray(shape, dtype, buffer)
+    return array if axes is None else array.transpose(np.argsort(axes))
+
+
+def strided(buffer: Any, dtype: np.dtype[Any], shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Array:
+    """Unpickle an array whose elements overlap."""
+    return np.ndarray(shape, dtype, buffer, offset, strides)
+
+
+# ---- masked arrays
+
+
+def _reduce_masked(array: Any) -> Reduced:
+    mask = None if array._mask is np.ma.nomask else np.asarray(array._mask)
+    return masked, (type(array), array._data, mask, array._fill_value, array.hardmask)
+
+
+def masked(cls: type[Any], data: Array, mask: Array | None, fill_value: Array | None, hard: bool) -> Any:
+    """Unpickle a masked array."""
+    array = np.ma.array(data, mask=np.ma.nomask if mask is None else mask, copy=False, hard_mask=hard).view(cls)
+    if fill_value is not None:
+        array.fill_value = fill_value
+    return array
+
+
+# ---- files
+
+
+def _mapped_file(array: Array) -> np.memmap[Any, Any] | None:
+    """The memmap of which an array is a view."""
+    base: Any = array.base
+    while isinstance(base, np.ndarray):
+        if isinstance(base, np.memmap):
+            return base
+        base = base.base
+    return None
+
+
+def _reduce_mapped_file(array: Array, root: Any = None) -> Reduced | None:
+    """A handle to the file: None where what is in memory is not what is in the file."""
+    root = array if root is None else root
+    mapping, path, mode = root._mmap, root.filename, root.mode
+    if mapping is None or path is None or mode not in ("r", "r+", "w+") or array.size == 0:
+        return None
+    begin = shared.address(np.frombuffer(mapping, np.uint8))
+    low, high = np.lib.array_utils.byte_bounds(array)
+    if low < begin or high > begin + len(mapping):
+        return None  # no longer in the file: the result of some computation
+    # The mapping begins at the page in which the memmap's own data begin.
+    page = root.offset - root.offset % mmap.ALLOCATIONGRANULARITY
+    position = page + low - begin
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None  # deleted meanwhile
+    if status.st_size < position + high - low:
+        return None
+    file = (os.fspath(path), status.st_dev, status.st_ino, "r" if mode == "r" else "r+")
+    where = (position, high - low, shared.address(array) - low)
+    return file_view, (file, where, array.dtype, array.shape, array.strides, array.flags.writeable)
+
+
+def file_view(
+    file: tuple[str, int, int, Any],
+    where: tuple[int, int, int],
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    writable: bool,
+) -> Array:
+    """Unpickle a view of a mapped file."""
+    path, device, inode, mode = file
+    position, size, offset = where
+    status = os.stat(path)
+    if (status.st_dev, status.st_ino) != (device, inode):
+        raise FileNotFoundError(f"{path} is another file now")
+    memory: Any = np.memmap(path, np.uint8, mode, position, (size,))
+    array = np.ndarray(shape, dtype, memory, offset, strides)
+    if not writable:
+        array.flags.writeable = False
+    return array

@@ -1,0 +1,251 @@
+"""What runs in a worker process: see process.py for the whole.
+
+A task arrives pickled, and is unpickled inside the `try` that also surrounds the call: whatever goes wrong there is
+the answer to this task. The arrays of its arguments lie in a private mapping, which the worker may write to and which
+dies with the last of them. Whether it has died when the answer leaves is part of the answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import queue
+import signal
+import threading
+import traceback
+import weakref
+from collections.abc import Callable, Sequence
+from concurrent.futures import _base
+from multiprocessing import process
+from multiprocessing.connection import wait
+from typing import Any, NamedTuple
+
+from .._engine import settings
+from . import blas, pickling, segments, store
+
+# How a task ended; or, that the rest of a large one is wanted, or a segment for the result.
+RESULT, ERROR, REFUSED, NO_START, FETCH, ROOM = range(6)
+
+Spans = Sequence[tuple[int, int]]
+
+
+class Call(NamedTuple):
+    """A task on its way to a worker: pickles and handles, nothing that could fail to unpickle."""
+
+    number: int
+    data: bytes
+    handle: segments.AnyHandle | None  # where the buffers of the arguments are
+    spans: Spans
+    inline: Sequence[bytes | bytearray]  # or the buffers themselves
+    room: segments.AnyHandle | None  # where buffers of the result may go
+
+
+class Answer(NamedTuple):
+    """The head of a message from a worker; its body is a pickle."""
+
+    number: int
+    kind: int
+    spans: Spans = ()
+    size: int = 0  # of the segment that is handed over
+    token: bytes = b""
+    in_room: bool = False  # the buffers are where the call had room for them
+    inline: Sequence[bytes | bytearray] = ()
+    text: str = ""  # a traceback
+    released: bool = True  # no view of the arguments is left
+    exit_pid: int | None = None
+
+
+class Setup:
+    """What a worker gets when it starts."""
+
+    def __init__(
+        self,
+        calls: Any,
+        sender: Any,
+        initializer: Callable[..., object] | None,
+        initargs: tuple[Any, ...],
+        threshold: float,
+        share: bool,
+        without_names: bool,
+        processes: int,
+        max_tasks: int | None,
+        main: bool,
+    ) -> None:
+        self.calls, self.sender, self.threshold, self.share = calls, sender, threshold, share
+        self.without_names = without_names
+        self.processes, self.max_tasks = processes, max_tasks
+        self._main = main
+        self._start: Any = None if initializer is None else (initializer, initargs)
+
+    def initialize(self) -> None:
+        start = pickle.loads(self._start) if isinstance(self._start, bytes) else self._start
+        self._start = None
+        if start is not None:
+            initializer, initargs = start
+            initializer(*initargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The initializer is pickled by itself: what fails to unpickle then fails where it is reported.
+        state = dict(self.__dict__)
+        if self._start is not None:
+            state["_start"] = pickling.dumps(self._start, main=self._main).data
+        return state
+
+
+def watch_parent() -> None:
+    """End this process when its parent dies: nobody would ever tell it to."""
+    parent = process.parent_process()
+    if parent is None:
+        return
+    sentinel = parent.sentinel
+
+    def watch() -> None:
+        wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="allcores-parent", daemon=True).start()
+
+
+def main(setup: Setup) -> None:
+    """The life of a worker."""
+    # Ctrl-C goes to the whole group; what it means is the parent's decision.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    watch_parent()
+    segments.decide(setup.without_names)
+    threads = max(1, settings.cores() // setup.processes)
+    blas.limit(threads)
+    settings.limit_workers(threads)
+    sender, calls = setup.sender, setup.calls.worker_end()
+    try:
+        setup.initialize()
+    except BaseException as error:
+        _base.LOGGER.critical("Exception in initializer:", exc_info=True)
+        with contextlib.suppress(OSError):
+            sender.send(Answer(-1, NO_START, text=_text(error)))
+        return
+    rooms = Rooms()
+    done = 0
+    while True:
+        try:
+            call = calls.next_call(sender, Answer(-1, FETCH))
+        except queue.Empty:
+            rooms.clear()
+            continue
+        if call is None:
+            return
+        views, forks = None, store.forks()
+        try:
+            buffers: list[Any] = list(call.inline)
+            if call.handle is not None:
+                mapping = segments.map_handle(call.handle, private=True)
+                views = weakref.ref(mapping)
+                memory = memoryview(mapping)
+                buffers = [memory[begin:end] for begin, end in call.spans]
+                del mapping, memory
+        except segments.Refused as error:
+            sender.send(Answer(call.number, REFUSED, text=str(error)))
+            continue
+        except Exception as error:
+            answer, body, fd = _failure(call.number, error)
+        else:
+            answer, body, fd = _run(call, buffers, setup, rooms)
+        del buffers
+        done += 1
+        last = done == setup.max_tasks
+        answer = answer._replace(
+            # A child that the task has forked may look into the mapping for as long as it lives.
+            released=views is None or (views() is None and forks == store.forks()),
+            exit_pid=os.getpid() if last else None,
+        )
+        try:
+            sender.send(answer, body, fd)
+        except OSError:
+            return  # the parent is gone
+        finally:
+            if fd is not None:
+                os.close(fd)
+        del call, answer, body
+        if last:
+            return
+
+
+Reply = tuple[Answer, bytes, int | None]
+
+
+def _run(call: Call, buffers: list[Any], setup: Setup, rooms: Rooms) -> Reply:
+    try:
+        function, args, kwargs = pickling.loads(call.data, buffers)
+        buffers.clear()
+        result = function(*args, **kwargs)
+        del function, args, kwargs
+        return _success(call, result, setup, rooms)
+    except BaseException as error:
+        return _failure(call.number, error)
+
+
+def _success(call: Call, result: object, setup: Setup, rooms: Rooms) -> Reply:
+    pickled = pickling.dumps(result, setup.threshold)
+    answer = Answer(call.number, RESULT)
+    if not pickled.sources:
+        return answer, pickled.data, None
+    if setup.share:
+        spans, size = store.lay_out(pickled.sources)
+        try:
+            handle = call.room
+            if handle is None or not size <= handle.size <= 2 * size + store.SLACK:
+                handle = None if segments.without_names() else _ask(call.number, size, setup.sender)
+            if handle is not None:
+                store.fill(rooms.get(handle), pickled.sources, spans)
+                return answer._replace(spans=spans, in_room=True), pickled.data, None
+            if not segments.without_names():
+                raise MemoryError
+            segment = segments.Segment.create(size)
+            store.fill(segment, pickled.sources, spans)
+            fd, segment.fd = segment.fd, -1
+            return answer._replace(spans=spans, size=size, token=segment.token), pickled.data, fd
+        except (OSError, MemoryError, segments.Refused):
+            pass  # no memory or no descriptor to be had
+    return answer._replace(inline=pickled.inline()), pickled.data, None
+
+
+def _ask(number: int, size: int, sender: Any) -> Any:
+    """The handle of a segment for a result, or None."""
+    sender.send(Answer(number, ROOM, size=size))
+    return pickle.loads(sender.receive_bytes())
+
+
+def _failure(number: int, error: BaseException) -> Reply:
+    text = _text(error)
+    # Its frames hold the arguments.
+    error.__traceback__ = None
+    try:
+        data = pickling.dumps(error).data
+    except BaseException as other:
+        text = _text(other)
+        other.__traceback__ = None
+        data = pickling.dumps(other).data
+    return Answer(number, ERROR, text=text), data, None
+
+
+def _text(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+class Rooms:
+    """Segments of the parent that stay mapped here, since they tend to come again: to map 128 MiB costs 50 ms."""
+
+    def __init__(self) -> None:
+        self._mapped: dict[bytes, segments.AnySegment] = {}
+
+    def get(self, handle: segments.AnyHandle) -> segments.AnySegment:
+        room = self._mapped.pop(handle.token, None) or segments.open_segment(handle)
+        self._mapped[handle.token] = room
+        while len(self._mapped) > 2:
+            del self._mapped[next(iter(self._mapped))]
+        return room
+
+    def clear(self) -> None:
+        self._mapped.clear()

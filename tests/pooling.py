@@ -1,0 +1,352 @@
+"""What the suites of the process pool share: functions for workers, arrays hard to send, what must not be left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+METHODS = ("forkserver", "spawn", "fork")
+
+# ---- functions for workers
+
+
+def echo(x):
+    return x
+
+
+def nothing():
+    pass
+
+
+def first_and_last(x):
+    return x.flat[0], x.flat[-1]
+
+
+def filled(shape, value):
+    return np.full(shape, value)
+
+
+def overwrite(x, value=-1):
+    """Write to the argument; what was there, and what is."""
+    before = x.flat[0]
+    x[...] = value
+    return before, x.flat[0]
+
+
+KEPT = []
+
+
+def keep(x):
+    KEPT.append(x)
+    return len(KEPT)
+
+
+def kept(which=-1):
+    return KEPT[which].copy()
+
+
+def flags(x):
+    return x.flags.writeable, x.flags.c_contiguous, x.flags.f_contiguous
+
+
+def kill_self(number=signal.SIGKILL):
+    os.kill(os.getpid(), number)
+    time.sleep(10)
+
+
+def segfault():
+    import faulthandler
+
+    faulthandler.disable()
+    faulthandler._sigsegv()
+
+
+def hang_up(code=0):
+    os._exit(code)
+
+
+def leave(code=0):
+    sys.exit(code)
+
+
+def raises(kind=ValueError, *args):
+    raise kind(*args)
+
+
+def slow_pid(seconds=0.05):
+    time.sleep(seconds)
+    return os.getpid()
+
+
+@dataclass
+class Record:
+    name: str
+    values: np.ndarray
+    more: dict
+
+
+class Tagged(np.ndarray):
+    """A subclass that pickles as NumPy's arrays do."""
+
+
+class Measured(np.ndarray):
+    """A subclass that pickles by itself."""
+
+    def __reduce__(self):
+        function, args, state = super().__reduce__()
+        return function, args, (state, self.unit)
+
+    def __setstate__(self, state):
+        super().__setstate__(state[0])
+        self.unit = state[1]
+
+
+# ---- objects that fail
+
+
+class Fails:
+    """Raises, exits or crashes where it is pickled, or where it is unpickled."""
+
+    def __init__(self, when, how, *args):
+        self.when, self.how, self.args = when, how, args
+
+    def __reduce__(self):
+        if self.when == "pickle":
+            self.how(*self.args)
+        return self.how, self.args
+
+
+def make_fails(*args):
+    return Fails(*args)
+
+
+def raise_with_a_lock():
+    import threading
+
+    raise ValueError(threading.Lock())
+
+
+class Awkward(Exception):
+    """Pickles; does not unpickle."""
+
+    def __init__(self, one, two):
+        super().__init__(one)
+
+
+# ---- arrays
+
+STRUCTURED = np.dtype([("when", "M8[s]"), ("x", "f4", (3,)), ("name", "S5"), ("deep", [("flag", "?"), ("n", ">i2")])])
+
+
+def arrays():
+    """Names and arrays of every kind that is not plain pickle-5."""
+    base = np.arange(24.0).reshape(2, 3, 4)
+    structured = np.zeros(7, STRUCTURED)
+    structured["x"] = np.arange(21).reshape(7, 3)
+    structured["name"] = b"abc"
+    readonly = np.arange(5)
+    readonly.flags.writeable = False
+    masked = np.ma.masked_greater(np.arange(10.0), 6, copy=True)
+    masked.fill_value = -1
+    hard = np.ma.masked_equal(np.arange(6).reshape(2, 3), 4)
+    hard.harden_mask()
+    tagged = np.arange(4.0).view(Tagged)
+    return {
+        "plain": base,
+        "fortran": np.asfortranarray(base),
+        "transposed": base.transpose(1, 0, 2),
+        "strided": base[:, ::2, 1::2],
+        "reversed": base[::-1, :, ::-1],
+        "column": base[0, :, 1],
+        "broadcast": np.broadcast_to(np.arange(3.0), (5, 3)),
+        "broadcast scalar": np.broadcast_to(7, (4, 4)),
+        "windows": np.lib.stride_tricks.sliding_window_view(np.arange(20), 6),
+        "reversed windows": np.lib.stride_tricks.sliding_window_view(np.arange(20), 6)[::-1, ::-1],
+        "writable windows": np.lib.stride_tricks.as_strided(np.arange(9), (4, 3), (8, 8)),
+        "read-only": readonly,
+        "read-only strided": readonly[::2],
+        "empty": np.empty((0, 3)),
+        "empty strided": np.empty((4, 0, 3))[::2],
+        "0-d": np.array(3.5),
+        "0-d structured": structured[2:3].reshape(()),
+        "structured": structured,
+        "structured field": structured["x"],
+        "record array": structured.view(np.recarray),
+        "datetime": np.arange("2000-01-01", "2000-02-01", dtype="M8[D]"),
+        "datetime strided": np.arange("2000-01-01", "2000-02-01", dtype="M8[D]")[::3],
+        "timedelta": np.arange(5, dtype="m8[ms]"),
+        "bool": np.array([True, False]),
+        "strings": np.array(["a", "bcd"]),
+        "bytes": np.array([b"a", b"bcd"]),
+        "void": np.zeros(3, "V7"),
+        "nothing wide": np.zeros(3, "S0"),
+        "big-endian": np.arange(5, dtype=">i4"),
+        "complex": np.array([1j, 2]),
+        "half": np.arange(4, dtype="f2"),
+        "long": np.arange(4, dtype=np.longdouble),
+        "object": np.array([1, "two", None], dtype=object),
+        "object structured": np.array([(1, [2])], dtype=[("a", int), ("b", object)]),
+        "masked": masked,
+        "masked strided": masked[::2],
+        "masked, no mask": np.ma.array([1, 2]),
+        "masked hard": hard,
+        "masked structured": np.ma.array(structured, mask=[True] + 6 * [False]),
+        "subclass": tagged,
+        "subclass strided": tagged[::3],
+        "matrix": np.arange(6).reshape(2, 3).view(np.matrix),
+        "variable strings": np.array(["short", "a string that does not fit in fifteen bytes"], np.dtypes.StringDType()),
+    }
+
+
+def assert_same(got, want):
+    assert type(got) is type(want)
+    assert got.dtype == want.dtype
+    assert got.shape == want.shape
+    assert got.flags.writeable == want.flags.writeable
+    if isinstance(want, np.ma.MaskedArray):
+        np.testing.assert_array_equal(np.ma.getmaskarray(got), np.ma.getmaskarray(want))
+        assert (got.mask is np.ma.nomask) == (want.mask is np.ma.nomask)
+        assert np.array(got.fill_value).tobytes() == np.array(want.fill_value).tobytes()
+        assert got.hardmask == want.hardmask
+    if want.dtype.names and not want.dtype.hasobject:
+        assert got.tobytes() == want.tobytes()
+    else:
+        np.testing.assert_array_equal(np.asarray(got), np.asarray(want))
+
+
+# ---- what is left
+
+
+def open_files():
+    """What this process has open, but for what the interpreter's own helpers hold."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(f"/proc/self/fd/{name}"))
+    return found
+
+
+def memory_files():
+    return [name for name in open_files() if name.startswith("/memfd:allcores")]
+
+
+def shared_names():
+    return sorted(name for name in os.listdir("/dev/shm") if name.startswith(("allcores", "psm_", "ac")))
+
+
+def children(pid=None):
+    """Processes whose parent is this one, or `pid`."""
+    pid = os.getpid() if pid is None else pid
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
+                    found.append(int(entry.name))
+    return found
+
+
+def alive(pid):
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def marked(mark):
+    """Processes with a variable of their environment set: those that a script has started, and theirs."""
+    wanted = f"ALLCORES_TEST_MARK={mark}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if wanted in (entry / "environ").read_bytes().split(b"\0") and alive(int(entry.name)):
+                    found.append(int(entry.name))
+    return found
+
+
+def wait_for(condition, seconds=10.0):
+    """Whether a condition comes true in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+# ---- scripts
+
+PRELUDE = """\
+    import atexit, os, signal, sys, threading, time
+    import numpy as np
+    import allcores as ac
+    from concurrent.futures import wait
+    from allcores.futures import BrokenProcessPool, ProcessPoolExecutor
+    from pooling import *
+"""
+
+
+class Script:
+    """A program of its own, in a file, whose processes can all be found again."""
+
+    def __init__(self, folder, code, *, guard=True, session=True, env=None):
+        body = textwrap.dedent(code)
+        if guard:
+            body = "if __name__ == '__main__':\n" + textwrap.indent(body, "    ")
+        self.path = Path(folder) / "script.py"
+        self.path.write_text(textwrap.dedent(PRELUDE) + body)
+        self.mark = f"{os.getpid()}-{time.monotonic_ns()}"
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ALLCORES_")}
+        environment |= {"ALLCORES_TEST_MARK": self.mark, "PYTHONPATH": str(Path(__file__).parent), **(env or {})}
+        self.process = subprocess.Popen(
+            [sys.executable, str(self.path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            start_new_session=session,
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+        for pid in marked(self.mark):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+
+    def line(self):
+        return self.process.stdout.readline().strip()
+
+    def finish(self, timeout=60):
+        out, err = self.process.communicate(timeout=timeout)
+        return out.split(), err, self.process.returncode
+
+    def processes(self):
+        return marked(self.mark)
+
+    def gone(self, seconds=5.0):
+        """Whether every process that it has started ends in time."""
+        return wait_for(lambda: not self.processes(), seconds)
+
+
+def run_script(folder, code, timeout=60, **options):
+    """Run a script to its end; nothing may be left of it."""
+    names = shared_names()
+    with Script(folder, code, **options) as script:
+        result = script.finish(timeout)
+        assert script.gone(), [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in script.processes()]
+    assert shared_names() == names
+    return result

@@ -1,0 +1,728 @@
+"""What users do to a pool. For each fault: what the future gets, whether the pool goes on, and that nothing is left.
+
+The table in docs/process-pool.md says the same in words.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import multiprocessing
+import os
+import pickle
+import re
+import signal
+import sys
+import threading
+import time
+import warnings
+from concurrent.futures import wait
+from multiprocessing import forkserver
+
+import numpy as np
+import pytest
+from pooling import (
+    METHODS,
+    Awkward,
+    Fails,
+    Script,
+    alive,
+    echo,
+    first_and_last,
+    hang_up,
+    kill_self,
+    leave,
+    make_fails,
+    memory_files,
+    nothing,
+    open_files,
+    overwrite,
+    raise_with_a_lock,
+    raises,
+    run_script,
+    segfault,
+    shared_names,
+    slow_pid,
+    wait_for,
+)
+
+import allcores as ac
+from allcores.futures import BrokenProcessPool, ProcessPoolExecutor
+
+LARGE = np.arange(1 << 17)
+
+
+@pytest.fixture(autouse=True)
+def stderr(tmp_path):
+    """No descriptor, no segment, no name, no thread may be left, and nothing on the workers' stderr.
+
+    Its value is the path of a file to which the workers' stderr goes: that of a fork server of the test's own. (Other
+    workers have pytest's.) The server stays, and so does the resource tracker.
+    """
+    path = tmp_path / "stderr"
+    forkserver._forkserver._stop()
+    ours, theirs = os.dup(2), os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND)
+    os.dup2(theirs, 2)
+    try:
+        with ProcessPoolExecutor(1) as first:
+            first.submit(nothing).result()
+    finally:
+        os.dup2(ours, 2)
+        os.close(ours)
+        os.close(theirs)
+    gc.collect()
+    before, names, threads = len(open_files()), shared_names(), threading.active_count()
+    yield path
+    # pytest.raises and the tests themselves make cycles.
+    assert wait_for(lambda: gc.collect() >= 0 and len(open_files()) <= before), "\n".join(sorted(open_files()))
+    assert not memory_files()
+    assert shared_names() == names
+    assert wait_for(lambda: threading.active_count() <= threads)
+    assert path.read_text() == ""
+
+
+@pytest.fixture
+def pool():
+    with ProcessPoolExecutor(2) as pool:
+        pids = set(pool.map(slow_pid, [0.05] * 4))
+        yield pool
+    assert not any(alive(pid) for pid in pids)
+
+
+def fine(pool):
+    return pool.submit(first_and_last, LARGE).result() == (0, len(LARGE) - 1)
+
+
+def broken(pool, future, words):
+    with pytest.raises(BrokenProcessPool, match=words):
+        future.result(timeout=30)
+    with pytest.raises(BrokenProcessPool, match=words):
+        pool.submit(nothing)
+
+
+# ---- a worker dies
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (segfault, "killed by SIGSEGV"),
+        (kill_self, "killed by SIGKILL"),
+        (hang_up, "exited with code 0 in the middle"),
+    ],
+)
+def test_a_worker_dies(method, fault, words):
+    with ProcessPoolExecutor(2, multiprocessing.get_context(method)) as pool:
+        assert fine(pool)
+        others = [pool.submit(first_and_last, LARGE) for _ in range(3)]
+        future = pool.submit(fault)
+        broken(pool, future, words)
+        wait(others)
+
+
+def test_sys_exit_is_an_exception(pool):
+    """As in the standard library."""
+    with pytest.raises(SystemExit):
+        pool.submit(leave, 3).result()
+    assert fine(pool)
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 5, 13])
+def test_workers_kill_each_other(tasks):
+    with ProcessPoolExecutor(4) as pool:
+        list(pool.map(slow_pid, [0.05] * 8))
+        with pytest.raises(BrokenProcessPool, match="SIGKILL"):
+            list(pool.map(kill_the_others, [list(pool._processes)] * tasks))
+
+
+def kill_the_others(pids):
+    for pid in pids:
+        if pid != os.getpid():
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+    time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("size", [1 << 16, 10 << 16, 10 << 20])
+def test_death_while_the_pipe_is_full(pool, size):
+    """Tasks of ten times what the pipe holds, pickled in it."""
+    futures = [pool.submit(kill_self_with, "a" * size) for _ in range(10)]
+    for future in futures:
+        with pytest.raises(BrokenProcessPool):
+            future.result(timeout=30)
+
+
+def kill_self_with(data):
+    kill_self()
+
+
+def test_death_in_the_middle_of_an_answer(pool):
+    """Nobody waits for the rest of a result."""
+    future = pool.submit(answer_and_die)
+    broken(pool, future, "SIGKILL")
+
+
+def answer_and_die():
+    pid = os.getpid()
+    threading.Timer(0.05, os.kill, (pid, signal.SIGKILL)).start()
+    return ["a" * (1 << 20)] * 2000 + list(range(20_000_000))
+
+
+def test_idle_worker_dies(pool):
+    victim = next(iter(pool._processes))
+    os.kill(victim, signal.SIGKILL)
+    assert wait_for(lambda: pool._broken)
+    with pytest.raises(BrokenProcessPool, match=f"{victim} was killed by SIGKILL"):
+        pool.submit(nothing)
+
+
+def test_memory_error(pool):
+    """No address space: the function's, and that of the arguments."""
+    with ProcessPoolExecutor(1) as limited:
+        limited.submit(limit_memory, 1 << 30).result()
+        with pytest.raises(MemoryError):
+            limited.submit(np.ones, 1 << 28).result()
+        with pytest.raises(MemoryError):
+            limited.submit(first_and_last, np.zeros(1 << 28)).result()
+        assert fine(limited)
+    assert fine(pool)
+
+
+def limit_memory(more):
+    import resource
+
+    with open("/proc/self/statm") as file:
+        now = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + more, now + more))
+
+
+# ---- pickling
+
+
+def test_pickling_the_arguments_fails(pool):
+    tasks = pool.transfer_stats()["tasks"]
+    with pytest.raises(ValueError, match="no pickle"):
+        pool.submit(echo, Fails("pickle", raises, ValueError, "no pickle")).result()
+    with pytest.raises(pickle.PicklingError, match="SystemExit while pickling the arguments"):
+        pool.submit(echo, Fails("pickle", leave)).result()
+    with pytest.raises(TypeError):
+        pool.submit(echo, threading.Lock()).result()
+    assert pool.transfer_stats()["tasks"] == tasks
+    assert fine(pool)
+
+
+def test_unpickling_the_arguments_fails(pool):
+    for _ in range(3):
+        with pytest.raises(ValueError, match="no unpickle"):
+            pool.submit(echo, Fails("unpickle", raises, ValueError, "no unpickle")).result()
+        with pytest.raises(SystemExit):
+            pool.submit(echo, Fails("unpickle", leave)).result()
+        with pytest.raises(ValueError, match="no unpickle"):
+            pool.submit(echo, (LARGE, Fails("unpickle", raises, ValueError, "no unpickle"))).result()
+    assert fine(pool)
+    broken(pool, pool.submit(echo, Fails("unpickle", segfault)), "SIGSEGV")
+
+
+def test_pickling_the_result_fails(pool):
+    for _ in range(3):
+        with pytest.raises(ValueError, match="no pickle"):
+            pool.submit(make_fails, "pickle", raises, ValueError, "no pickle").result()
+        with pytest.raises(SystemExit):
+            pool.submit(make_fails, "pickle", leave).result()
+        with pytest.raises(TypeError):
+            pool.submit(threading.Lock).result()
+    assert fine(pool)
+    broken(pool, pool.submit(make_fails, "pickle", segfault), "SIGSEGV")
+
+
+def test_unpickling_the_result_fails(pool):
+    bad = [pool.submit(make_fails, "unpickle", raises, ValueError, f"bad {i}") for i in range(100)]
+    good = [pool.submit(echo, LARGE + i) for i in range(100)]
+    for i, future in enumerate(bad):
+        with pytest.raises(ValueError, match=f"bad {i}$"):
+            future.result()
+    for i, future in enumerate(good):
+        assert future.result()[0] == i
+    with pytest.raises(pickle.PicklingError, match="SystemExit while unpickling the result"):
+        pool.submit(make_fails, "unpickle", leave).result()
+
+
+def test_an_exception_that_does_not_unpickle(pool):
+    with pytest.raises(TypeError, match="missing 1 required positional") as caught:
+        pool.submit(raises, Awkward, "one", "two").result()
+    assert "Awkward" in str(caught.value.__cause__)
+    assert fine(pool)
+
+
+def test_an_exception_that_does_not_pickle(pool):
+    with pytest.raises(TypeError, match="cannot pickle"):
+        pool.submit(raise_with_a_lock).result()
+    assert fine(pool)
+
+
+def test_the_traceback_of_the_worker(pool):
+    with pytest.raises(ValueError, match="reason") as caught:
+        pool.submit(raises, ValueError, "reason").result()
+    assert "in raises" in str(caught.value.__cause__)
+
+
+# ---- life cycle
+
+
+def test_death_after_shutdown_without_waiting():
+    pool = ProcessPoolExecutor(2)
+    future = pool.submit(kill_self_later)
+    others = [pool.submit(slow_pid) for _ in range(5)]
+    pool.shutdown(wait=False)
+    with pytest.raises(BrokenProcessPool, match="SIGKILL"):
+        future.result(timeout=30)
+    wait(others)
+
+
+def kill_self_later():
+    time.sleep(0.2)
+    kill_self()
+
+
+def test_shutdown_without_waiting_finishes():
+    pool = ProcessPoolExecutor(2)
+    futures = [pool.submit(echo, LARGE + i) for i in range(10)]
+    pool.shutdown(wait=False)
+    assert [future.result()[0] for future in futures] == list(range(10))
+    with pytest.raises(RuntimeError, match="shutdown"):
+        pool.submit(nothing)
+
+
+def test_shutdown_that_cancels():
+    pool = ProcessPoolExecutor(1)
+    futures = [pool.submit(slow_pid, 0.1) for _ in range(20)]
+    futures.append(pool.submit(echo, Fails("pickle", raises)))
+    pool.shutdown(cancel_futures=True)
+    assert sum(future.cancelled() for future in futures) >= 15
+    assert all(future.done() for future in futures)
+
+
+def test_collected_with_pending_work():
+    pool = ProcessPoolExecutor(2)
+    futures = [pool.submit(echo, LARGE + i) for i in range(10)]
+    del pool
+    assert [future.result()[0] for future in futures] == list(range(10))
+
+
+def test_the_initializer_fails(stderr):
+    with ProcessPoolExecutor(2, initializer=raises, initargs=(ValueError, "not today")) as pool:
+        with pytest.raises(BrokenProcessPool, match="initializer failed") as caught:
+            pool.submit(nothing).result()
+        assert "not today" in str(caught.value.__cause__)
+    assert "Exception in initializer" in stderr.read_text()  # logged, as by the standard library
+    stderr.write_text("")
+
+
+def test_nested_three_deep(pool):
+    assert pool.submit(nested, 3, LARGE).result() == 3 * LARGE.sum()
+
+
+def nested(depth, array):
+    if depth == 0:
+        return 0
+    with ProcessPoolExecutor(1) as pool:
+        return int(array.sum()) + pool.submit(nested, depth - 1, array).result()
+
+
+def test_ten_threads_map_submit_and_cancel(pool):
+    errors = []
+
+    def work(i):
+        try:
+            for j in range(5):
+                assert list(pool.map(echo, range(20), chunksize=1 + i % 3)) == list(range(20))
+                futures = [pool.submit(echo, LARGE + k) for k in range(4)]
+                futures[3].cancel()
+                futures[j % 3].cancel()
+                for k, future in enumerate(futures):
+                    assert future.cancelled() or future.result()[0] == k
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert fine(pool)
+
+
+def test_callbacks_that_submit(pool):
+    more = []
+    done = threading.Event()
+
+    def again(future):
+        more.append(pool.submit(echo, len(more)))
+        more[-1].add_done_callback(again if len(more) < 5 else lambda _: done.set())
+
+    pool.submit(nothing).add_done_callback(again)
+    assert done.wait(30)
+    assert [future.result() for future in more] == list(range(5))
+
+
+def test_callbacks_that_submit_to_a_broken_pool(pool):
+    seen = []
+
+    def again(future):
+        try:
+            pool.submit(nothing)
+        except BrokenProcessPool as error:
+            seen.append(error)
+
+    future = pool.submit(kill_self)
+    future.add_done_callback(again)
+    with pytest.raises(BrokenProcessPool):
+        future.result()
+    assert wait_for(lambda: seen)
+
+
+def test_callbacks_that_raise(pool, caplog):
+    future = pool.submit(slow_pid)
+    future.add_done_callback(lambda _: 1 / 0)
+    future.result()
+    assert wait_for(lambda: "exception calling callback" in caplog.text)
+    caplog.clear()  # it refers to the frames
+    assert fine(pool)
+
+
+def test_max_tasks_per_child():
+    with ProcessPoolExecutor(2, multiprocessing.get_context("forkserver"), max_tasks_per_child=2) as pool:
+        results = list(pool.map(pid_and_array, [LARGE] * 12))
+        assert len({pid for pid, _ in results}) >= 5
+        assert all(array[5] == 5 for _, array in results)
+
+
+def pid_and_array(array):
+    return os.getpid(), array
+
+
+def test_fork_in_the_parent_while_the_pool_is_busy(pool):
+    futures = [pool.submit(echo, LARGE + i) for i in range(20)]
+    for _ in range(5):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+    assert [future.result()[0] for future in futures] == list(range(20))
+
+
+def test_fork_while_there_are_results():
+    """What a forked child holds is not used again for something else."""
+    with ProcessPoolExecutor(1) as pool:
+        result = pool.submit(echo, LARGE).result()
+        ours, theirs = os.pipe()
+        go, gone = os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            os.read(go, 1)
+            os.write(theirs, b"same" if (result == LARGE).all() else b"other")
+            os._exit(0)
+        del result
+        for _ in range(5):
+            pool.submit(echo, -LARGE).result()
+        os.write(gone, b"!")
+        assert os.read(ours, 10) == b"same"
+        os.waitpid(child, 0)
+        for fd in (ours, theirs, go, gone):
+            os.close(fd)
+
+
+def test_a_task_that_forks():
+    """Nor is what a task's own child holds."""
+    with ProcessPoolExecutor(1) as pool:
+        pool.submit(nothing).result()
+        pool.submit(fork, LARGE).result()
+        for _ in range(5):
+            pool.submit(first_and_last, -LARGE).result()
+        assert pool.transfer_stats()["segments_abandoned"] == 1
+
+
+def fork(array):
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def test_subprocesses_of_workers(pool):
+    assert pool.submit(run_true).result() == 0
+
+
+def run_true():
+    import subprocess
+
+    return subprocess.run([sys.executable, "-c", ""], check=False).returncode
+
+
+# ---- memory
+
+
+@pytest.mark.slow
+def test_more_than_2_gib(pool):
+    big = np.zeros((1 << 28) + (1 << 20))
+    big[-1] = 7
+    assert pool.submit(first_and_last, big).result() == (0, 7)
+    assert pool.transfer_stats()["fallbacks"] == 0
+
+
+def test_no_descriptors_left_in_the_parent(pool):
+    import resource
+
+    fine(pool)
+    pool.submit(echo, LARGE).result()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(512, limits[0]), limits[1]))
+        try:
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        except OSError:
+            pass
+        results = [pool.submit(echo, LARGE + i) for i in range(5)]
+        results = [future.result() for future in results]
+    finally:
+        for fd in taken:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    for i, result in enumerate(results):
+        np.testing.assert_array_equal(result, LARGE + i)
+
+
+def test_no_descriptors_left_in_a_worker():
+    with ProcessPoolExecutor(1) as pool:
+        pool.submit(use_up_descriptors).result()
+        with pytest.warns(RuntimeWarning, match="arrays are pickled"):
+            np.testing.assert_array_equal(pool.submit(echo, LARGE).result(), LARGE)
+        for i in range(2):
+            np.testing.assert_array_equal(pool.submit(echo, LARGE + i).result(), LARGE + i)
+        assert pool.transfer_stats()["fallbacks"] >= 3
+
+
+def use_up_descriptors():
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    global taken
+    taken = []
+    try:
+        while True:
+            taken.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        return None
+
+
+def test_many_results_do_not_take_all_descriptors(pool):
+    small = np.arange(1 << 15)
+    results = list(pool.map(echo, [small + i for i in range(600)]))
+    assert len(memory_files()) < 300
+    for i, result in enumerate(results):
+        assert result[0] == i
+        assert result[-1] == i + len(small) - 1
+    del results, result
+
+
+def test_a_refused_segment_is_pickled(pool):
+    """A worker of another user may not look into this process."""
+    with ProcessPoolExecutor(1) as pool:
+        pool.submit(become_nobody).result()
+        with pytest.warns(RuntimeWarning, match="arrays are pickled"):
+            np.testing.assert_array_equal(pool.submit(echo, LARGE).result(), LARGE)
+        for i in range(2):
+            np.testing.assert_array_equal(pool.submit(echo, LARGE + i).result(), LARGE + i)
+        assert pool.submit(overwrite, LARGE).result() == (0, -1)
+        assert pool.transfer_stats()["fallbacks"] >= 4
+        with pytest.raises(PermissionError, match="shared"):
+            pool.submit(overwrite, ac.shared_empty(3)).result()
+
+
+def become_nobody():
+    os.setgid(65534)
+    os.setuid(65534)
+
+
+if os.getuid() != 0:
+    test_a_refused_segment_is_pickled = pytest.mark.skip(reason="only root can become another user")(
+        test_a_refused_segment_is_pickled
+    )
+
+
+def test_no_shared_memory(pool, monkeypatch):
+    """ENOSPC: pickled, a warning, once."""
+
+    def no_space(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", no_space)
+    with pytest.warns(RuntimeWarning, match="no shared memory") as caught:
+        results = [pool.submit(echo, LARGE + i).result() for i in range(3)]
+    for i, result in enumerate(results):
+        np.testing.assert_array_equal(result, LARGE + i)
+    del results, result
+    assert len(caught) == 1
+    assert pool.transfer_stats()["fallbacks"] == 3
+    with pytest.raises(OSError, match="No space"):
+        ac.shared_empty(5)
+
+
+def test_results_are_used_after_the_pool_is_gone():
+    with ProcessPoolExecutor(1) as pool:
+        results = [pool.submit(echo, LARGE + i).result() for i in range(5)]
+    with ProcessPoolExecutor(1) as pool:
+        future = pool.submit(kill_self)
+        with pytest.raises(BrokenProcessPool):
+            future.result()
+    for i, result in enumerate(results):
+        result += 1
+        assert result[0] == i + 1
+    del results, result
+
+
+def test_an_argument_is_used_after_the_pool_is_gone():
+    x = ac.share(LARGE)
+    y = LARGE.copy()
+    with ProcessPoolExecutor(1) as pool:
+        pool.submit(overwrite, x).result()
+        pool.submit(overwrite, y).result()
+    assert (x == -1).all()
+    assert (y == LARGE).all()
+    del x
+
+
+@pytest.mark.slow
+def test_a_thousand_lives():
+    """Descriptors, memory and threads of a thousand pools."""
+    import resource
+
+    for i in range(1000):
+        pool = ProcessPoolExecutor(1)
+        if i % 10 == 0:
+            pool.submit(first_and_last, LARGE).result()
+        pool.shutdown()
+        if i == 100:
+            files, memory = len(open_files()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert len(open_files()) <= files
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < memory + 20_000
+
+
+# ---- whole programs
+
+
+def test_exit_with_running_futures(tmp_path):
+    code = """
+        pool = ProcessPoolExecutor(2)
+        futures = [pool.submit(slow_pid, 0.3) for _ in range(4)]
+        futures[3].add_done_callback(lambda _: print("done", flush=True))
+        print("main ends", flush=True)
+    """
+    assert run_script(tmp_path, code) == (["main", "ends", "done"], "", 0)
+
+
+def test_submit_at_exit(tmp_path):
+    code = """
+        pool = ProcessPoolExecutor(2)
+        @atexit.register
+        def late():
+            try:
+                pool.submit(nothing)
+            except RuntimeError as error:
+                print(error)
+        pool.submit(echo, np.ones(100000)).result()
+    """
+    out, err, code = run_script(tmp_path, code)
+    assert " ".join(out).startswith("cannot schedule new futures after")
+    assert (err, code) == ("", 0)
+
+
+def test_results_and_shared_arrays_at_exit(tmp_path):
+    code = """
+        pool = ProcessPoolExecutor(2)
+        result = pool.submit(echo, np.ones(100000)).result()
+        shared = ac.share(result)
+        class Late:
+            def __del__(self):
+                os.write(1, b"late")
+        late = Late()
+        late.result, late.shared, late.pool = result, shared, pool
+    """
+    assert run_script(tmp_path, code) == (["late"], "", 0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_parent_is_killed(tmp_path, method):
+    code = f"""
+        import multiprocessing
+        with ProcessPoolExecutor(2, multiprocessing.get_context("{method}")) as pool:
+            futures = [pool.submit(slow_pid, 60) for _ in range(4)]
+            pool.submit(echo, np.ones(100000))
+            time.sleep(0.5)
+            print(*pool._processes, flush=True)
+            time.sleep(60)
+    """
+    names = shared_names()
+    with Script(tmp_path, code) as script:
+        pids = [int(word) for word in script.line().split()]
+        assert len(pids) == 2
+        assert all(alive(pid) for pid in pids)
+        script.process.kill()
+        assert wait_for(lambda: not any(alive(pid) for pid in pids), 1)
+        assert script.gone()
+        assert script.process.stderr.read() == ""
+    assert shared_names() == names
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("block", [True, False], ids=["with", "no with"])
+def test_interrupt_of_the_group(tmp_path, method, block):
+    """Ctrl-C in a terminal goes to the workers too."""
+    make = f"""ProcessPoolExecutor(2, multiprocessing.get_context("{method}"))"""
+    body = "for pid in pool.map(slow_pid, [0.3] + [60] * 20): print('ready', flush=True)"
+    code = f"import multiprocessing\nwith {make} as pool:\n    {body}" if block else None
+    code = code or f"import multiprocessing\npool = {make}\n{body}"
+    with Script(tmp_path, code) as script:
+        assert script.line() == "ready"
+        time.sleep(0.1)
+        begin = time.monotonic()
+        os.killpg(script.process.pid, signal.SIGINT)
+        _, err, status = script.finish()
+        assert time.monotonic() - begin < 1.5
+        assert script.gone(1)
+    assert status == -signal.SIGINT
+    assert err.count("Traceback") == 1
+    assert err.rstrip().endswith("KeyboardInterrupt")
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_a_script_without_guard(tmp_path, method):
+    code = f"""
+import multiprocessing
+with ProcessPoolExecutor(2, multiprocessing.get_context("{method}")) as pool:
+    print(pool.submit(echo, 5).result())
+"""
+    out, err, status = run_script(tmp_path, code, guard=False)
+    assert out == []
+    assert status == 1
+    assert err.count("Traceback (most recent call last)") == 1
+    assert 'if __name__ == "__main__":' in err
+    assert re.search("BrokenProcessPool: .*must not run on import", err, re.DOTALL)
+
+
+def test_warnings_are_errors(tmp_path):
+    """Nothing that Python or NumPy might warn about is done, in the parent or in a worker."""
+    code = """
+        with ProcessPoolExecutor(2) as pool:
+            print(pool.submit(echo, np.ones(100000)).result().sum())
+    """
+    assert run_script(tmp_path, code, env={"PYTHONWARNINGS": "error"}) == (["100000.0"], "", 0)
