@@ -55,8 +55,8 @@ class CallQueue:
         while self._unsent:
             try:
                 self._writer.send(self._unsent[0], socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return  # the next answer brings us here again
+            except OSError:
+                return  # no room: the next answer brings us here again; or closed by an interrupt
             self._unsent.popleft()
 
     def fetch(self, number: int) -> bytes:
@@ -69,7 +69,8 @@ class CallQueue:
         """Ask one worker to end."""
         try:
             self._writer.send(STOP, socket.MSG_DONTWAIT)
-        except BlockingIOError:
+        except OSError:
+            # No room; or an interrupt has closed the queue, and the workers are being terminated.
             raise queue.Full from None
 
     def close(self) -> None:
