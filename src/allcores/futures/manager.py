@@ -18,8 +18,8 @@ from . import store
 from .traffic import Received
 from .worker import ERROR, FETCH, NO_START, REFUSED, ROOM
 
-# Parts of the standard library without a public name, the same from Python 3.11 to 3.14; tests/test_pool_life.py looks
-# whether they are still there.
+# Parts of the standard library without a public name, the same from Python 3.11 to 3.14. CPython's own tests, which
+# tests/test_pool_cpython.py runs with our class, would notice a change.
 base: Any = _process
 
 NO_GUARD = 93  # exit code of a worker that finds itself starting a pool while it imports the main script
