@@ -92,7 +92,7 @@ def profile(kernel: str, function: Callable[..., Any], x: Array, repeat: int) ->
     view = canonical(x, (0,), ordered=row.ordered).x
     fields = row.slots(x.dtype)
     grid = cut(view.shape, CHUNK, sum(field.dtype.itemsize for field in fields), max(WORKERS))
-    task = Task(ac.__version__, settings.backend(), kernel, view, None, fields, grid)
+    task = Task(ac.__version__, settings.backend(), kernel, (view, None), (), fields, grid)
     sinks = task.sinks()
 
     def chunk(number: int) -> float:

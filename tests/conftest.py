@@ -60,11 +60,12 @@ def backend(request):
     """Each backend that is installed; a level that this CPU lacks is skipped visibly."""
     if request.param not in BACKENDS:
         pytest.skip(f"this CPU does not run {request.param}")
-    family = "window" if "window" in request.path.name else "scan" if "scans" in request.path.name else ""
-    if family and request.param != "fallback":
-        level = _kernels.level_of(family, request.param)
-        if level != request.param:
-            pytest.skip(f"{request.param} takes these kernels from {level}")
+    # A level for which a kernel was not built has that of another, which is tested there.
+    of_file = "move_sum" if "window" in request.path.name else "push" if "scans" in request.path.name else ""
+    kernel = request.node.callspec.params.get("name", of_file)
+    home = getattr(getattr(_kernels.load(request.param), kernel, None), "__module__", "")
+    if home and f".{request.param}." not in f"{home}.":
+        pytest.skip(f"{request.param} takes this kernel from another level")
     with settings.use_backend(request.param):
         yield request.param
 

@@ -28,7 +28,7 @@ def endless(name, level):
     a = np.full(10_000, {"any": 0.0, "allnan": np.nan}.get(name, 1.0))
     x = np.lib.stride_tricks.as_strided(a, (1 << 17, a.size, 1), (0, 8, 8), writeable=False)
     cut = grid.Grid(len(x), a.size, 1, 1, grid.power_above(grid.ceil_div(a.size, grid.LINE_LEAF)), 1)
-    return task_module.Task(ac.__version__, level, name, x, None, KERNELS[name].slots(a.dtype), cut)
+    return task_module.Task(ac.__version__, level, name, (x, None), (), KERNELS[name].slots(a.dtype), cut)
 
 
 def runs_meanwhile(function) -> bool:
@@ -69,7 +69,7 @@ def test_a_kernel_releases_the_gil(name, level):
 
     def one_call():
         cursor[:4] = 0, task.grid.chunks, 0, 0
-        kernel(task.x, None, cursor, *sinks)
+        kernel(*task.operands, cursor, *sinks)
 
     assert runs_meanwhile(one_call)
     assert 0 < cursor[task_module.DONE] < cursor[task_module.END]
@@ -86,11 +86,11 @@ def test_a_kernel_stops(level):
     task = endless("sum", level)
     cursor, sinks = task.cursor(), task.sinks()
     cursor[task_module.STOP] = 1
-    _kernels.load(level).sum(task.x, None, cursor, *sinks)
+    _kernels.load(level).sum(*task.operands, cursor, *sinks)
     assert cursor[task_module.DONE] == cursor[task_module.NEXT] == 0
     cursor[task_module.STOP] = 0
     began = time.monotonic()
-    _kernels.load(level).sum(task.x, None, cursor, *sinks)
+    _kernels.load(level).sum(*task.operands, cursor, *sinks)
     assert 0.01 < time.monotonic() - began < 0.5
     assert cursor[task_module.DONE] == cursor[task_module.NEXT]
 
