@@ -25,7 +25,7 @@ NoValue: Any = np._NoValue
 UNSIGNED = "BHILQ"
 SIGNED = "?bhilq"
 
-POSITIONS = ("argmin", "argmax", "nanargmin", "nanargmax")
+POSITIONS = frozenset(name for name, row in KERNELS.items() if row.ordered)
 
 # How `initial` takes part where it is not a number more to add or to multiply.
 EXTREMA: dict[str, Callable[..., Any]] = {"min": np.minimum, "max": np.maximum, "nanmin": np.fmin, "nanmax": np.fmax}

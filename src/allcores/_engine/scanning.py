@@ -19,18 +19,11 @@ from .grid import Stretches, cut_scans, cut_windows, leaves_of, scan_leaf
 from .operands import Array, side_by_side
 from .registry import FLOATS, REALS, SCANS
 from .task import Field, Task
-from .windowing import DOUBLE, SINGLE, check_axis, check_out, integer, numbers, result_dtype
+from .windowing import DOUBLE, check_axis, check_out, deliver, integer, numbers, prepared, room_for
 
 COLUMNS = 16  # fewer columns than these are taken as lines
 
 POSITION = np.dtype(np.int64)
-
-
-def take_shape(operands: tuple[Array, ...]) -> tuple[Array, ...]:
-    """Two of different shapes are broadcast."""
-    if len({a.shape for a in operands}) > 1:
-        return tuple(np.broadcast_arrays(*operands))
-    return operands
 
 
 # ---- the exponential family
@@ -69,31 +62,15 @@ def exponential(
 ) -> Array:
     """The exponentially weighted statistics of one call."""
     workers = settings.resolve_workers(workers)
-    operands = take_shape(tuple(numbers(letter, a) for letter, a in zip("ab", arrays, strict=False)))
+    operands, dtype = prepared(arrays)
     shape = operands[0].shape
     axis = check_axis(axis, len(shape))
     factors = weights(alpha, shape, axis)
     least = check_weight(min_weight)
-    dtype = result_dtype([np.asarray(a).dtype for a in arrays])
-    if out is not None:
-        check_out(out, shape, dtype)
-    result = out
-    if (
-        out is None
-        or not out.dtype.isnative
-        or dtype.itemsize < 4
-        or any(np.may_share_memory(out, a) for a in (*operands, factors))
-    ):
-        result = np.empty_like(operands[0], dtype=SINGLE if dtype == SINGLE else DOUBLE, subok=False)
+    result = room_for(out, (*operands, factors), dtype)
     if result.size:
         scan(name, (*operands, factors), result, axis, least, workers)
-    if result.dtype != dtype:
-        with np.errstate(all="ignore"):
-            result = result.astype(dtype)
-    if out is None or result is out:
-        return np.asarray(result)
-    out[...] = result
-    return np.asarray(out)
+    return deliver(result, out, dtype)
 
 
 def scan(name: str, operands: tuple[Array, ...], result: Array, axis: int, least: float, workers: int) -> None:
@@ -145,7 +122,7 @@ def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None
     if out is not None:
         check_out(out, values.shape, values.dtype)
     covered = values.dtype.char in FLOATS and values.dtype.isnative
-    apart = out is not None and not np.may_share_memory(out, values)
+    apart = out is not None and out.dtype == values.dtype and not np.may_share_memory(out, values)
     result = out if apart else np.empty_like(values, subok=False)
     source, sink = (np.flip(values, axis), np.flip(result, axis)) if backwards else (values, result)
     if values.dtype.kind in "biu" or not values.size:
@@ -154,10 +131,7 @@ def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None
         push(source, sink, axis, most, workers)
     else:
         sink[...] = pushed(source, axis, most)
-    if out is None or result is out:
-        return np.asarray(result)
-    out[...] = result
-    return np.asarray(out)
+    return deliver(result, out, values.dtype)
 
 
 def push(a: Array, result: Array, axis: int, limit: int, workers: int) -> None:

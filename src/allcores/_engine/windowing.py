@@ -102,6 +102,38 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         raise ValueError("out must be writeable")
 
 
+def prepared(arrays: tuple[Any, ...]) -> tuple[tuple[Array, ...], np.dtype[Any]]:
+    """Operands of one shape that kernels take, and the dtype of their result."""
+    given = [np.asanyarray(a) for a in arrays]
+    operands = tuple(numbers(letter, a) for letter, a in zip("ab", given, strict=False))
+    if len({a.shape for a in operands}) > 1:
+        shape = np.broadcast_shapes(*(a.shape for a in operands))
+        operands = tuple(np.broadcast_to(a, shape) for a in operands)
+    return operands, result_dtype([a.dtype for a in given])
+
+
+def room_for(out: Any, operands: tuple[Array, ...], dtype: np.dtype[Any], planes: tuple[int, ...] = ()) -> Array:
+    """Where a kernel may write the result: a good `out` that no operand shares memory with, or a new array."""
+    shape = operands[0].shape
+    if out is not None:
+        check_out(out, planes + shape, dtype)
+        if out.dtype.isnative and dtype.itemsize >= 4 and not any(np.may_share_memory(out, a) for a in operands):
+            return np.asarray(out)
+    kind = SINGLE if dtype == SINGLE else DOUBLE
+    return np.empty(planes + shape, kind) if planes else np.empty_like(operands[0], kind, subok=False)
+
+
+def deliver(result: Array, out: Any, dtype: np.dtype[Any]) -> Array:
+    """The result as `dtype`, in `out` if there is one."""
+    if result.dtype != dtype:
+        with np.errstate(all="ignore"):
+            result = result.astype(dtype)
+    if out is None or result is out:
+        return np.asarray(result)
+    out[...] = result
+    return np.asarray(out)
+
+
 def check_quantiles(q: Any) -> Array:
     points = np.asarray(q, dtype=np.float64)
     bad = ~((points >= 0) & (points <= 1))
@@ -135,37 +167,17 @@ def move(
     `planes` is the shape of what a position has several results for: it comes before the input's shape.
     """
     workers = settings.resolve_workers(workers)
-    operands = tuple(numbers(letter, a) for letter, a in zip("ab", arrays, strict=False))
-    if len(operands) > 1 and operands[0].shape != operands[1].shape:
-        shape = np.broadcast_shapes(*(a.shape for a in operands))
-        operands = tuple(np.broadcast_to(a, shape) for a in operands)
+    operands, dtype = prepared(arrays)
     shape = operands[0].shape
     axis = check_axis(axis, len(shape))
     window = check_window(window, shape[axis])
     least = 0 if min_count is None and name == "move_count" else check_count(min_count, window)
     offset = (window - 1) // 2 if center else 0
-    dtype = result_dtype([np.asarray(a).dtype for a in arrays])
-    if out is not None:
-        check_out(out, planes + shape, dtype)
-    result = out
-    if (
-        out is None
-        or not out.dtype.isnative
-        or dtype.itemsize < 4
-        or any(np.may_share_memory(out, a) for a in operands)
-    ):
-        kind = SINGLE if dtype == SINGLE else DOUBLE
-        result = np.empty(planes + shape, kind) if planes else np.empty_like(operands[0], kind, subok=False)
+    result = room_for(out, operands, dtype, planes)
     if result.size:
         results = [result[at] for at in np.ndindex(*planes)] if planes else [result]
         run(name, operands, results, axis, (window, offset, least, *parameters), workers, window)
-    if result.dtype != dtype:
-        with np.errstate(all="ignore"):
-            result = result.astype(dtype)
-    if out is None or result is out:
-        return np.asarray(result)
-    out[...] = result
-    return np.asarray(out)
+    return deliver(result, out, dtype)
 
 
 def run(
