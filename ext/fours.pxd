@@ -5,15 +5,23 @@ other compilers plain loops that do the same.
 """
 cdef extern from *:
     """
+    #include <math.h>
     #include <stddef.h>
     #include <string.h>
-    #if defined(__AVX__) && (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12))
+    #if defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12)
+    #define ALLCORES_FOURS 1
+    #else
+    #define ALLCORES_FOURS 0
+    #endif
+    #if ALLCORES_FOURS && defined(__AVX__)
     typedef double allcores_four __attribute__((vector_size(32)));
     typedef long long allcores_mask __attribute__((vector_size(32)));
     #define ALLCORES_CHOOSE(test, a, b) \\
         ((allcores_four)(((allcores_mask)(a) & (test)) | ((allcores_mask)(b) & ~(test))))
     static inline allcores_four allcores_plus(allcores_four a, allcores_four b) { return a + b; }
+    static inline allcores_four allcores_minus(allcores_four a, allcores_four b) { return a - b; }
     static inline allcores_four allcores_times(allcores_four a, allcores_four b) { return a * b; }
+    static inline allcores_four allcores_over(allcores_four a, allcores_four b) { return a / b; }
     static inline allcores_four allcores_lesser(allcores_four a, allcores_four b) {
         allcores_mask test = b < a;
         return ALLCORES_CHOOSE(test, b, a);
@@ -33,7 +41,7 @@ cdef extern from *:
     static inline allcores_four allcores_missing(allcores_four found, allcores_four a) {
         return (allcores_four)((allcores_mask)found | (a != a));
     }
-    #elif defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12)
+    #elif ALLCORES_FOURS
     typedef double allcores_two __attribute__((vector_size(16)));
     typedef long long allcores_mask __attribute__((vector_size(16)));
     typedef struct { allcores_two low, high; } allcores_four;
@@ -45,9 +53,19 @@ cdef extern from *:
         a.high += b.high;
         return a;
     }
+    static inline allcores_four allcores_minus(allcores_four a, allcores_four b) {
+        a.low -= b.low;
+        a.high -= b.high;
+        return a;
+    }
     static inline allcores_four allcores_times(allcores_four a, allcores_four b) {
         a.low *= b.low;
         a.high *= b.high;
+        return a;
+    }
+    static inline allcores_four allcores_over(allcores_four a, allcores_four b) {
+        a.low /= b.low;
+        a.high /= b.high;
         return a;
     }
     static inline allcores_four allcores_lesser(allcores_four a, allcores_four b) {
@@ -78,8 +96,16 @@ cdef extern from *:
         for (int i = 0; i < 4; i++) a.v[i] = a.v[i] + b.v[i];
         return a;
     }
+    static inline allcores_four allcores_minus(allcores_four a, allcores_four b) {
+        for (int i = 0; i < 4; i++) a.v[i] = a.v[i] - b.v[i];
+        return a;
+    }
     static inline allcores_four allcores_times(allcores_four a, allcores_four b) {
         for (int i = 0; i < 4; i++) a.v[i] = a.v[i] * b.v[i];
+        return a;
+    }
+    static inline allcores_four allcores_over(allcores_four a, allcores_four b) {
+        for (int i = 0; i < 4; i++) a.v[i] = a.v[i] / b.v[i];
         return a;
     }
     static inline allcores_four allcores_lesser(allcores_four a, allcores_four b) {
@@ -123,16 +149,31 @@ cdef extern from *:
         double zeros[4] = {0, 0, 0, 0};
         return allcores_four_load(zeros);
     }
+    static inline allcores_four allcores_spread(double a) {
+        double v[4] = {a, a, a, a};
+        return allcores_four_load(v);
+    }
+    static inline allcores_four allcores_root(allcores_four a) {
+        double v[4];
+        allcores_four_store(v, a);
+        for (int i = 0; i < 4; i++) v[i] = sqrt(v[i]);
+        return allcores_four_load(v);
+    }
     static inline int allcores_any(allcores_four found) {
         double v[4], none[4] = {0, 0, 0, 0};
         allcores_four_store(v, found);
         return memcmp(v, none, 32) != 0;
     }
     """
+    bint VECTORS "ALLCORES_FOURS"       # whether four numbers are faster than one by one
     ctypedef struct four "allcores_four":
         pass
     four plus "allcores_plus"(four a, four b) noexcept nogil
+    four minus "allcores_minus"(four a, four b) noexcept nogil
     four times "allcores_times"(four a, four b) noexcept nogil
+    four over "allcores_over"(four a, four b) noexcept nogil
+    four root "allcores_root"(four a) noexcept nogil
+    four spread "allcores_spread"(double a) noexcept nogil
     four lesser "allcores_lesser"(four a, four b) noexcept nogil        # b where it is less than a
     four greater "allcores_greater"(four a, four b) noexcept nogil
     four load "allcores_four_load"(const double *p) noexcept nogil

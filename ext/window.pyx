@@ -17,62 +17,28 @@ window itself is the group, L = window, and there is nothing between.
 Groups lie side by side in scratch: row p holds the elements p of all groups of a block, so that every merge is a loop
 over adjoining numbers, the same for lines and for columns. A block without missing elements merges with constant
 weights; others keep counts. A window without missing elements gets the same bits from both: the weights are equal.
+Without missing elements sums, products, extrema and variances are scanned in registers (tiles.pxd).
 """
-from libc.math cimport INFINITY, NAN, isfinite, sqrt
+from libc.math cimport isfinite
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
-from cursor cimport allcores_ahead, allcores_ahead_rows
-from fours cimport anything, drop, four, greater, lesser, load, missing, nought, pick, plus, store, times, turn
+from cursor cimport allcores_ahead_rows
+from fours cimport VECTORS
+from groups cimport give_groups, take_groups
+from merges cimport (
+    ARGMAX, ARGMIN, CORR, COUNT, COV, FIELDS, KURT, MAX, MEAN, MIN, MOST, PROD, SKEW, STD, SUM, VAR, Kind, Run, Window, fields_of,
+    finish, identity, is_moment, merge, row)
+from tiles cimport WIDE, Before, Weights, back, forth, weigh
 from window cimport Job, Operand, Strip, run_windows, scratch
 
-cdef extern from *:
-    """
-    #if defined(_MSC_VER) && !defined(__clang__)
-    typedef double *__restrict allcores_row;
-    #else
-    typedef double *__restrict__ allcores_row;
-    #endif
-    """
-    # Rows that share no memory: with 3 to 15 of them in a loop, gcc would give up on telling them apart at run time.
-    ctypedef double *row "allcores_row"
-
 cdef enum:
-    FIELDS = 5
-    MOST = 64               # the largest window that is a group of its own
     GROUP = 32              # elements in a group of larger windows
     BLOCK = 4096            # elements in a batch, about: some arrays of this size stay in the first-level cache
     SPAN = 4                # windows in a stretch, where it is longer than a batch
     KEEP = 262_144          # numbers of suffixes that are kept: 2 MiB
-    FOURS = 16              # groups of a line that are scanned before they are joined
-    SHORTEST = 4            # window that is worth the scans of a line
-
-cdef enum Kind:
-    COUNT
-    SUM
-    MEAN
-    PROD
-    MIN
-    MAX
-    ARGMIN
-    ARGMAX
-    VAR
-    STD
-    SKEW
-    KURT
-    COV
-    CORR
-
-
-cdef struct Window:
-    Kind kind
-    Py_ssize_t window, offset, min_count, ddof
-    Py_ssize_t group        # elements that are brought up as one: L, or a multiple of it
-    Py_ssize_t period       # L: scans begin anew after so many
-    Py_ssize_t between      # q: whole groups between start and end, or q - 1
-    Py_ssize_t rest         # window - 1 = q * L + rest
-    int inputs
-    int fields              # of what is known of a run of elements
+    TILE = 2048             # elements in a tile, about
+    TILES = 8               # in a stretch of windows that are one group
 
 
 cdef struct Block:
@@ -81,405 +47,7 @@ cdef struct Block:
     double *count           # of elements that are not missing
 
 
-cdef inline int fields_of(Kind kind) noexcept nogil:
-    if kind == CORR:
-        return 5
-    if kind == KURT:
-        return 4
-    if kind == SKEW or kind == COV:
-        return 3
-    if kind in (VAR, STD, ARGMIN, ARGMAX):
-        return 2
-    return 0 if kind == COUNT else 1
-
-
-cdef inline bint is_moment(Kind kind) noexcept nogil:
-    return kind >= VAR
-
-
-# ---- merging runs of elements, a before b, n of them side by side
-
-cdef void merge_sum(Py_ssize_t n, row a, row b, row to) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(n):
-        to[j] = a[j] + b[j]
-
-
-cdef void merge_prod(Py_ssize_t n, row a, row b, row to) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(n):
-        to[j] = a[j] * b[j]
-
-
-cdef void merge_min(Py_ssize_t n, row a, row b, row to) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(n):
-        to[j] = b[j] if b[j] < a[j] else a[j]
-
-
-cdef void merge_max(Py_ssize_t n, row a, row b, row to) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(n):
-        to[j] = b[j] if b[j] > a[j] else a[j]
-
-
-cdef void merge_argmin(Py_ssize_t n, row a, row at, row b, row bt, row to, row tot) noexcept nogil:
-    """The last of the least; what is missing is at -1, before all others."""
-    cdef Py_ssize_t j
-    cdef bint take
-    for j in range(n):
-        take = (b[j] < a[j]) | ((b[j] == a[j]) & (bt[j] > at[j]))
-        to[j] = b[j] if take else a[j]
-        tot[j] = bt[j] if take else at[j]
-
-
-cdef void merge_argmax(Py_ssize_t n, row a, row at, row b, row bt, row to, row tot) noexcept nogil:
-    cdef Py_ssize_t j
-    cdef bint take
-    for j in range(n):
-        take = (b[j] > a[j]) | ((b[j] == a[j]) & (bt[j] > at[j]))
-        to[j] = b[j] if take else a[j]
-        tot[j] = bt[j] if take else at[j]
-
-
-# Moments of na and nb elements (Chan, Golub and LeVeque 1983; third and fourth: Pebay 2008). u and v are the shares of
-# b and a: exactly 0 or 1 where the other is empty.
-
-cdef inline void moments2(
-        double ma, double sa, double mb, double sb, double na, double u, double *m, double *s) noexcept nogil:
-    cdef double d = mb - ma
-    m[0] = ma + d * u
-    s[0] = (sa + sb) + (d * d) * (na * u)
-
-
-cdef inline double moment3(
-        double ma, double sa, double ta, double mb, double sb, double tb, double na, double u, double v) noexcept nogil:
-    cdef double d = mb - ma
-    return (ta + tb) + d * ((d * d) * (na * u * (v - u)) + 3 * (v * sb - u * sa))
-
-
-cdef inline double moment4(
-        double ma, double sa, double ta, double fa, double mb, double sb, double tb, double fb,
-        double na, double u, double v) noexcept nogil:
-    cdef double d = mb - ma
-    cdef double d2 = d * d
-    return ((fa + fb) + d2 * (d2 * (na * u * (v * v - u * v + u * u)) + 6 * (v * v * sb + u * u * sa))
-            + 4 * d * (v * tb - u * ta))
-
-
-cdef inline double share(double part, double whole) noexcept nogil:
-    return part / (whole if whole > 1 else 1)
-
-
-cdef void merge_var(
-        Py_ssize_t n, double na, double nb, row ma, row sa, row mb, row sb, row m, row s) noexcept nogil:
-    cdef Py_ssize_t j
-    cdef double u = nb / (na + nb)
-    for j in range(n):
-        moments2(ma[j], sa[j], mb[j], sb[j], na, u, &m[j], &s[j])
-
-
-cdef void merge_var_counted(
-        Py_ssize_t n, row na, row nb, row ma, row sa, row mb, row sb, row m, row s) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(n):
-        moments2(ma[j], sa[j], mb[j], sb[j], na[j], share(nb[j], na[j] + nb[j]), &m[j], &s[j])
-
-
-cdef void merge_skew(
-        Py_ssize_t n, double na, double nb, row ma, row sa, row ta, row mb, row sb, row tb,
-        row m, row s, row t) noexcept nogil:
-    cdef Py_ssize_t j
-    cdef double u = nb / (na + nb)
-    cdef double v = na / (na + nb)
-    for j in range(n):
-        moments2(ma[j], sa[j], mb[j], sb[j], na, u, &m[j], &s[j])
-        t[j] = moment3(ma[j], sa[j], ta[j], mb[j], sb[j], tb[j], na, u, v)
-
-
-cdef void merge_skew_counted(
-        Py_ssize_t n, row na, row nb, row ma, row sa, row ta, row mb, row sb, row tb,
-        row m, row s, row t) noexcept nogil:
-    cdef Py_ssize_t j
-    cdef double u, v
-    for j in range(n):
-        u = share(nb[j], na[j] + nb[j])
-        v = share(na[j], na[j] + nb[j])
-        moments2(ma[j], sa[j], mb[j], sb[j], na[j], u, &m[j], &s[j])
-        t[j] = moment3(ma[j], sa[j], ta[j], mb[j], sb[j], tb[j], na[j], u, v)
-
-
-cdef void merge_kurt(
-        Py_ssize_t n, double na, double nb, row ma, row sa, row ta, row fa, row mb, row sb, row tb, row fb,
-        row m, row s, row t, row f) noexcept nogil:
-    cdef Py_ssize_t j
-    cdef double u = nb / (na + nb)
-    cdef double v = na / (na + nb)
-    for j in range(n):
-        moments2(ma[j], sa[j], mb[j], sb[j], na, u, &m[j], &s[j])
-        t[j] = moment3(ma[j], sa[j], ta[j], mb[j], sb[j], tb[j], na, u, v)
-        f[j] = moment4(ma[j], sa[j], ta[j], fa[j], mb[j], sb[j], tb[j], fb[j], na, u, v)
-
-
-cdef void merge_kurt_counted(
-        Py_ssize_t n, row na, row nb, row ma, row sa, row ta, row fa, row mb, row sb, row tb, row fb,
-        row m, row s, row t, row f) noexcept nogil:
-    cdef Py_ssize_t j
-    cdef double u, v
-    for j in range(n):
-        u = share(nb[j], na[j] + nb[j])
-        v = share(na[j], na[j] + nb[j])
-        moments2(ma[j], sa[j], mb[j], sb[j], na[j], u, &m[j], &s[j])
-        t[j] = moment3(ma[j], sa[j], ta[j], mb[j], sb[j], tb[j], na[j], u, v)
-        f[j] = moment4(ma[j], sa[j], ta[j], fa[j], mb[j], sb[j], tb[j], fb[j], na[j], u, v)
-
-
-cdef inline void comoment(
-        double xa, double ya, double ca, double xb, double yb, double cb, double na, double u,
-        double *x, double *y, double *c) noexcept nogil:
-    cdef double dx = xb - xa
-    cdef double dy = yb - ya
-    x[0] = xa + dx * u
-    y[0] = ya + dy * u
-    c[0] = (ca + cb) + (dx * dy) * (na * u)
-
-
-cdef void merge_cov(
-        Py_ssize_t n, double na, double nb, row xa, row ya, row ca, row xb, row yb, row cb,
-        row x, row y, row c) noexcept nogil:
-    cdef Py_ssize_t j
-    cdef double u = nb / (na + nb)
-    for j in range(n):
-        comoment(xa[j], ya[j], ca[j], xb[j], yb[j], cb[j], na, u, &x[j], &y[j], &c[j])
-
-
-cdef void merge_cov_counted(
-        Py_ssize_t n, row na, row nb, row xa, row ya, row ca, row xb, row yb, row cb,
-        row x, row y, row c) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(n):
-        comoment(xa[j], ya[j], ca[j], xb[j], yb[j], cb[j], na[j], share(nb[j], na[j] + nb[j]), &x[j], &y[j], &c[j])
-
-
-cdef void merge_corr(
-        Py_ssize_t n, double na, double nb, row xa, row ya, row ca, row pa, row qa, row xb, row yb, row cb, row pb, row qb,
-        row x, row y, row c, row p, row q) noexcept nogil:
-    cdef Py_ssize_t j
-    cdef double dx, dy
-    cdef double u = nb / (na + nb)
-    for j in range(n):
-        dx = xb[j] - xa[j]
-        dy = yb[j] - ya[j]
-        comoment(xa[j], ya[j], ca[j], xb[j], yb[j], cb[j], na, u, &x[j], &y[j], &c[j])
-        p[j] = (pa[j] + pb[j]) + (dx * dx) * (na * u)
-        q[j] = (qa[j] + qb[j]) + (dy * dy) * (na * u)
-
-
-cdef void merge_corr_counted(
-        Py_ssize_t n, row na, row nb, row xa, row ya, row ca, row pa, row qa, row xb, row yb, row cb, row pb, row qb,
-        row x, row y, row c, row p, row q) noexcept nogil:
-    cdef Py_ssize_t j
-    cdef double dx, dy, u
-    for j in range(n):
-        dx = xb[j] - xa[j]
-        dy = yb[j] - ya[j]
-        u = share(nb[j], na[j] + nb[j])
-        comoment(xa[j], ya[j], ca[j], xb[j], yb[j], cb[j], na[j], u, &x[j], &y[j], &c[j])
-        p[j] = (pa[j] + pb[j]) + (dx * dx) * (na[j] * u)
-        q[j] = (qa[j] + qb[j]) + (dy * dy) * (na[j] * u)
-
-
-cdef struct Run:            # what is known of n runs of elements, side by side
-    double *field[FIELDS]
-    double *count           # NULL: `number` elements each, none of them missing
-    double number
-
-
-cdef inline void merge(Kind kind, Py_ssize_t n, Run *a, Run *b, Run *to) noexcept nogil:
-    """to = a, then b; `to` shares no memory with them. Its pointers are set, its number is not."""
-    cdef double **x = a.field
-    cdef double **y = b.field
-    cdef double **z = to.field
-    cdef bint counted = a.count != NULL
-    to.number = a.number + b.number
-    if counted:
-        merge_sum(n, a.count, b.count, to.count)
-    if kind == SUM or kind == MEAN:
-        merge_sum(n, x[0], y[0], z[0])
-    elif kind == PROD:
-        merge_prod(n, x[0], y[0], z[0])
-    elif kind == MIN:
-        merge_min(n, x[0], y[0], z[0])
-    elif kind == MAX:
-        merge_max(n, x[0], y[0], z[0])
-    elif kind == ARGMIN:
-        merge_argmin(n, x[0], x[1], y[0], y[1], z[0], z[1])
-    elif kind == ARGMAX:
-        merge_argmax(n, x[0], x[1], y[0], y[1], z[0], z[1])
-    elif kind == VAR or kind == STD:
-        if counted:
-            merge_var_counted(n, a.count, b.count, x[0], x[1], y[0], y[1], z[0], z[1])
-        else:
-            merge_var(n, a.number, b.number, x[0], x[1], y[0], y[1], z[0], z[1])
-    elif kind == SKEW:
-        if counted:
-            merge_skew_counted(n, a.count, b.count, x[0], x[1], x[2], y[0], y[1], y[2], z[0], z[1], z[2])
-        else:
-            merge_skew(n, a.number, b.number, x[0], x[1], x[2], y[0], y[1], y[2], z[0], z[1], z[2])
-    elif kind == KURT:
-        if counted:
-            merge_kurt_counted(
-                n, a.count, b.count, x[0], x[1], x[2], x[3], y[0], y[1], y[2], y[3], z[0], z[1], z[2], z[3])
-        else:
-            merge_kurt(n, a.number, b.number, x[0], x[1], x[2], x[3], y[0], y[1], y[2], y[3], z[0], z[1], z[2], z[3])
-    elif kind == COV:
-        if counted:
-            merge_cov_counted(n, a.count, b.count, x[0], x[1], x[2], y[0], y[1], y[2], z[0], z[1], z[2])
-        else:
-            merge_cov(n, a.number, b.number, x[0], x[1], x[2], y[0], y[1], y[2], z[0], z[1], z[2])
-    elif kind == CORR:
-        if counted:
-            merge_corr_counted(
-                n, a.count, b.count, x[0], x[1], x[2], x[3], x[4], y[0], y[1], y[2], y[3], y[4],
-                z[0], z[1], z[2], z[3], z[4])
-        else:
-            merge_corr(
-                n, a.number, b.number, x[0], x[1], x[2], x[3], x[4], y[0], y[1], y[2], y[3], y[4],
-                z[0], z[1], z[2], z[3], z[4])
-
-
-# ---- from what is known of a window to its value
-
-cdef inline double within(double v) noexcept nogil:
-    """A correlation that rounding has taken past its limits."""
-    v = 1 if v > 1 else v
-    return -1 if v < -1 else v
-
-
-cdef void finish(Window *it, Py_ssize_t n, Run *known, double *full, double *last, double *to) noexcept nogil:
-    """The values of n windows. `full` holds counts where `known` has none, `last` the positions of the ends."""
-    cdef Py_ssize_t j
-    cdef const double *c = known.count if known.count != NULL else full
-    cdef const double *x = known.field[0]
-    cdef const double *y = known.field[1]
-    cdef const double *z = known.field[2]
-    cdef const double *p = known.field[3]
-    cdef const double *q = known.field[4]
-    cdef double least = it.min_count
-    cdef double ddof = it.ddof
-    cdef double v, k, s
-    cdef Kind kind = it.kind
-    if kind in (VAR, STD, COV) and least < ddof + 1:
-        least = ddof + 1
-    if kind == SKEW and least < 3:
-        least = 3
-    if kind == KURT and least < 4:
-        least = 4
-    if kind == COUNT:
-        for j in range(n):
-            to[j] = c[j] if c[j] >= least else NAN
-    elif kind == SUM:
-        for j in range(n):
-            v = x[j] + 0.0
-            to[j] = v if c[j] >= least else NAN
-    elif kind == MEAN:
-        for j in range(n):
-            v = (x[j] + 0.0) / c[j]
-            to[j] = v if c[j] >= least else NAN
-    elif kind in (PROD, MIN, MAX):
-        for j in range(n):
-            to[j] = x[j] if c[j] >= least else NAN
-    elif kind in (ARGMIN, ARGMAX):
-        for j in range(n):
-            v = last[j] - y[j]
-            to[j] = v if c[j] >= least else NAN
-    # An infinity makes the mean infinite or NaN; sums of squares that overflow without one are infinite.
-    elif kind == VAR:
-        for j in range(n):
-            v = (y[j] + (x[j] - x[j])) / (c[j] - ddof)
-            to[j] = v if c[j] >= least else NAN
-    elif kind == STD:
-        for j in range(n):
-            v = sqrt((y[j] + (x[j] - x[j])) / (c[j] - ddof if c[j] >= least else 1))
-            to[j] = v if c[j] >= least else NAN
-    elif kind == SKEW:
-        for j in range(n):
-            k = c[j]
-            s = y[j]
-            v = (sqrt(k * (k - 1) if k >= least else 1) / (k - 2)) * ((z[j] / k) / ((s / k) * sqrt(s / k)))
-            to[j] = v if k >= least else NAN
-    elif kind == KURT:
-        for j in range(n):
-            k = c[j]
-            s = y[j]
-            v = ((k * k - 1) * ((p[j] / k) / ((s / k) * (s / k))) - 3 * (k - 1) * (k - 1)) / ((k - 2) * (k - 3))
-            to[j] = v if k >= least else NAN
-    elif kind == COV:
-        for j in range(n):
-            v = (z[j] + ((x[j] - x[j]) + (y[j] - y[j]))) / (c[j] - ddof)
-            to[j] = v if c[j] >= least else NAN
-    elif kind == CORR:
-        for j in range(n):
-            v = within(z[j] / (sqrt(p[j]) * sqrt(q[j])))
-            to[j] = v if c[j] >= least else NAN
-
-
 # ---- bringing groups up
-
-cdef void take_groups(
-        Job *job, Strip *strip, int f, Py_ssize_t group, Py_ssize_t groups, Py_ssize_t length,
-        double *to, Py_ssize_t step) noexcept nogil:
-    """Elements of groups group.. of one input: row p of `to` gets the elements p of each group, of all lanes. NaN stands
-    for what lies outside of the series."""
-    cdef Operand *x = &job.operand[f]
-    cdef Py_ssize_t lanes = strip.lanes, g, base, low, high, p, l
-    for g in range(groups):
-        base = (group + g) * length
-        low = -base if base < 0 else 0
-        low = length if low > length else low
-        high = length if base + length <= job.n else job.n - base
-        high = low if high < low else high
-        if low > 0 or high < length:
-            for p in range(length):
-                if p < low or p >= high:
-                    for l in range(lanes):
-                        to[p * step + g * lanes + l] = NAN
-        if strip.adjoin:
-            for p in range(low, high):
-                allcores_ahead_rows(
-                    strip.lane[f][0] + (base + p) * x.n_stride, 0, 1, lanes * x.inner_stride, groups * length * x.n_stride)
-                x.take(strip.lane[f][0] + (base + p) * x.n_stride, x.inner_stride, lanes, to + p * step + g * lanes, 1)
-        else:
-            for l in range(lanes):
-                if x.n_stride == x.itemsize:
-                    allcores_ahead(strip.lane[f][l] + (base + low) * x.n_stride, <int> (length * x.n_stride))
-                x.take(strip.lane[f][l] + (base + low) * x.n_stride, x.n_stride, high - low,
-                       to + low * step + g * lanes + l, step)
-
-
-cdef void give_groups(
-        Job *job, Strip *strip, Py_ssize_t group, Py_ssize_t groups, Py_ssize_t length, Py_ssize_t offset,
-        Py_ssize_t begin, Py_ssize_t end, double *v, Py_ssize_t step) noexcept nogil:
-    """The reverse, into out: row p of `v` holds the windows that end at element p of each group. Those that belong to
-    outputs begin..end."""
-    cdef Operand *out = job.out
-    cdef Py_ssize_t lanes = strip.lanes, g, base, low, high, p, l
-    for g in range(groups):
-        base = (group + g) * length - offset
-        low = begin - base if base < begin else 0
-        high = length if base + length <= end else end - base
-        if strip.adjoin:
-            for p in range(low, high):
-                allcores_ahead_rows(
-                    strip.out[0] + (base + p) * out.n_stride, 0, 1, lanes * out.inner_stride, groups * length * out.n_stride)
-                out.give(v + p * step + g * lanes, 1, lanes, strip.out[0] + (base + p) * out.n_stride, out.inner_stride)
-        else:
-            for l in range(lanes):
-                if out.n_stride == out.itemsize:
-                    allcores_ahead(strip.out[l] + (base + low) * out.n_stride, <int> (length * out.n_stride))
-                out.give(v + low * step + g * lanes + l, step, high - low,
-                         strip.out[l] + (base + low) * out.n_stride, out.n_stride)
-
 
 cdef bint any_missing(const double *v, Py_ssize_t n) noexcept nogil:
     cdef int64_t found = 0
@@ -487,18 +55,6 @@ cdef bint any_missing(const double *v, Py_ssize_t n) noexcept nogil:
     for j in range(n):
         found |= v[j] != v[j]
     return found != 0
-
-
-cdef inline double identity(Kind kind) noexcept nogil:
-    if kind == SUM or kind == MEAN:
-        return -0.0
-    if kind == PROD:
-        return 1
-    if kind == MIN or kind == ARGMIN:
-        return INFINITY
-    if kind == MAX or kind == ARGMAX:
-        return -INFINITY
-    return 0
 
 
 cdef void mask_one(Py_ssize_t n, double nothing, row x, row count) noexcept nogil:
@@ -631,7 +187,6 @@ cdef struct Room:           # the scratch
     Block between           # of q groups in a row
     Block power             # of 1, 2, 4, ... groups in a row
     Block spare
-    double *groups          # of one line: totals of its groups
     double *pivot[2]
     double *zeros
     double *full
@@ -671,17 +226,43 @@ cdef double pivot_of(Job *job, Strip *strip, int f, Py_ssize_t lane) noexcept no
     return 0
 
 
-cdef bint furnish(Job *job, Strip *strip, Window *it, Room *room, Py_ssize_t total) noexcept nogil:
+cdef struct Tiles:
+    Py_ssize_t batch        # groups in a tile
+    Py_ssize_t width        # columns of a tile: their lanes, and more to make them a multiple of WIDE
+    bint straight           # columns of doubles: scanned where they are
+    bint straight_out
+    double *x               # a tile of elements
+    double *to              # of results
+    Py_ssize_t step
+    double *suffix[2]       # of windows that are one group: of the group before a tile, then of those of the tile
+    Py_ssize_t apart        # from row to row of these
+    Weights weights
+
+
+cdef inline bint straight(Operand *operand, char *first, Py_ssize_t lanes) noexcept nogil:
+    return (operand.is_double and operand.inner_stride == sizeof(double) and operand.n_stride % <Py_ssize_t> sizeof(double) == 0
+            and <size_t> first % sizeof(double) == 0 and lanes % WIDE == 0)
+
+
+cdef inline Py_ssize_t rounded(Py_ssize_t width) noexcept nogil:
+    return (width + WIDE - 1) // WIDE * WIDE
+
+
+cdef bint furnish(Job *job, Strip *strip, Window *it, Room *room, Tiles *tiles, Py_ssize_t total) noexcept nogil:
     """Lay the scratch out for stretches of so many groups in which windows end. False where there is no memory."""
     cdef Py_ssize_t lanes = strip.lanes, step, kept, wide = 0, j, l
     cdef int f, given = given_of(it)
     cdef double *at
+    tiles.step = spaced(rounded(tiles.batch * lanes))
+    tiles.apart = spaced(lanes + rounded(tiles.batch * lanes))
     step = spaced((room.batch + 1) * lanes)
-    kept = spaced((total + it.between + 1) * lanes) if room.keep else step
+    step = tiles.step if step < tiles.step else step
+    kept = spaced((total + it.between + 1) * lanes + WIDE) if room.keep else step
     if it.between:
         wide = (total + it.between + 1) * lanes
     at = scratch(job, (given + 1 + it.fields + 1) * it.group * kept + (given + 1) * it.group * step
-                 + (5 * (it.fields + 1) + 1) * wide + (4 * (it.fields + 1) + 5) * step)
+                 + 2 * it.group * (tiles.step + tiles.apart)
+                 + 5 * (it.fields + 1) * wide + (4 * (it.fields + 1) + 5) * step)
     if at == NULL:
         return False
     reserve(&room.start, &at, given, it.group, kept)
@@ -690,13 +271,16 @@ cdef bint furnish(Job *job, Strip *strip, Window *it, Room *room, Py_ssize_t tot
         room.stop = room.start
     else:
         reserve(&room.stop, &at, given, it.group, step)
+    tiles.x = part(&at, it.group * tiles.step)
+    tiles.to = part(&at, it.group * tiles.step)
+    for f in range(2):
+        tiles.suffix[f] = part(&at, it.group * tiles.apart)
     reserve(&room.work, &at, it.fields, 4, step)
     reserve(&room.totals, &at, it.fields, 1, wide)
     reserve(&room.fewer, &at, it.fields, 1, wide)
     reserve(&room.between, &at, it.fields, 1, wide)
     reserve(&room.power, &at, it.fields, 1, wide)
     reserve(&room.spare, &at, it.fields, 1, wide)
-    room.groups = part(&at, wide)
     room.zeros = part(&at, step)
     room.full = part(&at, step)
     room.ends = part(&at, step)
@@ -708,7 +292,7 @@ cdef bint furnish(Job *job, Strip *strip, Window *it, Room *room, Py_ssize_t tot
         if f < it.inputs and is_moment(it.kind):
             for l in range(lanes):
                 room.pivot[f][l] = pivot_of(job, strip, f, l)
-            for j in range(lanes, (room.batch + 1) * lanes):
+            for j in range(lanes, step):
                 room.pivot[f][j] = room.pivot[f][j - lanes]
     return True
 
@@ -895,303 +479,171 @@ cdef bint stretch(
     return True
 
 
-# ---- one line without missing elements: nothing is laid out in rows. Scans of four groups at a time are turned in
-# registers, and what is left are loops over adjoining numbers: a third of the time. The order is the same.
+# ---- tiles of groups without missing elements: see tiles.pxd
 
-cdef inline double merged(Kind kind, double a, double b) noexcept nogil:
-    if kind == PROD:
-        return a * b
-    if kind == MIN:
-        return b if b < a else a
-    if kind == MAX:
-        return b if b > a else a
-    return a + b
-
-
-cdef inline four merged4(Kind kind, four a, four b) noexcept nogil:
-    if kind == PROD:
-        return times(a, b)
-    if kind == MIN:
-        return lesser(a, b)
-    if kind == MAX:
-        return greater(a, b)
-    return plus(a, b)
-
-
-cdef inline void scan_back(Kind kind, const double *x, Py_ssize_t length, double *to) noexcept nogil:
-    """Suffixes of four adjoining groups, in their places."""
-    cdef Py_ssize_t p = length - 1
-    cdef four a, b, c, d
-    cdef four known = pick(x + p, length)
-    drop(to + p, length, known)
-    while p % 4:
-        p -= 1
-        known = merged4(kind, pick(x + p, length), known)
-        drop(to + p, length, known)
-    while p:
-        p -= 4
-        a = load(x + p)
-        b = load(x + length + p)
-        c = load(x + 2 * length + p)
-        d = load(x + 3 * length + p)
-        turn(&a, &b, &c, &d)
-        d = merged4(kind, d, known)
-        c = merged4(kind, c, d)
-        b = merged4(kind, b, c)
-        a = merged4(kind, a, b)
-        known = a
-        turn(&a, &b, &c, &d)
-        store(to + p, a)
-        store(to + length + p, b)
-        store(to + 2 * length + p, c)
-        store(to + 3 * length + p, d)
+cdef Py_ssize_t tiles_of(Job *job, Strip *strip, Window *it, Tiles *tiles, Py_ssize_t groups) noexcept nogil:
+    """How many groups a tile has; none where tiles don't serve."""
+    cdef Py_ssize_t lanes = strip.lanes, batch
+    if it.kind == VAR or it.kind == STD:
+        if it.window <= it.ddof:
+            return 0
+    elif it.kind < SUM or it.kind > MAX:
+        return 0
+    if not VECTORS or groups * lanes < WIDE // 2:
+        return 0
+    weigh(&tiles.weights, it.period, it.rest % it.period, it.between)
+    tiles.straight = strip.adjoin and straight(&job.operand[0], strip.lane[0][0], lanes)
+    tiles.straight_out = strip.adjoin and straight(job.out, strip.out[0], lanes)
+    if tiles.straight:
+        return 1
+    batch = TILE // it.group // lanes
+    if batch > WIDE:
+        batch = batch // WIDE * WIDE
+    batch = groups if batch > groups else batch
+    return batch if batch else 1
 
 
-cdef inline bint scan_forth(Kind kind, const double *x, Py_ssize_t length, double *to) noexcept nogil:
-    """Prefixes of four adjoining groups, in their places; no sum is -0.0. Whether none of the elements is missing."""
-    cdef Py_ssize_t p = 1
-    cdef four a, b, c, d
-    cdef four known = pick(x, length)
-    cdef four found = missing(nought(), known)
-    if kind == SUM or kind == MEAN:
-        known = plus(known, nought())
-    drop(to, length, known)
-    while p + 4 <= length:
-        a = load(x + p)
-        b = load(x + length + p)
-        c = load(x + 2 * length + p)
-        d = load(x + 3 * length + p)
-        found = missing(missing(missing(missing(found, a), b), c), d)
-        turn(&a, &b, &c, &d)
-        a = merged4(kind, known, a)
-        b = merged4(kind, a, b)
-        c = merged4(kind, b, c)
-        d = merged4(kind, c, d)
-        known = d
-        turn(&a, &b, &c, &d)
-        store(to + p, a)
-        store(to + length + p, b)
-        store(to + 2 * length + p, c)
-        store(to + 3 * length + p, d)
-        p += 4
-    while p < length:
-        a = pick(x + p, length)
-        found = missing(found, a)
-        known = merged4(kind, known, a)
-        drop(to + p, length, known)
-        p += 1
-    return not anything(found)
-
-
-cdef inline void joined(
-        Kind kind, const double *suffix, const double *prefix, Py_ssize_t n, double window, double *to) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(n):
-        to[j] = merged(kind, suffix[j], prefix[j])
-        if kind == MEAN:
-            to[j] = to[j] / window
-
-
-cdef inline void joined_over(
-        Kind kind, const double *suffix, double early, double late, Py_ssize_t rest, const double *prefix, double window,
-        double *to) noexcept nogil:
-    """The same with whole groups between: some for windows that end before element `rest` of their group, others after."""
-    cdef Py_ssize_t j
-    for j in range(GROUP):
-        to[j] = merged(kind, merged(kind, suffix[j], early if j < rest else late), prefix[j])
-        if kind == MEAN:
-            to[j] = to[j] / window
-
-
-cdef inline bint short_line(
-        Kind kind, const double *x, Py_ssize_t length, Py_ssize_t groups, double *suffix, double *prefix,
-        double *to) noexcept nogil:
-    """The windows that end in all but the first of groups that are a window each. False where an element of these is
-    missing."""
-    cdef Py_ssize_t g = 0, n = groups * length
-    while g < groups:
-        scan_back(kind, x + g * length, length, suffix + g * length)
-        if not scan_forth(kind, x + (g + 1) * length, length, prefix + g * length):
-            return False
-        g += 4
-    joined(kind, suffix + 1, prefix, n - 1, <double> length, to)
-    for g in range(1, groups + 1):
-        to[g * length - 1] = prefix[g * length - 1] / (<double> length if kind == MEAN else 1.0)
-    return True
-
-
-cdef bint short_line_of(
-        Kind kind, const double *x, Py_ssize_t length, Py_ssize_t groups, double *suffix, double *prefix,
-        double *to) noexcept nogil:
-    if kind == SUM:
-        return short_line(SUM, x, length, groups, suffix, prefix, to)
-    if kind == MEAN:
-        return short_line(MEAN, x, length, groups, suffix, prefix, to)
-    if kind == PROD:
-        return short_line(PROD, x, length, groups, suffix, prefix, to)
-    if kind == MIN:
-        return short_line(MIN, x, length, groups, suffix, prefix, to)
-    return short_line(MAX, x, length, groups, suffix, prefix, to)
-
-
-cdef inline void long_line(
-        Kind kind, const double *x, const double *suffix, const double *between, const double *fewer, Py_ssize_t rest,
-        double window, double *prefix, double *to) noexcept nogil:
-    """The windows that end in FOURS adjoining groups, at x."""
-    cdef Py_ssize_t g
-    for g in range(0, FOURS, 4):
-        scan_forth(kind, x + g * GROUP, GROUP, prefix + g * GROUP)
-    for g in range(FOURS):
-        joined_over(kind, suffix + g * GROUP, between[g], fewer[g], rest, prefix + g * GROUP, window, to + g * GROUP)
-
-
-cdef void long_line_of(
-        Kind kind, const double *x, const double *suffix, const double *between, const double *fewer, Py_ssize_t rest,
-        double window, double *prefix, double *to) noexcept nogil:
-    if kind == SUM:
-        long_line(SUM, x, suffix, between, fewer, rest, window, prefix, to)
-    elif kind == MEAN:
-        long_line(MEAN, x, suffix, between, fewer, rest, window, prefix, to)
-    elif kind == PROD:
-        long_line(PROD, x, suffix, between, fewer, rest, window, prefix, to)
-    elif kind == MIN:
-        long_line(MIN, x, suffix, between, fewer, rest, window, prefix, to)
-    else:
-        long_line(MAX, x, suffix, between, fewer, rest, window, prefix, to)
-
-
-cdef bint scan_back_of(Kind kind, const double *x, double *to) noexcept nogil:
-    """Suffixes of FOURS groups. False where an element is missing."""
-    cdef Py_ssize_t g
-    if any_missing(x, FOURS * GROUP):
-        return False
-    for g in range(0, FOURS, 4):
-        if kind == PROD:
-            scan_back(PROD, x + g * GROUP, GROUP, to + g * GROUP)
-        elif kind == MIN:
-            scan_back(MIN, x + g * GROUP, GROUP, to + g * GROUP)
-        elif kind == MAX:
-            scan_back(MAX, x + g * GROUP, GROUP, to + g * GROUP)
-        else:
-            scan_back(SUM, x + g * GROUP, GROUP, to + g * GROUP)
-    return True
-
-
-cdef inline const double *piece(
-        Job *job, Strip *strip, Py_ssize_t at, Py_ssize_t n, double *room) noexcept nogil:
-    """Elements at.. of the line: where they are, if they are doubles side by side, else brought up."""
+cdef const double *tile_of(
+        Job *job, Strip *strip, Window *it, Tiles *tiles, Py_ssize_t group, Py_ssize_t count, Py_ssize_t *step) noexcept nogil:
+    """The elements of some groups, and how far apart rows are."""
     cdef Operand *x = &job.operand[0]
-    cdef char *v = strip.lane[0][0] + at * x.n_stride
-    if x.is_double and x.n_stride == sizeof(double) and <size_t> v % sizeof(double) == 0:
-        allcores_ahead(v, <int> (n * sizeof(double)))
-        return <const double *> v
-    x.take(v, x.n_stride, n, room, 1)
-    return room
+    cdef char *here = strip.lane[0][0] + group * it.group * x.n_stride
+    cdef Py_ssize_t p, c
+    if tiles.straight:
+        allcores_ahead_rows(here, x.n_stride, <int> it.group, strip.lanes * sizeof(double), it.group * x.n_stride)
+        step[0] = x.n_stride // <Py_ssize_t> sizeof(double)
+        return <const double *> here
+    take_groups(job, strip, 0, group, count, it.group, tiles.x, tiles.step)
+    for p in range(it.group):
+        for c in range(count * strip.lanes, rounded(count * strip.lanes)):
+            tiles.x[p * tiles.step + c] = 0
+    step[0] = tiles.step
+    return tiles.x
 
 
-cdef inline double *place_of(
-        Job *job, Strip *strip, Py_ssize_t at, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end, double *room) noexcept nogil:
-    """Where outputs at.. are computed: where they belong, if that is possible."""
-    cdef char *v = strip.out[0] + at * job.out.n_stride
-    if (job.out.is_double and job.out.n_stride == sizeof(double) and <size_t> v % sizeof(double) == 0
-            and at >= begin and at + n <= end):
-        return <double *> v
-    return room
+cdef bint tile_back(
+        Strip *strip, Window *it, Room *room, Tiles *tiles, const double *x, Py_ssize_t step, Py_ssize_t count,
+        double **to, Py_ssize_t to_step) noexcept nogil:
+    """Suffixes of the groups of a tile. False where an element is missing."""
+    cdef Py_ssize_t p = 0
+    cdef double *at[2]
+    while p < it.group:
+        at[0] = to[0] + p * to_step
+        at[1] = to[1] + p * to_step
+        if not back(it.kind, x + p * step, step, it.period, rounded(count * strip.lanes), room.pivot[0], &tiles.weights,
+                    at, to_step):
+            return False
+        p += it.period
+    return True
 
 
-cdef void give_line(
-        Job *job, Strip *strip, Py_ssize_t at, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end, const double *v) noexcept nogil:
-    """Outputs at.., as far as they are among begin..end."""
-    cdef Py_ssize_t low = begin - at if at < begin else 0
-    cdef Py_ssize_t high = n if at + n <= end else end - at
-    if low < high:
-        job.out.give(v + low, 1, high - low, strip.out[0] + (at + low) * job.out.n_stride, job.out.n_stride)
+cdef void tile_forth(
+        Job *job, Strip *strip, Window *it, Room *room, Tiles *tiles, const double *x, Py_ssize_t step, Py_ssize_t group,
+        Py_ssize_t count, Before *before, double **suffix, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    """The windows that end in the groups of a tile, handed over. Within a group of several, `suffix` is of the same."""
+    cdef Operand *out = job.out
+    cdef Py_ssize_t at = group * it.group - it.offset, to_step = tiles.step, p = 0
+    cdef char *here = strip.out[0] + at * out.n_stride
+    cdef double *to = tiles.to
+    cdef bint there = tiles.straight_out and at >= begin and at + it.group <= end
+    if there:
+        to = <double *> here
+        to_step = out.n_stride // <Py_ssize_t> sizeof(double)
+        allcores_ahead_rows(here, out.n_stride, <int> it.group, strip.lanes * sizeof(double), it.group * out.n_stride)
+    while p < it.group:
+        if p:
+            before.early[0] = suffix[0] + (p - it.period + 1) * before.step
+            before.early[1] = suffix[1] + (p - it.period + 1) * before.step
+        forth(it.kind, x + p * step, step, it.period, rounded(count * strip.lanes), room.pivot[0], &tiles.weights, before,
+              <double> it.window, <double> it.ddof, to + p * to_step, to_step)
+        p += it.period
+    if not there:
+        give_groups(job, strip, group, count, it.group, it.offset, begin, end, to, to_step)
 
 
-cdef bint short_stretch(
-        Job *job, Strip *strip, Window *it, Py_ssize_t first, Py_ssize_t last, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """`stretch` without counts, for groups first..last of a window each: at least four."""
-    cdef double elements[FOURS * GROUP + MOST]
-    cdef double suffix[FOURS * GROUP]
-    cdef double prefix[FOURS * GROUP]
-    cdef double result[FOURS * GROUP]
-    cdef Py_ssize_t length = it.period, group = first, at
-    cdef Py_ssize_t count = FOURS * GROUP // length // 4 * 4
-    cdef const double *v
-    cdef double *to
-    if count > (last + 1 - first) // 4 * 4:
-        count = (last + 1 - first) // 4 * 4
-    v = piece(job, strip, (first - 1) * length, length, elements)
-    if any_missing(v, length):
+cdef bint short_tiles(
+        Job *job, Strip *strip, Window *it, Room *room, Tiles *tiles, Py_ssize_t first, Py_ssize_t last,
+        Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    """`stretch` without counts, of windows that are one group: suffixes are kept for one tile, and the group before it."""
+    cdef Py_ssize_t lanes = strip.lanes, group = first, count, step, p
+    cdef Py_ssize_t behind = (it.group - it.period + 1) * tiles.apart       # where the window of a group's element 0 starts
+    cdef const double *x = tile_of(job, strip, it, tiles, first - 1, 1, &step)
+    cdef double *suffix[2]
+    cdef Before before
+    cdef int f
+    before.step = tiles.apart
+    before.rest = it.period - 1
+    for f in range(2):
+        before.late[f] = before.between[f] = before.fewer[f] = NULL
+        suffix[f] = tiles.suffix[f] + lanes
+    if not tile_back(strip, it, room, tiles, x, step, 1, tiles.suffix, tiles.apart):
         return False
     while group <= last:
-        if group + count > last + 1:            # the last ones: some are computed once more
-            group = last + 1 - count
-        v = piece(job, strip, (group - 1) * length, (count + 1) * length, elements)
-        at = group * length - it.offset
-        to = place_of(job, strip, at, count * length, begin, end, result)
-        if not short_line_of(it.kind, v, length, count, suffix, prefix, to):
+        count = tiles.batch if group + tiles.batch <= last + 1 else last + 1 - group
+        x = tile_of(job, strip, it, tiles, group, count, &step)
+        if not tile_back(strip, it, room, tiles, x, step, count, suffix, tiles.apart):
             return False
-        if to == result:
-            give_line(job, strip, at, count * length, begin, end, result)
+        for f in range(2):
+            before.early[f] = tiles.suffix[f] + behind
+        tile_forth(job, strip, it, room, tiles, x, step, group, count, &before, suffix, begin, end)
+        for f in range(it.fields):
+            for p in range(it.group - it.period, it.group):
+                memcpy(tiles.suffix[f] + p * tiles.apart, suffix[f] + p * tiles.apart + (count - 1) * lanes,
+                       lanes * sizeof(double))
         group += count
     return True
 
 
-cdef bint long_stretch(
-        Job *job, Strip *strip, Window *it, Room *room, Py_ssize_t first, Py_ssize_t last,
+cdef bint long_tiles(
+        Job *job, Strip *strip, Window *it, Room *room, Tiles *tiles, Py_ssize_t first, Py_ssize_t last,
         Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """The same for windows of several groups: at least FOURS of these, and suffixes are kept."""
-    cdef double elements[FOURS * GROUP]
-    cdef double prefix[FOURS * GROUP]
-    cdef double result[FOURS * GROUP]
-    cdef Py_ssize_t q = it.between, low = first - q - 1, group = low, g, at
-    cdef double *suffix = room.suffix.field[0]
-    cdef const double *v
-    cdef double *to
+    """The same for windows of several groups: suffixes of all groups are kept."""
+    cdef Py_ssize_t lanes = strip.lanes, q = it.between, group = first - q - 1, count, step, at, f
+    cdef const double *x
+    cdef double *to[2]
+    cdef Before before
+    before.step = room.suffix.step
+    before.rest = it.rest
     while group <= last:
-        if group + FOURS > last + 1:
-            group = last + 1 - FOURS
-        v = piece(job, strip, group * GROUP, FOURS * GROUP, elements)
-        if not scan_back_of(it.kind, v, suffix + (group - low) * GROUP):
+        count = tiles.batch if group + tiles.batch <= last + 1 else last + 1 - group
+        x = tile_of(job, strip, it, tiles, group, count, &step)
+        for f in range(2):
+            to[f] = room.suffix.field[f] + (group - first + q + 1) * lanes
+        if not tile_back(strip, it, room, tiles, x, step, count, to, room.suffix.step):
             return False
-        for g in range(FOURS):
-            room.groups[group - low + g] = suffix[(group - low + g) * GROUP]
-        group += FOURS
-    room.totals.field[0] = room.groups
-    whole_groups(it, room, last - first + q, 1, False)
+        group += count
+    for f in range(FIELDS):
+        room.totals.field[f] = room.suffix.field[f]
+    whole_groups(it, room, last - first + q, lanes, False)
     group = first
     while group <= last:
-        if group + FOURS > last + 1:
-            group = last + 1 - FOURS
-        v = piece(job, strip, group * GROUP, FOURS * GROUP, elements)
-        at = group * GROUP - it.offset
-        to = place_of(job, strip, at, FOURS * GROUP, begin, end, result)
-        g = group - first
-        long_line_of(it.kind, v, suffix + g * GROUP + GROUP - it.rest, room.between.field[0] + g,
-                     room.fewer.field[0] + g + 1, it.rest, <double> it.window, prefix, to)
-        if to == result:
-            give_line(job, strip, at, FOURS * GROUP, begin, end, result)
-        group += FOURS
+        count = tiles.batch if group + tiles.batch <= last + 1 else last + 1 - group
+        x = tile_of(job, strip, it, tiles, group, count, &step)
+        at = (group - first) * lanes
+        for f in range(2):
+            before.early[f] = room.suffix.field[f] + (it.group - it.rest) * before.step + at
+            before.late[f] = room.suffix.field[f] + at + lanes
+            before.between[f] = room.between.field[f] + at
+            before.fewer[f] = room.fewer.field[f] + at + lanes
+        tile_forth(job, strip, it, room, tiles, x, step, group, count, &before, NULL, begin, end)
+        group += count
     return True
 
 
-cdef bint line_stretch(
-        Job *job, Strip *strip, Window *it, Room *room, Py_ssize_t first, Py_ssize_t last,
+cdef bint uncounted(
+        Job *job, Strip *strip, Window *it, Room *room, Tiles *tiles, Py_ssize_t first, Py_ssize_t last,
         Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """`stretch` without counts of a line where that is possible by scans of four groups."""
-    cdef Py_ssize_t periods = it.group // it.period
-    if (strip.lanes > 1 or it.period < SHORTEST or last + 1 - first < FOURS or not room.keep
-            or it.kind not in (SUM, MEAN, PROD, MIN, MAX)):
+    if tiles.batch == 0:
         return stretch(job, strip, it, room, first, last, begin, end, False)
     if it.between:
-        return long_stretch(job, strip, it, room, first, last, begin, end)
-    return short_stretch(job, strip, it, first * periods, (last + 1) * periods - 1, begin, end)
+        return long_tiles(job, strip, it, room, tiles, first, last, begin, end)
+    return short_tiles(job, strip, it, room, tiles, first, last, begin, end)
 
 
 cdef int fill(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef Window *it = <Window *> job.parameters
     cdef Room room
+    cdef Tiles tiles
     cdef Py_ssize_t lanes = strip.lanes, q = it.between
     cdef Py_ssize_t first = (begin + it.offset) // it.group         # of the groups in which windows end
     cdef Py_ssize_t last = (end - 1 + it.offset) // it.group
@@ -1202,14 +654,15 @@ cdef int fill(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept
     room.batch = BLOCK // it.group // lanes
     room.batch = 1 if room.batch < 1 else room.batch
     room.batch = most if room.batch > most else room.batch
+    tiles.batch = tiles_of(job, strip, it, &tiles, most)
     # Stretches are some windows long, or nothing but their beginnings would be computed.
-    if q:
-        stop = SPAN * q if SPAN * q > room.batch else room.batch
-        most = most if most < stop else stop
-    else:
-        most = room.batch
+    stop = SPAN * q if q else TILES * tiles.batch
+    stop = room.batch if stop < room.batch else stop
+    most = most if most < stop else stop
     room.keep = q == 0 or (most + q + 1) * it.group * lanes * it.fields <= KEEP
-    if not furnish(job, strip, it, &room, most):
+    if not room.keep:
+        tiles.batch = 0
+    if not furnish(job, strip, it, &room, &tiles, most):
         return -1
     while first <= last:
         stop = first + most - 1 if first + most - 1 < last else last
@@ -1222,7 +675,7 @@ cdef int fill(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept
         counted = pause > 0 or first < q + 1 or (stop + 1) * it.group > job.n
         pause -= pause > 0
         if not counted:
-            counted = not line_stretch(job, strip, it, &room, first, stop, begin, end)
+            counted = not uncounted(job, strip, it, &room, &tiles, first, stop, begin, end)
             failed = (2 * failed + 1 if failed < 8 else failed) if counted else 0
             pause = failed
         if counted:

@@ -1,0 +1,315 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Suffixes and prefixes of groups side by side, and the windows made of them: in registers.
+
+A tile holds groups as columns, row p their elements p: columns of an array as they are, or groups of lines, turned.
+Scans go up or down the rows, WIDE columns at a time: four chains of operations, which hide each other's latency. Widths
+are multiples of that, and nothing is missing.
+"""
+from fours cimport (
+    anything, four, greater, lesser, load, minus, missing, nought, over, plus, root, spread, store, times)
+from merges cimport MAX, MEAN, MIN, MOST, PROD, STD, SUM, VAR, Kind
+
+cdef enum:
+    WIDE = 16               # columns that are scanned at a time: four vectors
+
+
+cdef struct Weights:        # of merged moments: u = nb / (na + nb), and na * u
+    double back[MOST]       # an element, and so many after it
+    double forth[MOST]      # so many, and an element
+    double forth_n[MOST]
+    double head[MOST]       # the suffix with which a window that ends in this row starts, and whole groups
+    double head_n[MOST]
+    double join[MOST]       # these, and the prefix
+    double join_n[MOST]
+
+
+cdef struct Before:         # what windows that end in a group consist of before it
+    double *early[2]        # row 0 of the suffixes of those that end before row `rest`, in the column of their end
+    double *late[2]         # of the others
+    double *between[2]      # totals of the whole groups between; NULL: the group itself is a window, there are none
+    double *fewer[2]        # one less, for the others
+    Py_ssize_t step         # from row to row of suffixes
+    Py_ssize_t rest
+
+
+cdef inline void weigh(Weights *it, Py_ssize_t rows, Py_ssize_t rest, Py_ssize_t between) noexcept nogil:
+    cdef Py_ssize_t p
+    cdef double a, b
+    for p in range(rows):
+        it.back[p] = <double> p / <double> (p + 1)
+        it.forth[p] = 1.0 / <double> (p + 1)
+        it.forth_n[p] = p * it.forth[p]
+        a = rows - (p + rows - rest) % rows
+        if between:
+            b = (between if p < rest else between - 1) * rows
+            it.head[p] = b / (a + b)
+            it.head_n[p] = a * it.head[p]
+            a += b
+        b = p + 1
+        it.join[p] = b / (a + b)
+        it.join_n[p] = a * it.join[p]
+
+
+cdef inline four merged4(Kind kind, four a, four b) noexcept nogil:
+    if kind == PROD:
+        return times(a, b)
+    if kind == MIN:
+        return lesser(a, b)
+    if kind == MAX:
+        return greater(a, b)
+    return plus(a, b)
+
+
+# One step of a scan, of four columns. The scans call it four times: gcc does not unroll a loop of this size.
+
+cdef inline void back_step(Kind kind, const double *x, double *to, four *known, four *found) noexcept nogil:
+    cdef four v = load(x)
+    if kind == MIN or kind == MAX:
+        found[0] = missing(found[0], v)
+    known[0] = merged4(kind, v, known[0])
+    store(to, known[0])
+
+
+cdef inline void forth_step(
+        Kind kind, bint between, bint first, bint has_suffix, const double *x, const double *suffix, const double *middle,
+        four size, double *to, four *known) noexcept nogil:
+    cdef four v = load(x)
+    if first:                   # and no sum is -0.0
+        known[0] = plus(v, nought()) if kind == SUM or kind == MEAN else v
+    else:
+        known[0] = merged4(kind, known[0], v)
+    v = known[0]
+    if between:
+        v = merged4(kind, merged4(kind, load(suffix), load(middle)), v)
+    elif has_suffix:
+        v = merged4(kind, load(suffix), v)
+    store(to, over(v, size) if kind == MEAN else v)
+
+
+cdef inline void back_step_two(
+        const double *x, const double *pivot, four u, double *to, double *squares, four *mean, four *square) noexcept nogil:
+    cdef four v = minus(load(x), load(pivot))
+    cdef four d = minus(mean[0], v)
+    mean[0] = plus(v, times(d, u))
+    square[0] = plus(square[0], times(times(d, d), u))
+    store(to, mean[0])
+    store(squares, square[0])
+
+
+cdef inline void merge_two(four *mean, four *square, four m, four s, four u, four nu) noexcept nogil:
+    """m and s after the others."""
+    cdef four d = minus(m, mean[0])
+    mean[0] = plus(mean[0], times(d, u))
+    square[0] = plus(plus(square[0], s), times(times(d, d), nu))
+
+
+cdef inline void forth_step_two(
+        Kind kind, bint between, bint first, bint has_suffix, const double *x, const double *pivot, const Weights *weights,
+        Py_ssize_t p, const double *suffix, const double *squares, const double *middle, const double *middles,
+        four degrees, double *to, four *mean, four *square) noexcept nogil:
+    cdef four v = minus(load(x), load(pivot))
+    cdef four m, s
+    if first:
+        mean[0] = v
+        square[0] = nought()
+    else:
+        m = minus(v, mean[0])
+        mean[0] = plus(mean[0], times(m, spread(weights.forth[p])))
+        square[0] = plus(square[0], times(times(m, m), spread(weights.forth_n[p])))
+    m = mean[0]
+    s = square[0]
+    if between or has_suffix:
+        m = load(suffix)
+        s = load(squares)
+        if between:
+            merge_two(&m, &s, load(middle), load(middles), spread(weights.head[p]), spread(weights.head_n[p]))
+        merge_two(&m, &s, mean[0], square[0], spread(weights.join[p]), spread(weights.join_n[p]))
+    # An infinity makes the mean infinite or NaN; sums of squares that overflow without one are infinite.
+    s = over(plus(s, minus(m, m)), degrees)
+    store(to, root(s) if kind == STD else s)
+
+
+cdef inline bint back_one(
+        Kind kind, const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width, double *to,
+        Py_ssize_t to_step) noexcept nogil:
+    """Suffixes: row p has what is known of elements p.. of each column. False where an element is missing."""
+    cdef four known[4]
+    cdef four found = nought()
+    cdef const double *v
+    cdef double *there
+    cdef Py_ssize_t tile, _
+    cdef int k
+    for tile in range(width // WIDE):
+        v = x + (rows - 1) * step + tile * WIDE
+        there = to + (rows - 1) * to_step + tile * WIDE
+        for k in range(4):
+            known[k] = load(v + 4 * k)
+            found = missing(found, known[k])
+            store(there + 4 * k, known[k])
+        for _ in range(rows - 1):
+            v -= step
+            there -= to_step
+            back_step(kind, v, there, &known[0], &found)
+            back_step(kind, v + 4, there + 4, &known[1], &found)
+            back_step(kind, v + 8, there + 8, &known[2], &found)
+            back_step(kind, v + 12, there + 12, &known[3], &found)
+        for k in range(4):
+            found = missing(found, known[k])
+    return not anything(found)
+
+
+cdef inline void forth_one(
+        Kind kind, bint between, const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width, Before *before,
+        double window, double *to, Py_ssize_t to_step) noexcept nogil:
+    """The windows that end in these rows."""
+    cdef four known[4]
+    cdef four size = spread(window)
+    cdef const double *suffix
+    cdef const double *middle
+    cdef const double *v
+    cdef double *there
+    cdef Py_ssize_t tile, p
+    cdef bint more
+    for tile in range(width // WIDE):
+        suffix = before.early[0] + tile * WIDE
+        middle = before.between[0] + tile * WIDE
+        v = x + tile * WIDE
+        there = to + tile * WIDE
+        for p in range(rows):
+            if p == before.rest:
+                suffix = before.late[0] + tile * WIDE
+                middle = before.fewer[0] + tile * WIDE
+            more = p < before.rest
+            forth_step(kind, between, p == 0, more, v, suffix, middle, size, there, &known[0])
+            forth_step(kind, between, p == 0, more, v + 4, suffix + 4, middle + 4, size, there + 4, &known[1])
+            forth_step(kind, between, p == 0, more, v + 8, suffix + 8, middle + 8, size, there + 8, &known[2])
+            forth_step(kind, between, p == 0, more, v + 12, suffix + 12, middle + 12, size, there + 12, &known[3])
+            suffix += before.step
+            v += step
+            there += to_step
+
+
+cdef inline bint back_two(
+        const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width, const double *pivot, const Weights *weights,
+        double *to, double *squares, Py_ssize_t to_step) noexcept nogil:
+    """Means and sums of squares, relative to a pivot for each column."""
+    cdef four mean[4]
+    cdef four square[4]
+    cdef four found = nought()
+    cdef four u
+    cdef const double *v
+    cdef const double *middle
+    cdef double *there
+    cdef double *other
+    cdef Py_ssize_t tile, p
+    cdef int k
+    for tile in range(width // WIDE):
+        middle = pivot + tile * WIDE
+        v = x + (rows - 1) * step + tile * WIDE
+        there = to + (rows - 1) * to_step + tile * WIDE
+        other = squares + (rows - 1) * to_step + tile * WIDE
+        for k in range(4):
+            mean[k] = minus(load(v + 4 * k), load(middle + 4 * k))
+            square[k] = nought()
+            store(there + 4 * k, mean[k])
+            store(other + 4 * k, square[k])
+        for p in range(1, rows):
+            v -= step
+            there -= to_step
+            other -= to_step
+            u = spread(weights.back[p])
+            back_step_two(v, middle, u, there, other, &mean[0], &square[0])
+            back_step_two(v + 4, middle + 4, u, there + 4, other + 4, &mean[1], &square[1])
+            back_step_two(v + 8, middle + 8, u, there + 8, other + 8, &mean[2], &square[2])
+            back_step_two(v + 12, middle + 12, u, there + 12, other + 12, &mean[3], &square[3])
+        for k in range(4):
+            found = missing(found, mean[k])
+    return not anything(found)
+
+
+cdef inline void forth_two(
+        Kind kind, bint between, const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width,
+        const double *pivot, const Weights *weights, Before *before, double freedom, double *to,
+        Py_ssize_t to_step) noexcept nogil:
+    cdef four mean[4]
+    cdef four square[4]
+    cdef four degrees = spread(freedom)
+    cdef const double *m             # of suffixes: means
+    cdef const double *s             # and sums of squares
+    cdef const double *mb            # of whole groups between
+    cdef const double *sb
+    cdef const double *v
+    cdef const double *c
+    cdef double *there
+    cdef Py_ssize_t tile, p
+    cdef bint more
+    for tile in range(width // WIDE):
+        m = before.early[0] + tile * WIDE
+        s = before.early[1] + tile * WIDE
+        mb = before.between[0] + tile * WIDE
+        sb = before.between[1] + tile * WIDE
+        c = pivot + tile * WIDE
+        v = x + tile * WIDE
+        there = to + tile * WIDE
+        for p in range(rows):
+            if p == before.rest:
+                m = before.late[0] + tile * WIDE
+                s = before.late[1] + tile * WIDE
+                mb = before.fewer[0] + tile * WIDE
+                sb = before.fewer[1] + tile * WIDE
+            more = p < before.rest
+            forth_step_two(kind, between, p == 0, more, v, c, weights, p, m, s, mb, sb, degrees, there, &mean[0], &square[0])
+            forth_step_two(kind, between, p == 0, more, v + 4, c + 4, weights, p, m + 4, s + 4, mb + 4, sb + 4, degrees,
+                           there + 4, &mean[1], &square[1])
+            forth_step_two(kind, between, p == 0, more, v + 8, c + 8, weights, p, m + 8, s + 8, mb + 8, sb + 8, degrees,
+                           there + 8, &mean[2], &square[2])
+            forth_step_two(kind, between, p == 0, more, v + 12, c + 12, weights, p, m + 12, s + 12, mb + 12, sb + 12, degrees,
+                           there + 12, &mean[3], &square[3])
+            m += before.step
+            s += before.step
+            v += step
+            there += to_step
+
+
+# ---- for kinds that are known when it runs
+
+cdef inline bint back(
+        Kind kind, const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width, const double *pivot,
+        const Weights *weights, double **to, Py_ssize_t to_step) noexcept nogil:
+    if kind == PROD:
+        return back_one(PROD, x, step, rows, width, to[0], to_step)
+    if kind == MIN:
+        return back_one(MIN, x, step, rows, width, to[0], to_step)
+    if kind == MAX:
+        return back_one(MAX, x, step, rows, width, to[0], to_step)
+    if kind == SUM or kind == MEAN:
+        return back_one(SUM, x, step, rows, width, to[0], to_step)
+    return back_two(x, step, rows, width, pivot, weights, to[0], to[1], to_step)
+
+
+cdef inline void forth_of(
+        Kind kind, bint between, const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width, const double *pivot,
+        const Weights *weights, Before *before, double window, double ddof, double *to, Py_ssize_t to_step) noexcept nogil:
+    if kind == SUM:
+        forth_one(SUM, between, x, step, rows, width, before, window, to, to_step)
+    elif kind == MEAN:
+        forth_one(MEAN, between, x, step, rows, width, before, window, to, to_step)
+    elif kind == PROD:
+        forth_one(PROD, between, x, step, rows, width, before, window, to, to_step)
+    elif kind == MIN:
+        forth_one(MIN, between, x, step, rows, width, before, window, to, to_step)
+    elif kind == MAX:
+        forth_one(MAX, between, x, step, rows, width, before, window, to, to_step)
+    elif kind == STD:
+        forth_two(STD, between, x, step, rows, width, pivot, weights, before, window - ddof, to, to_step)
+    else:
+        forth_two(VAR, between, x, step, rows, width, pivot, weights, before, window - ddof, to, to_step)
+
+
+cdef inline void forth(
+        Kind kind, const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width, const double *pivot,
+        const Weights *weights, Before *before, double window, double ddof, double *to, Py_ssize_t to_step) noexcept nogil:
+    if before.between[0] != NULL:
+        forth_of(kind, True, x, step, rows, width, pivot, weights, before, window, ddof, to, to_step)
+    else:
+        forth_of(kind, False, x, step, rows, width, pivot, weights, before, window, ddof, to, to_step)
