@@ -41,6 +41,10 @@ cdef extern from *:
     static inline allcores_four allcores_missing(allcores_four found, allcores_four a) {
         return (allcores_four)((allcores_mask)found | (a != a));
     }
+    static inline allcores_four allcores_where_equal(allcores_four a, allcores_four b, allcores_four c, allcores_four d) {
+        allcores_mask test = a == b;
+        return ALLCORES_CHOOSE(test, c, d);
+    }
     #elif ALLCORES_FOURS
     typedef double allcores_two __attribute__((vector_size(16)));
     typedef long long allcores_mask __attribute__((vector_size(16)));
@@ -83,6 +87,11 @@ cdef extern from *:
         found.high = (allcores_two)((allcores_mask)found.high | (a.high != a.high));
         return found;
     }
+    static inline allcores_four allcores_where_equal(allcores_four a, allcores_four b, allcores_four c, allcores_four d) {
+        c.low = allcores_choose(a.low == b.low, c.low, d.low);
+        c.high = allcores_choose(a.high == b.high, c.high, d.high);
+        return c;
+    }
     static inline void allcores_turn(allcores_four *a, allcores_four *b, allcores_four *c, allcores_four *d) {
         allcores_four e = *a, f = *b, g = *c, h = *d;
         a->low = __builtin_shufflevector(e.low, f.low, 0, 2), a->high = __builtin_shufflevector(g.low, h.low, 0, 2);
@@ -119,6 +128,10 @@ cdef extern from *:
     static inline allcores_four allcores_missing(allcores_four found, allcores_four a) {
         for (int i = 0; i < 4; i++) found.v[i] = a.v[i] != a.v[i] ? a.v[i] : found.v[i];
         return found;
+    }
+    static inline allcores_four allcores_where_equal(allcores_four a, allcores_four b, allcores_four c, allcores_four d) {
+        for (int i = 0; i < 4; i++) c.v[i] = a.v[i] == b.v[i] ? c.v[i] : d.v[i];
+        return c;
     }
     static inline void allcores_turn(allcores_four *a, allcores_four *b, allcores_four *c, allcores_four *d) {
         allcores_four *row[4] = {a, b, c, d};
@@ -182,5 +195,6 @@ cdef extern from *:
     void drop "allcores_drop"(double *p, Py_ssize_t step, four v) noexcept nogil
     four nought "allcores_zeros"() noexcept nogil
     four missing "allcores_missing"(four found, four a) noexcept nogil      # what was found, or where a is NaN
+    four where_equal "allcores_where_equal"(four a, four b, four c, four d) noexcept nogil      # a == b ? c : d
     bint anything "allcores_any"(four found) noexcept nogil
     void turn "allcores_turn"(four *a, four *b, four *c, four *d) noexcept nogil    # rows to columns

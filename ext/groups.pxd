@@ -13,6 +13,16 @@ from merges cimport MOST
 from window cimport Job, Operand, Strip
 
 
+cdef enum:
+    WIDE = 16               # columns that are scanned at a time: four vectors
+
+
+cdef inline bint straight(Operand *operand, char *first, Py_ssize_t lanes) noexcept nogil:
+    """Whether columns of doubles can be scanned where they are."""
+    return (operand.is_double and operand.inner_stride == sizeof(double) and operand.n_stride % <Py_ssize_t> sizeof(double) == 0
+            and <size_t> first % sizeof(double) == 0 and lanes % WIDE == 0)
+
+
 cdef inline void turn_in(
         const double *a, const double *b, const double *c, const double *d, Py_ssize_t n, double *to,
         Py_ssize_t step) noexcept nogil:

@@ -22,11 +22,13 @@ from libc.float cimport DBL_MIN
 from libc.math cimport NAN, sqrt
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free
-from libc.string cimport memcpy
 
 from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer
-from cursor cimport PATIENCE, Cursor, allcores_clock, allcores_fetch_add, claim
-from window cimport LANES, Job, Operand, describe, outer_offset, scratch, take_d
+from chains cimport CORR, COUNT, COV, MEAN, STD, SUM, VAR, Kind, chain
+from cursor cimport PATIENCE, Cursor, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
+from fours cimport VECTORS
+from groups cimport WIDE, straight, turn_in, turn_out
+from window cimport LANES, Job, Operand, describe, outer_offset, scratch
 
 cdef extern from *:
     """
@@ -46,16 +48,6 @@ cdef enum:
     INPUTS = 3              # a, b, alpha
     LEAF = 512              # elements of a leaf
     SUMS = 32               # partial sums of a leaf, of every 32nd element
-
-cdef enum Kind:
-    COUNT
-    SUM
-    MEAN
-    VAR
-    STD
-    COV
-    CORR
-
 
 cdef struct Scan:
     Kind kind
@@ -318,21 +310,16 @@ cdef inline void finish(Scan *it, Lanes *lanes, double *to) noexcept nogil:
         hide(n, it.least, lanes.known[it.fields], to)
 
 
-# ---- lanes from memory and back. Software prefetch of the next rows made this 5 to 10% slower.
+# ---- lanes from memory and back
 
-cdef inline void bring_four(char **lane, Py_ssize_t offset, Py_ssize_t rows, double *to) noexcept nogil:
-    """Four lanes of float64 side by side: one after another, stores are all over the cache."""
-    cdef const char *a = lane[0] + offset
-    cdef const char *b = lane[1] + offset
-    cdef const char *c = lane[2] + offset
-    cdef const char *d = lane[3] + offset
-    cdef Py_ssize_t r
-    for r in range(rows):
-        memcpy(to, a + r * <Py_ssize_t> sizeof(double), sizeof(double))
-        memcpy(to + 1, b + r * <Py_ssize_t> sizeof(double), sizeof(double))
-        memcpy(to + 2, c + r * <Py_ssize_t> sizeof(double), sizeof(double))
-        memcpy(to + 3, d + r * <Py_ssize_t> sizeof(double), sizeof(double))
-        to += SPACED
+cdef inline bint turned(Operand *operand, Lanes *lanes, int f, Py_ssize_t l, Py_ssize_t end) noexcept nogil:
+    """Whether four lanes of doubles from l on are at least so long: they are turned into columns, 4 x 4 at a time."""
+    cdef int k
+    cdef bint can = operand.is_double and operand.n_stride == sizeof(double) and l + 4 <= lanes.count
+    if can:
+        for k in range(4):
+            can &= lanes.rows[l + k] >= end and <size_t> lanes.first[f][l + k] % sizeof(double) == 0
+    return can
 
 
 cdef inline void bring(
@@ -344,11 +331,11 @@ cdef inline void bring(
             operand.take(
                 lanes.first[f][0] + (at + r) * operand.n_stride, operand.inner_stride, lanes.count, to + r * SPACED, 1)
         return
-    if operand.take == take_d and operand.n_stride == sizeof(double):
-        while (l + 4 <= lanes.count and lanes.rows[l] - at >= rows and lanes.rows[l + 1] - at >= rows
-               and lanes.rows[l + 2] - at >= rows and lanes.rows[l + 3] - at >= rows):
-            bring_four(&lanes.first[f][l], at * <Py_ssize_t> sizeof(double), rows, to + l)
-            l += 4
+    while turned(operand, lanes, f, l, at + rows):
+        turn_in(
+            <const double *> lanes.first[f][l] + at, <const double *> lanes.first[f][l + 1] + at,
+            <const double *> lanes.first[f][l + 2] + at, <const double *> lanes.first[f][l + 3] + at, rows, to + l, SPACED)
+        l += 4
     while l < lanes.count:
         most = lanes.rows[l] - at
         most = rows if most > rows else 0 if most < 0 else most
@@ -360,16 +347,86 @@ cdef inline void bring(
 
 cdef inline void put(
         Operand *operand, Lanes *lanes, int f, Py_ssize_t at, Py_ssize_t rows, double *v) noexcept nogil:
-    cdef Py_ssize_t r, l, most
+    cdef Py_ssize_t r, l = 0, most
     if lanes.adjoin:
         for r in range(rows):
             operand.give(
                 v + r * SPACED, 1, lanes.count, lanes.first[f][0] + (at + r) * operand.n_stride, operand.inner_stride)
         return
-    for l in range(lanes.count):
+    while turned(operand, lanes, f, l, at + rows):
+        turn_out(
+            v + l, SPACED, rows, <double *> lanes.first[f][l] + at, <double *> lanes.first[f][l + 1] + at,
+            <double *> lanes.first[f][l + 2] + at, <double *> lanes.first[f][l + 3] + at)
+        l += 4
+    while l < lanes.count:
         most = lanes.rows[l] - at
         most = rows if most > rows else 0 if most < 0 else most
         operand.give(v + l, SPACED, most, lanes.first[f][l] + at * operand.n_stride, operand.n_stride)
+        l += 1
+
+
+cdef struct Columns:        # where rows of lanes are scanned: where they belong, or in the scratch
+    bint there
+    double *v
+    Py_ssize_t step
+
+
+cdef inline Columns columns_of(
+        Operand *operand, Lanes *lanes, int f, Py_ssize_t at, Py_ssize_t rows, double *room) noexcept nogil:
+    cdef Columns columns
+    cdef char *here = lanes.first[f][0] + at * operand.n_stride
+    columns.there = lanes.adjoin and straight(operand, here, lanes.count)
+    columns.v = <double *> here if columns.there else room
+    columns.step = operand.n_stride // <Py_ssize_t> sizeof(double) if columns.there else SPACED
+    if columns.there:
+        allcores_ahead_rows(here, operand.n_stride, <int> rows, lanes.count * sizeof(double), rows * operand.n_stride)
+    return columns
+
+
+cdef void chained(
+        Job *job, Scan *it, Lanes *lanes, Py_ssize_t at, Py_ssize_t rows, double *x, double *y, double *decay,
+        double *to) noexcept nogil:
+    """Rows join the states of their lanes, 16 lanes after 16, in registers; and give results."""
+    cdef double *known[FIELDS]
+    cdef Columns a = columns_of(&job.operand[0], lanes, 0, at, rows, x)
+    cdef Columns b = columns_of(&job.operand[1], lanes, 1, at, rows, y) if it.given > 1 else a
+    cdef Columns out = a if it.ends else columns_of(job.out, lanes, it.given + 1, at, rows, to)
+    cdef Py_ssize_t l = 0, _
+    cdef int f
+    if not a.there:
+        bring(&job.operand[0], lanes, 0, at, rows, x)
+    if it.given > 1 and not b.there:
+        bring(&job.operand[1], lanes, 1, at, rows, y)
+    while l < lanes.count:
+        for f in range(it.fields):
+            known[f] = lanes.known[f] + l
+        chain(it.kind, it.ends, a.v + l, a.step, b.v + l, b.step, rows, decay[0], out.v + l, out.step, known)
+        l += WIDE
+    if it.ends:
+        for _ in range(rows):
+            lose(1, decay, lanes.known[it.fields + 1])
+    elif not out.there:
+        put(job.out, lanes, it.given + 1, at, rows, to)
+
+
+cdef void joined(
+        Job *job, Scan *it, Lanes *lanes, Py_ssize_t at, Py_ssize_t rows, double *x, double *y, double *alpha, double *decay,
+        double *to) noexcept nogil:
+    """The same row by row, for any alpha, and with weights."""
+    cdef Py_ssize_t next_alpha = 0 if it.constant else SPACED, r
+    bring(&job.operand[0], lanes, 0, at, rows, x)
+    if it.given > 1:
+        bring(&job.operand[1], lanes, 1, at, rows, y)
+    if not it.constant:
+        bring(&job.operand[it.given], lanes, it.given, at, rows, alpha)
+        for r in range(rows):
+            complement(lanes.count, alpha + r * SPACED, decay + r * SPACED)
+    for r in range(rows):
+        join(it, lanes, x + r * SPACED, y + r * SPACED, alpha + r * next_alpha, decay + r * next_alpha)
+        if not it.ends:
+            finish(it, lanes, to + r * SPACED)
+    if not it.ends:
+        put(job.out, lanes, it.given + 1, at, rows, to)
 
 
 cdef int scan(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
@@ -378,7 +435,7 @@ cdef int scan(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
     cdef double *alpha = x + 2 * ROWS * SPACED
     cdef double *decay = x + 3 * ROWS * SPACED
     cdef double *to = x + 4 * ROWS * SPACED
-    cdef Py_ssize_t at = 0, r, l, rows, next_alpha
+    cdef Py_ssize_t at = 0, l, rows
     cdef int f
     if x == NULL:
         return -1
@@ -392,22 +449,12 @@ cdef int scan(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
     if it.constant:
         job.operand[it.given].take(lanes.first[it.given][0], 0, lanes.count, alpha, 1)
         complement(lanes.count, alpha, decay)
-    next_alpha = 0 if it.constant else SPACED
     while at < lanes.longest:
         rows = ROWS if at + ROWS < lanes.longest else lanes.longest - at
-        bring(&job.operand[0], lanes, 0, at, rows, x)
-        if it.given > 1:
-            bring(&job.operand[1], lanes, 1, at, rows, y)
-        if not it.constant:
-            bring(&job.operand[it.given], lanes, it.given, at, rows, alpha)
-            for r in range(rows):
-                complement(lanes.count, alpha + r * SPACED, decay + r * SPACED)
-        for r in range(rows):
-            join(it, lanes, x + r * SPACED, y + r * SPACED, alpha + r * next_alpha, decay + r * next_alpha)
-            if not it.ends:
-                finish(it, lanes, to + r * SPACED)
-        if not it.ends:
-            put(job.out, lanes, it.given + 1, at, rows, to)
+        if VECTORS and it.constant and it.least == 0:
+            chained(job, it, lanes, at, rows, x, y, decay, to)
+        else:
+            joined(job, it, lanes, at, rows, x, y, alpha, decay, to)
         at += rows
     if it.ends:
         if it.constant:
@@ -695,9 +742,9 @@ cdef int run(
         for f in range(d):
             job.outer *= view[0].shape[f]
         alpha = &job.operand[it.given]
-        it.constant = alpha.n_stride == 0 and alpha.inner_stride == 0
+        it.constant = alpha.n_stride == 0 and (alpha.inner_stride == 0 or job.inner == 1)
         for f in range(d):
-            it.constant = it.constant and alpha.outer_strides[f] == 0
+            it.constant = it.constant and (alpha.outer_strides[f] == 0 or view[0].shape[f] == 1)
         with nogil:
             failed = drive(&job, &it, <Cursor *> view[held - 1].buf)
             free(job.scratch)

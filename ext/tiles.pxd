@@ -7,11 +7,8 @@ are multiples of that, and nothing is missing.
 """
 from fours cimport (
     anything, four, greater, lesser, load, minus, missing, nought, over, plus, root, spread, store, times)
+from groups cimport WIDE
 from merges cimport MAX, MEAN, MIN, MOST, PROD, STD, SUM, VAR, Kind
-
-cdef enum:
-    WIDE = 16               # columns that are scanned at a time: four vectors
-
 
 cdef struct Weights:        # of merged moments: u = nb / (na + nb), and na * u
     double back[MOST]       # an element, and so many after it

@@ -25,11 +25,11 @@ from libc.string cimport memcpy
 
 from cursor cimport allcores_ahead_rows
 from fours cimport VECTORS
-from groups cimport give_groups, take_groups
+from groups cimport WIDE, give_groups, straight, take_groups
 from merges cimport (
     ARGMAX, ARGMIN, CORR, COUNT, COV, FIELDS, KURT, MAX, MEAN, MIN, MOST, PROD, SKEW, STD, SUM, VAR, Kind, Run, Window, fields_of,
     finish, identity, is_moment, merge, row)
-from tiles cimport WIDE, Before, Weights, back, forth, weigh
+from tiles cimport Before, Weights, back, forth, weigh
 from window cimport Job, Operand, Strip, run_windows, scratch
 
 cdef enum:
@@ -237,11 +237,6 @@ cdef struct Tiles:
     double *suffix[2]       # of windows that are one group: of the group before a tile, then of those of the tile
     Py_ssize_t apart        # from row to row of these
     Weights weights
-
-
-cdef inline bint straight(Operand *operand, char *first, Py_ssize_t lanes) noexcept nogil:
-    return (operand.is_double and operand.inner_stride == sizeof(double) and operand.n_stride % <Py_ssize_t> sizeof(double) == 0
-            and <size_t> first % sizeof(double) == 0 and lanes % WIDE == 0)
 
 
 cdef inline Py_ssize_t rounded(Py_ssize_t width) noexcept nogil:

@@ -1,0 +1,183 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Exponentially weighted statistics of 16 lanes side by side, their states in registers. One alpha for all.
+
+A function here does to four lanes what `join_...` and `finish_...` of scan.pyx do to a row of them, operation by
+operation. Where an element is missing the state only decays.
+"""
+from libc.math cimport NAN
+
+from fours cimport (
+    four, greater, lesser, load, minus, nought, over, plus, root, spread, store, times, where_equal)
+
+cdef enum:
+    KNOWN = 6               # fields of a state, at most
+
+
+cdef enum Kind:
+    COUNT
+    SUM
+    MEAN
+    VAR
+    STD
+    COV
+    CORR
+
+
+cdef inline four here_of(four x) noexcept nogil:
+    """1 where there is an element, else 0."""
+    return where_equal(x, x, spread(1), nought())
+
+
+cdef inline four present(four x) noexcept nogil:
+    """Elements, and 0 where there is none."""
+    return where_equal(x, x, x, nought())
+
+
+cdef inline four moved(four mean, four d, four x, four u) noexcept nogil:
+    """What is known no longer counts where u is 1: mean + (x - mean) would leave its rounding errors."""
+    return where_equal(u, spread(1), x, plus(mean, times(d, u)))
+
+
+cdef inline four kept(four here, four joined, four known) noexcept nogil:
+    return where_equal(here, spread(1), joined, known)
+
+
+cdef inline four positive(four a, four value) noexcept nogil:
+    """The value where a > 0, else NaN; no a is negative."""
+    return where_equal(a, nought(), spread(NAN), where_equal(a, a, value, spread(NAN)))
+
+
+cdef inline void chain_simple(Kind kind, bint ends, const double *x, four decay, double *to, four *s) noexcept nogil:
+    """Counts, sums, means; s: the state."""
+    cdef four v = load(x)
+    cdef four here = here_of(v)
+    if kind == COUNT:
+        s[0] = plus(times(decay, s[0]), here)
+        if not ends:
+            store(to, s[0])
+    elif kind == SUM:
+        s[0] = plus(times(decay, s[0]), present(v))
+        s[1] = greater(s[1], here)
+        if not ends:
+            store(to, where_equal(s[1], nought(), spread(NAN), s[0]))
+    else:
+        s[0] = plus(times(decay, s[0]), present(v))
+        s[1] = plus(times(decay, s[1]), here)
+        if not ends:
+            store(to, over(s[0], s[1]))
+
+
+cdef inline void chain_var(Kind kind, bint ends, const double *x, four decay, double *to, four *s) noexcept nogil:
+    """s: count, mean, variance, r."""
+    cdef four v = load(x)
+    cdef four here = here_of(v)
+    cdef four w = times(decay, s[0])
+    cdef four u = over(spread(1), plus(w, spread(1)))
+    cdef four k = times(w, u)
+    cdef four d = minus(v, s[1])
+    s[0] = plus(w, here)
+    s[1] = kept(here, moved(s[1], d, v, u), s[1])
+    s[2] = kept(here, times(k, plus(s[2], times(times(d, d), u))), s[2])
+    s[3] = kept(here, times(k, plus(times(k, s[3]), times(spread(2), u))), s[3])
+    if not ends:
+        v = plus(over(s[2], s[3]), minus(s[1], s[1]))
+        store(to, positive(s[3], root(v) if kind == STD else v))
+
+
+cdef inline void chain_two(
+        Kind kind, bint ends, const double *x, const double *y, four decay, double *to, four *s) noexcept nogil:
+    """s: count, means, covariance; then r, or variances."""
+    cdef four v = load(x)
+    cdef four b = load(y)
+    cdef four here = times(here_of(v), here_of(b))
+    cdef four w = times(decay, s[0])
+    cdef four u = over(spread(1), plus(w, spread(1)))
+    cdef four k = times(w, u)
+    cdef four d = minus(v, s[1])
+    cdef four e = minus(b, s[2])
+    s[0] = plus(w, here)
+    s[1] = kept(here, moved(s[1], d, v, u), s[1])
+    s[2] = kept(here, moved(s[2], e, b, u), s[2])
+    s[3] = kept(here, times(k, plus(s[3], times(times(d, e), u))), s[3])
+    if kind == COV:
+        s[4] = kept(here, times(k, plus(times(k, s[4]), times(spread(2), u))), s[4])
+    else:
+        s[4] = kept(here, times(k, plus(s[4], times(times(d, d), u))), s[4])
+        s[5] = kept(here, times(k, plus(s[5], times(times(e, e), u))), s[5])
+    if ends:
+        return
+    v = plus(minus(s[1], s[1]), minus(s[2], s[2]))
+    if kind == COV:
+        store(to, positive(s[4], plus(over(s[3], s[4]), v)))
+    else:
+        v = plus(over(s[3], times(root(s[4]), root(s[5]))), v)
+        v = greater(lesser(v, spread(1)), spread(-1))
+        store(to, positive(s[4], positive(s[5], v)))
+
+
+cdef inline void chain_of(
+        Kind kind, bint ends, const double *x, Py_ssize_t x_step, const double *y, Py_ssize_t y_step, Py_ssize_t rows,
+        int fields, double decayed, double *to, Py_ssize_t to_step, double **known) noexcept nogil:
+    """Rows of 16 lanes join their states, known[field], and the values of these after each row go to `to`."""
+    cdef four s[4][KNOWN]
+    cdef four decay = spread(decayed)
+    cdef Py_ssize_t _
+    cdef int k, f
+    for k in range(4):
+        for f in range(fields):
+            s[k][f] = load(known[f] + 4 * k)
+    for _ in range(rows):
+        if kind == COV or kind == CORR:
+            chain_two(kind, ends, x, y, decay, to, s[0])
+            chain_two(kind, ends, x + 4, y + 4, decay, to + 4, s[1])
+            chain_two(kind, ends, x + 8, y + 8, decay, to + 8, s[2])
+            chain_two(kind, ends, x + 12, y + 12, decay, to + 12, s[3])
+        elif kind == VAR or kind == STD:
+            chain_var(kind, ends, x, decay, to, s[0])
+            chain_var(kind, ends, x + 4, decay, to + 4, s[1])
+            chain_var(kind, ends, x + 8, decay, to + 8, s[2])
+            chain_var(kind, ends, x + 12, decay, to + 12, s[3])
+        else:
+            chain_simple(kind, ends, x, decay, to, s[0])
+            chain_simple(kind, ends, x + 4, decay, to + 4, s[1])
+            chain_simple(kind, ends, x + 8, decay, to + 8, s[2])
+            chain_simple(kind, ends, x + 12, decay, to + 12, s[3])
+        x += x_step
+        y += y_step
+        to += to_step
+    for k in range(4):
+        for f in range(fields):
+            store(known[f] + 4 * k, s[k][f])
+
+
+cdef inline void chain(
+        Kind kind, bint ends, const double *x, Py_ssize_t x_step, const double *y, Py_ssize_t y_step, Py_ssize_t rows,
+        double decay, double *to, Py_ssize_t to_step, double **known) noexcept nogil:
+    """The same for a kind that is known when it runs. At the end of a leaf a variance is what a standard deviation needs."""
+    if ends:
+        if kind == COUNT:
+            chain_of(COUNT, True, x, x_step, y, y_step, rows, 1, decay, to, to_step, known)
+        elif kind == SUM:
+            chain_of(SUM, True, x, x_step, y, y_step, rows, 2, decay, to, to_step, known)
+        elif kind == MEAN:
+            chain_of(MEAN, True, x, x_step, y, y_step, rows, 2, decay, to, to_step, known)
+        elif kind == VAR or kind == STD:
+            chain_of(VAR, True, x, x_step, y, y_step, rows, 4, decay, to, to_step, known)
+        elif kind == COV:
+            chain_of(COV, True, x, x_step, y, y_step, rows, 5, decay, to, to_step, known)
+        else:
+            chain_of(CORR, True, x, x_step, y, y_step, rows, 6, decay, to, to_step, known)
+    elif kind == COUNT:
+        chain_of(COUNT, False, x, x_step, y, y_step, rows, 1, decay, to, to_step, known)
+    elif kind == SUM:
+        chain_of(SUM, False, x, x_step, y, y_step, rows, 2, decay, to, to_step, known)
+    elif kind == MEAN:
+        chain_of(MEAN, False, x, x_step, y, y_step, rows, 2, decay, to, to_step, known)
+    elif kind == VAR:
+        chain_of(VAR, False, x, x_step, y, y_step, rows, 4, decay, to, to_step, known)
+    elif kind == STD:
+        chain_of(STD, False, x, x_step, y, y_step, rows, 4, decay, to, to_step, known)
+    elif kind == COV:
+        chain_of(COV, False, x, x_step, y, y_step, rows, 5, decay, to, to_step, known)
+    else:
+        chain_of(CORR, False, x, x_step, y, y_step, rows, 6, decay, to, to_step, known)
