@@ -107,57 +107,68 @@ cdef inline bits gap_mask(bits v) noexcept nogil:
         return -<bits> ((v & MAGNITUDE_32) > INFINITE_32)
 
 
+cdef inline bint look(
+        const char *x, Py_ssize_t xs, char *out, Py_ssize_t os, Py_ssize_t n, bits *value, bits *gap) noexcept nogil:
+    """Copy n elements, and note them, 0 where one is missing, and masks of the gaps. Whether there are any."""
+    cdef bits v, gaps = 0
+    cdef Py_ssize_t i
+    for i in range(n):
+        memcpy(&v, x + i * xs, sizeof(bits))
+        gap[i] = gap_mask(v)
+        value[i] = v & ~gap[i]
+        gaps |= gap[i]
+        memcpy(out + i * os, &v, sizeof(bits))
+    return gaps != 0
+
+
 cdef inline void push_elements(
         const char *x, Py_ssize_t xs, char *out, Py_ssize_t os, Py_ssize_t n, bits last) noexcept nogil:
-    """In blocks: those without gaps are copied."""
+    """In blocks: those without gaps are copied. What does not depend on the element before is a loop of its own."""
+    cdef bits value[BLOCK]
+    cdef bits gap[BLOCK]
     cdef Py_ssize_t at = 0, i, most
-    cdef bits v, gap, gaps
     while at < n:
         most = BLOCK if at + BLOCK < n else n - at
-        gaps = 0
-        for i in range(most):
-            memcpy(&v, x + i * xs, sizeof(bits))
-            gaps |= gap_mask(v)
-            memcpy(out + i * os, &v, sizeof(bits))
-        if gaps:
+        if look(x, xs, out, os, most, value, gap):
             for i in range(most):
-                memcpy(&v, x + i * xs, sizeof(bits))
-                gap = gap_mask(v)
-                last = (v & ~gap) | (last & gap)
+                last = value[i] | (last & gap[i])
                 memcpy(out + i * os, &last, sizeof(bits))
         else:
-            memcpy(&last, x + (most - 1) * xs, sizeof(bits))
+            last = value[most - 1]
         x += most * xs
         out += most * os
         at += BLOCK
 
 
 cdef inline void push_elements_at_most(
-        const char *x, Py_ssize_t xs, char *out, Py_ssize_t os, Py_ssize_t n, bits last, int64_t ago,
-        int64_t limit) noexcept nogil:
+        const char *x, Py_ssize_t xs, char *out, Py_ssize_t os, Py_ssize_t n, bits last, Py_ssize_t ago,
+        Py_ssize_t limit) noexcept nogil:
     """`last` is `ago` elements before the first."""
+    cdef bits value[BLOCK]
+    cdef bits gap[BLOCK]
+    cdef int64_t until[BLOCK]       # the first element that the last number does not fill
+    cdef int64_t ends = limit + 1 - ago
     cdef Py_ssize_t at = 0, i, most
-    cdef bits v, gap, gaps, far
+    cdef bits v, far
     while at < n:
         most = BLOCK if at + BLOCK < n else n - at
-        gaps = 0
-        for i in range(most):
-            memcpy(&v, x + i * xs, sizeof(bits))
-            gaps |= gap_mask(v)
-            memcpy(out + i * os, &v, sizeof(bits))
-        if gaps:
+        if look(x, xs, out, os, most, value, gap):
+            for i in range(most):
+                until[i] = (i + limit + 1) & ~<int64_t> gap[i]
+            for i in range(most):
+                last = value[i] | (last & gap[i])
+                value[i] = last
+                ends = until[i] if until[i] > ends else ends
+                until[i] = ends
             for i in range(most):
                 memcpy(&v, x + i * xs, sizeof(bits))
-                gap = gap_mask(v)
-                ago &= <int64_t> gap
-                last = (v & ~gap) | (last & gap)
-                far = -<bits> (ago > limit)
-                v = (v & far) | (last & ~far)
+                far = -<bits> (i >= until[i])
+                v = (v & far) | (value[i] & ~far)
                 memcpy(out + i * os, &v, sizeof(bits))
-                ago += 1
+            ends -= most
         else:
-            memcpy(&last, x + (most - 1) * xs, sizeof(bits))
-            ago = 1
+            last = value[most - 1]
+            ends = limit
         x += most * xs
         out += most * os
         at += BLOCK
