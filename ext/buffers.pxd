@@ -2,19 +2,31 @@
 from cpython.buffer cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer
 
 
-cdef inline char dtype_code(const Py_buffer *view) noexcept nogil:
-    """One letter a dtype, the same on every platform: ? b B h H i I q Q f d, or 0 for what no kernel takes."""
-    cdef const char *text = view.format
-    if text == NULL:
-        return b"B"
-    if text[0] == b"=" or text[0] == b"@" or text[0] == b"^":
-        text += 1
+cdef inline char letter(const char *text, Py_ssize_t itemsize) noexcept nogil:
     if text[0] == 0 or text[1] != 0:        # structured, complex, or in the other byte order
         return 0
     if text[0] == b"l":
-        return b"q" if view.itemsize == 8 else b"i"
+        return b"q" if itemsize == 8 else b"i"
     if text[0] == b"L":
-        return b"Q" if view.itemsize == 8 else b"I"
-    if text[0] in (b"?", b"b", b"B", b"h", b"H", b"i", b"I", b"q", b"Q", b"f", b"d"):
+        return b"Q" if itemsize == 8 else b"I"
+    if text[0] in (b"?", b"b", b"B", b"h", b"H", b"i", b"I", b"q", b"Q", b"e", b"f", b"d"):
         return text[0]
     return 0
+
+
+cdef inline char any_code(const Py_buffer *view) noexcept nogil:
+    """One letter a dtype, the same on every platform: ? b B h H i I q Q e f d in any byte order, or 0."""
+    cdef const char *text = view.format
+    if text == NULL:
+        return b"B"
+    return letter(text + 1 if text[0] in (b"=", b"@", b"^", b"<", b">") else text, view.itemsize)
+
+
+cdef inline char dtype_code(const Py_buffer *view) noexcept nogil:
+    """The same for what every kernel takes: 0 for float16, and for the other byte order."""
+    cdef const char *text = view.format
+    cdef char code
+    if text == NULL:
+        return b"B"
+    code = letter(text + 1 if text[0] in (b"=", b"@", b"^") else text, view.itemsize)
+    return 0 if code == b"e" else code

@@ -10,16 +10,80 @@
 
 A kernel supplies one function: the outputs begin..end of every lane of a strip. What it needs of the elements before
 and after them it takes itself, with `take`; what it computes it hands over with `give`. Elements are float64 in
-between, whatever the dtypes of x and out.
+between, whatever the dtypes of x and out: float16 and the other byte order, too.
 """
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code
+from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, any_code
 from cursor cimport PATIENCE, Cursor, allcores_clock, allcores_fetch_add, claim
 from reals cimport (
     floating, int8_t, int16_t, int32_t, real, uint8_t, uint16_t, uint32_t, uint64_t)
+
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #include <string.h>
+    static inline void allcores_swap(void *p, size_t size) {
+        if (size == 8) {
+            uint64_t v;
+            memcpy(&v, p, 8);
+            v = (v & UINT64_C(0x00ff00ff00ff00ff)) << 8 | (v >> 8 & UINT64_C(0x00ff00ff00ff00ff));
+            v = (v & UINT64_C(0x0000ffff0000ffff)) << 16 | (v >> 16 & UINT64_C(0x0000ffff0000ffff));
+            v = v << 32 | v >> 32;
+            memcpy(p, &v, 8);
+        } else if (size == 4) {
+            uint32_t v;
+            memcpy(&v, p, 4);
+            v = (v & 0x00ff00ffu) << 8 | (v >> 8 & 0x00ff00ffu);
+            v = v << 16 | v >> 16;
+            memcpy(p, &v, 4);
+        } else {
+            uint16_t v;
+            memcpy(&v, p, 2);
+            v = (uint16_t)(v << 8 | v >> 8);
+            memcpy(p, &v, 2);
+        }
+    }
+    static inline double allcores_from_half(uint16_t half) {
+        uint64_t sign = (uint64_t)(half >> 15) << 63, exponent = half >> 10 & 31, digits = half & 1023;
+        uint64_t bits = sign | digits << 42;
+        double v;
+        if (exponent == 31) bits |= UINT64_C(0x7ff) << 52;
+        else if (exponent) bits |= (exponent + 1008) << 52;
+        else {
+            v = (double)digits * 0x1p-24;
+            return sign ? -v : v;
+        }
+        memcpy(&v, &bits, 8);
+        return v;
+    }
+    /* Rounds once, to the nearest, ties to even. */
+    static inline uint16_t allcores_to_half(double v) {
+        uint64_t bits, digits, lost, whole;
+        int exponent, drop;
+        uint16_t sign;
+        memcpy(&bits, &v, 8);
+        sign = (uint16_t)(bits >> 63 << 15);
+        exponent = (int)(bits >> 52 & 0x7ff) - 1023;
+        digits = bits & UINT64_C(0xfffffffffffff);
+        if (exponent == 1024) return sign | (digits ? 0x7e00 : 0x7c00);
+        if (exponent > 15) return sign | 0x7c00;
+        drop = exponent < -14 ? 28 - exponent : 42;
+        if (drop > 54) return sign;
+        digits |= UINT64_C(1) << 52;
+        whole = digits >> drop;
+        lost = digits & ((UINT64_C(1) << drop) - 1);
+        whole += lost > UINT64_C(1) << (drop - 1) || (lost == UINT64_C(1) << (drop - 1) && (whole & 1));
+        /* The leading digit counts as 1 in the exponent, and so does what rounding carries into it. */
+        if (exponent >= -14) whole += (uint64_t)(exponent + 14) << 10;
+        return sign | (uint16_t)whole;
+    }
+    """
+    void swap "allcores_swap"(void *p, size_t size) noexcept nogil
+    double from_half "allcores_from_half"(uint16_t half) noexcept nogil
+    uint16_t to_half "allcores_to_half"(double v) noexcept nogil
 
 cdef enum:
     LANES = 64              # in a strip, at most
@@ -116,6 +180,49 @@ cdef inline void give_typed(
             memcpy(out + i * stride, &r, sizeof(floating))
 
 
+cdef inline void take_swapped(
+        const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step, real *_) noexcept nogil:
+    """Of the other byte order."""
+    cdef Py_ssize_t i
+    cdef real v
+    for i in range(n):
+        memcpy(&v, x + i * stride, sizeof(real))
+        swap(&v, sizeof(real))
+        to[i * step] = <double> v
+
+
+cdef inline void take_halves(
+        const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step, bint swapped) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef uint16_t v
+    for i in range(n):
+        memcpy(&v, x + i * stride, sizeof(v))
+        if swapped:
+            swap(&v, sizeof(v))
+        to[i * step] = from_half(v)
+
+
+cdef inline void give_swapped(
+        const double *v, Py_ssize_t step, Py_ssize_t n, char *out, Py_ssize_t stride, floating *_) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef floating r
+    for i in range(n):
+        r = <floating> v[i * step]
+        swap(&r, sizeof(floating))
+        memcpy(out + i * stride, &r, sizeof(floating))
+
+
+cdef inline void give_halves(
+        const double *v, Py_ssize_t step, Py_ssize_t n, char *out, Py_ssize_t stride, bint swapped) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef uint16_t r
+    for i in range(n):
+        r = to_half(v[i * step])
+        if swapped:
+            swap(&r, sizeof(r))
+        memcpy(out + i * stride, &r, sizeof(r))
+
+
 cdef inline void take_d(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil:
     take_typed(x, stride, n, to, step, <double *> NULL)
 
@@ -156,6 +263,46 @@ cdef inline void take_uq(const char *x, Py_ssize_t stride, Py_ssize_t n, double 
     take_typed(x, stride, n, to, step, <uint64_t *> NULL)
 
 
+cdef inline void swap_d(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil:
+    take_swapped(x, stride, n, to, step, <double *> NULL)
+
+
+cdef inline void swap_f(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil:
+    take_swapped(x, stride, n, to, step, <float *> NULL)
+
+
+cdef inline void swap_h(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil:
+    take_swapped(x, stride, n, to, step, <int16_t *> NULL)
+
+
+cdef inline void swap_i(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil:
+    take_swapped(x, stride, n, to, step, <int32_t *> NULL)
+
+
+cdef inline void swap_q(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil:
+    take_swapped(x, stride, n, to, step, <int64_t *> NULL)
+
+
+cdef inline void swap_uh(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil:
+    take_swapped(x, stride, n, to, step, <uint16_t *> NULL)
+
+
+cdef inline void swap_ui(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil:
+    take_swapped(x, stride, n, to, step, <uint32_t *> NULL)
+
+
+cdef inline void swap_uq(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil:
+    take_swapped(x, stride, n, to, step, <uint64_t *> NULL)
+
+
+cdef inline void take_e(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil:
+    take_halves(x, stride, n, to, step, False)
+
+
+cdef inline void swap_e(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil:
+    take_halves(x, stride, n, to, step, True)
+
+
 cdef inline void give_d(const double *v, Py_ssize_t step, Py_ssize_t n, char *out, Py_ssize_t stride) noexcept nogil:
     give_typed(v, step, n, out, stride, <double *> NULL)
 
@@ -164,35 +311,55 @@ cdef inline void give_f(const double *v, Py_ssize_t step, Py_ssize_t n, char *ou
     give_typed(v, step, n, out, stride, <float *> NULL)
 
 
-cdef inline take_function taker(char code) noexcept nogil:
+cdef inline void give_e(const double *v, Py_ssize_t step, Py_ssize_t n, char *out, Py_ssize_t stride) noexcept nogil:
+    give_halves(v, step, n, out, stride, False)
+
+
+cdef inline void back_d(const double *v, Py_ssize_t step, Py_ssize_t n, char *out, Py_ssize_t stride) noexcept nogil:
+    give_swapped(v, step, n, out, stride, <double *> NULL)
+
+
+cdef inline void back_f(const double *v, Py_ssize_t step, Py_ssize_t n, char *out, Py_ssize_t stride) noexcept nogil:
+    give_swapped(v, step, n, out, stride, <float *> NULL)
+
+
+cdef inline void back_e(const double *v, Py_ssize_t step, Py_ssize_t n, char *out, Py_ssize_t stride) noexcept nogil:
+    give_halves(v, step, n, out, stride, True)
+
+
+cdef inline take_function taker(char code, bint swapped) noexcept nogil:
     if code == b"d":
-        return take_d
+        return swap_d if swapped else take_d
     if code == b"f":
-        return take_f
+        return swap_f if swapped else take_f
+    if code == b"e":
+        return swap_e if swapped else take_e
     if code == b"b":
         return take_b
     if code == b"h":
-        return take_h
+        return swap_h if swapped else take_h
     if code == b"i":
-        return take_i
+        return swap_i if swapped else take_i
     if code == b"q":
-        return take_q
+        return swap_q if swapped else take_q
     if code == b"B" or code == b"?":
         return take_ub
     if code == b"H":
-        return take_uh
+        return swap_uh if swapped else take_uh
     if code == b"I":
-        return take_ui
+        return swap_ui if swapped else take_ui
     if code == b"Q":
-        return take_uq
+        return swap_uq if swapped else take_uq
     return NULL
 
 
-cdef inline give_function giver(char code) noexcept nogil:
+cdef inline give_function giver(char code, bint swapped) noexcept nogil:
     if code == b"d":
-        return give_d
+        return back_d if swapped else give_d
     if code == b"f":
-        return give_f
+        return back_f if swapped else give_f
+    if code == b"e":
+        return back_e if swapped else give_e
     return NULL
 
 
@@ -285,7 +452,8 @@ cdef inline int drive(Job *job, Cursor *cursor) noexcept nogil:
 # ---- from Python arrays to a job, and back
 
 cdef inline int describe(Operand *operand, Py_buffer *view, bint written) except -1:
-    cdef char code = dtype_code(view)
+    cdef char code = any_code(view)
+    cdef bint swapped = view.format != NULL and (view.format[0] == b">" or view.format[0] == b"<")
     cdef int d = view.ndim - 2
     operand.data = <char *> view.buf
     operand.itemsize = view.itemsize
@@ -293,10 +461,10 @@ cdef inline int describe(Operand *operand, Py_buffer *view, bint written) except
     operand.flat = False
     operand.n_stride = view.strides[d]
     operand.inner_stride = view.strides[d + 1]
-    operand.may_miss = code in (b"f", b"d")
-    operand.is_double = code == b"d"
-    operand.take = taker(code)
-    operand.give = giver(code)
+    operand.may_miss = code in (b"e", b"f", b"d")
+    operand.is_double = code == b"d" and not swapped
+    operand.take = taker(code, swapped)
+    operand.give = giver(code, swapped)
     if (operand.give == NULL) if written else (operand.take == NULL):
         raise TypeError("no kernel for arrays of this dtype")
     return 0

@@ -70,7 +70,7 @@ def exponential(
     result = room_for(out, (*operands, factors), dtype)
     if result.size:
         scan(name, (*operands, factors), result, axis, least, workers)
-    return deliver(result, out, dtype)
+    return deliver(result, out)
 
 
 def scan(name: str, operands: tuple[Array, ...], result: Array, axis: int, least: float, workers: int) -> None:
@@ -122,7 +122,8 @@ def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None
     if out is not None:
         check_out(out, values.shape, values.dtype)
     covered = values.dtype.char in FLOATS and values.dtype.isnative
-    apart = out is not None and out.dtype == values.dtype and not np.may_share_memory(out, values)
+    takes = out is not None and (out.dtype == values.dtype or not covered)
+    apart = takes and not np.may_share_memory(out, values)
     result = out if apart else np.empty_like(values, subok=False)
     source, sink = (np.flip(values, axis), np.flip(result, axis)) if backwards else (values, result)
     if values.dtype.kind in "biu" or not values.size:
@@ -130,8 +131,8 @@ def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None
     elif covered:
         push(source, sink, axis, most, workers)
     else:
-        sink[...] = pushed(source, axis, most)
-    return deliver(result, out, values.dtype)
+        push_blocks(source, sink, axis, most)
+    return deliver(result, out)
 
 
 def push(a: Array, result: Array, axis: int, limit: int, workers: int) -> None:
@@ -149,13 +150,22 @@ def push(a: Array, result: Array, axis: int, limit: int, workers: int) -> None:
     place.run(task, (sink,), workers, row.ns)
 
 
-def pushed(a: Array, axis: int, limit: int) -> Array:
-    """The same for dtypes without a kernel, by NumPy."""
-    missing = np.isnat(a) if a.dtype.kind in "mM" else np.isnan(a)
-    here = np.arange(a.shape[axis]).reshape([-1 if i == axis else 1 for i in range(a.ndim)])
-    at = np.maximum.accumulate(np.where(missing, -1, here), axis=axis)
-    last = np.take_along_axis(a, np.maximum(at, 0), axis)
-    return np.where((at >= 0) & (here - at <= limit), last, a)
+def push_blocks(a: Array, result: Array, axis: int, limit: int) -> None:
+    """The same for dtypes without a kernel, by NumPy, some elements along the axis at a time."""
+    a, result = np.moveaxis(a, axis, 0), np.moveaxis(result, axis, 0)
+    step = max(1, windowing.chunk_size * len(a) // a.size)
+    at, last = np.full(a.shape[1:], -1), a[0]
+    for begin in range(0, len(a), step):
+        block = a[begin : begin + step]
+        missing = np.isnat(block) if a.dtype.kind in "mM" else np.isnan(block)
+        here = np.arange(begin, begin + len(block)).reshape([-1] + [1] * (a.ndim - 1))
+        found = np.where(missing, -1, here)
+        np.maximum(found[0], at, out=found[0, ...])
+        np.maximum.accumulate(found, axis=0, out=found)
+        values = np.take_along_axis(block, np.maximum(found - begin, 0), 0)
+        values = np.where(found < begin, last, values)
+        result[begin : begin + step] = np.where((found >= 0) & (here - found <= limit), values, block)
+        at, last = found[-1], values[-1]
 
 
 # ---- in place

@@ -27,7 +27,6 @@ from .task import Field, Parameter, Task
 chunk_size = CHUNK
 
 DOUBLE = np.dtype(np.float64)
-SINGLE = np.dtype(np.float32)
 
 
 def integer(name: str, value: Any) -> int:
@@ -42,26 +41,24 @@ def integer(name: str, value: Any) -> int:
 def numbers(name: str, a: Any) -> Array:
     """An array that kernels take.
 
-    Copied are masked arrays, of which the masked elements become NaN, and dtypes without a kernel: objects that are
-    numbers, float16 and longdouble as float64, other byte orders as the native one.
+    Copied are masked arrays, of which the masked elements become NaN; objects that are numbers and longdouble become
+    float64.
     """
     if isinstance(a, np.ma.MaskedArray):
         a = np.ma.filled(a.astype(DOUBLE if a.dtype.kind != "f" else a.dtype), np.nan)
     values: Array = np.asarray(a)
-    if values.dtype.char in REALS and values.dtype.isnative:
+    if values.dtype.char in REALS + "e":
         return values
     if values.dtype.kind not in "biufO":
         raise TypeError(f"{name} must be an array of real numbers, not of dtype {values.dtype}")
-    native = values.dtype.newbyteorder("=")
-    return values.astype(native if native.char in REALS else DOUBLE)
+    return values.astype(DOUBLE)
 
 
 def result_dtype(dtypes: list[np.dtype[Any]]) -> np.dtype[Any]:
     """float16 and float32 keep theirs; all else gives float64."""
-    dtype = dtypes[0].newbyteorder("=")
-    if dtype.char in "ef" and all(other == dtype for other in dtypes):
-        return dtype
-    return DOUBLE
+    native = {dtype.newbyteorder("=") for dtype in dtypes}
+    dtype = native.pop()
+    return dtype if dtype.char in "ef" and not native else DOUBLE
 
 
 def check_window(window: Any, n: int) -> int:
@@ -96,7 +93,7 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
     if out.shape != shape:
         raise ValueError(f"out must have the shape {shape}, got {out.shape}")
-    if out.dtype.newbyteorder("=") != dtype:
+    if out.dtype.newbyteorder("=") != dtype.newbyteorder("="):
         raise TypeError(f"out must have the dtype {dtype}, got {out.dtype}")
     if not out.flags.writeable:
         raise ValueError("out must be writeable")
@@ -117,17 +114,13 @@ def room_for(out: Any, operands: tuple[Array, ...], dtype: np.dtype[Any], planes
     shape = operands[0].shape
     if out is not None:
         check_out(out, planes + shape, dtype)
-        if out.dtype.isnative and dtype.itemsize >= 4 and not any(np.may_share_memory(out, a) for a in operands):
+        if not any(np.may_share_memory(out, a) for a in operands):
             return np.asarray(out)
-    kind = SINGLE if dtype == SINGLE else DOUBLE
-    return np.empty(planes + shape, kind) if planes else np.empty_like(operands[0], kind, subok=False)
+    return np.empty(planes + shape, dtype) if planes else np.empty_like(operands[0], dtype, subok=False)
 
 
-def deliver(result: Array, out: Any, dtype: np.dtype[Any]) -> Array:
-    """The result as `dtype`, in `out` if there is one."""
-    if result.dtype != dtype:
-        with np.errstate(all="ignore"):
-            result = result.astype(dtype)
+def deliver(result: Array, out: Any) -> Array:
+    """The result, in `out` if there is one."""
     if out is None or result is out:
         return np.asarray(result)
     out[...] = result
@@ -177,7 +170,7 @@ def move(
     if result.size:
         results = [result[at] for at in np.ndindex(*planes)] if planes else [result]
         run(name, operands, results, axis, (window, offset, least, *parameters), workers, window)
-    return deliver(result, out, dtype)
+    return deliver(result, out)
 
 
 def run(
