@@ -98,16 +98,16 @@ class WindowRow:
 WINDOWS = {
     row.name: row
     for row in (
-        WindowRow("move_sum", 1.6),
-        WindowRow("move_mean", 1.6),
-        WindowRow("move_std", 2.2, parameters=("ddof",)),
-        WindowRow("move_var", 2.2, parameters=("ddof",)),
-        WindowRow("move_min", 1.6),
-        WindowRow("move_max", 1.6),
+        WindowRow("move_sum", 0.8),
+        WindowRow("move_mean", 0.9),
+        WindowRow("move_std", 1.7, parameters=("ddof",)),
+        WindowRow("move_var", 1.4, parameters=("ddof",)),
+        WindowRow("move_min", 0.9),
+        WindowRow("move_max", 0.9),
         WindowRow("move_argmin", 3.0),
         WindowRow("move_argmax", 3.0),
         WindowRow("move_count", 1.6),
-        WindowRow("move_prod", 1.6),
+        WindowRow("move_prod", 0.8),
         WindowRow("move_skew", 3.5),
         WindowRow("move_kurt", 4.5),
         WindowRow("move_cov", 3.0, inputs=2, parameters=("ddof",)),
@@ -135,12 +135,12 @@ SCANS = {
     for row in (
         ScanRow("push", 0.8, cells=FLOATS),
         ScanRow("replace", 0.5),
-        ScanRow("move_exp_nancount", 1.5, fields=1, direct=True),
-        ScanRow("move_exp_nansum", 1.5, fields=2, direct=True),
-        ScanRow("move_exp_nanmean", 2.0, fields=2, direct=True),
-        ScanRow("move_exp_nanvar", 4.0, fields=4),
-        ScanRow("move_exp_nanstd", 5.0, fields=4),
-        ScanRow("move_exp_nancov", 5.0, inputs=2, fields=5),
-        ScanRow("move_exp_nancorr", 8.0, inputs=2, fields=6),
+        ScanRow("move_exp_nancount", 1.1, fields=1, direct=True),
+        ScanRow("move_exp_nansum", 1.2, fields=2, direct=True),
+        ScanRow("move_exp_nanmean", 1.2, fields=2, direct=True),
+        ScanRow("move_exp_nanvar", 1.8, fields=4),
+        ScanRow("move_exp_nanstd", 2.2, fields=4),
+        ScanRow("move_exp_nancov", 2.5, inputs=2, fields=5),
+        ScanRow("move_exp_nancorr", 3.5, inputs=2, fields=6),
     )
 }

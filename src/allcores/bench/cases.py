@@ -1,6 +1,7 @@
 """The words in which a family says what is measured, and the arrays of a case.
 
-A statement is what a user would type: `x` is the array, and `{axis}` becomes ``, axis=0`` or nothing.
+A statement is what a user would type: `x` is the array, and `{axis}` becomes ``, axis=0`` or nothing; `{axis_or_0}`
+where one has to be named.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ class Sizes:
     table: tuple[int, ...] = (2600, 2800)
     short_rows: tuple[int, ...] = (260_000, 28)
     narrow: tuple[int, ...] = (1_000_000, 7)
+    series: tuple[int, ...] = (2_000_000,)
+    columns: tuple[int, ...] = (2600, 800)
     cached: tuple[int, ...] = (100_000,)
     thousand: tuple[int, ...] = (1000,)
     ten: tuple[int, ...] = (10,)
@@ -50,10 +53,11 @@ class Function:
     content: str
     numpy: str = ""
     peers: tuple[Peer, ...] = ()
+    ours: str = ""
 
     @property
     def allcores(self) -> str:
-        return f"ac.{self.name}(x{{axis}})"
+        return self.ours or f"ac.{self.name}(x{{axis}})"
 
     @property
     def reference(self) -> str:
@@ -86,7 +90,8 @@ class Case:
         return f"{self.dtype} {shape}{layout}{axis}"
 
     def fill(self, statement: str) -> str:
-        return statement.format(axis="" if self.axis is None else f", axis={self.axis}")
+        axis = "" if self.axis is None else f", axis={self.axis}"
+        return statement.format(axis=axis, axis_or_0=axis or ", axis=0")
 
 
 # ---- contents

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .report import Results
 
 # Modules of this package, each with FUNCTIONS and cases(sizes).
-FAMILIES = ("reductions",)
+FAMILIES = ("reductions", "windows")
 
 
 def table(family: str) -> Any:
