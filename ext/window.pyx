@@ -36,7 +36,7 @@ cdef enum:
     GROUP = 32              # elements in a group of larger windows
     BLOCK = 4096            # elements in a batch, about: some arrays of this size stay in the first-level cache
     SPAN = 4                # windows in a stretch, where it is longer than a batch
-    KEEP = 262_144          # numbers of suffixes that are kept: 2 MiB
+    KEEP = 1_048_576        # numbers of suffixes that are kept: 8 MiB
     TILE = 2048             # elements in a tile, about
     TILES = 8               # in a stretch of windows that are one group
 

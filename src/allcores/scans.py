@@ -85,7 +85,8 @@ def push(
 
     Memory: the result. A series that is cut into chunks is looked at twice where it has gaps at their borders: from the
     border back to the last number, so that no element is read more than twice, even in a series of NaN alone. Compiled
-    for float32 and float64; float16, longdouble, complex numbers and times (NaT) are filled by NumPy on one core.
+    for float32 and float64; float16, longdouble, complex numbers and times (NaT) are filled by NumPy on one core,
+    some 100,000 elements at a time.
 
     References
     ----------
@@ -144,7 +145,8 @@ def ffill(
 
     Memory: the result. A series that is cut into chunks is looked at twice where it has gaps at their borders: from the
     border back to the last number, so that no element is read more than twice, even in a series of NaN alone. Compiled
-    for float32 and float64; float16, longdouble, complex numbers and times (NaT) are filled by NumPy on one core.
+    for float32 and float64; float16, longdouble, complex numbers and times (NaT) are filled by NumPy on one core,
+    some 100,000 elements at a time.
 
     References
     ----------
@@ -203,7 +205,8 @@ def bfill(
 
     Memory: the result. A series that is cut into chunks is looked at twice where it has gaps at their borders: from the
     border back to the last number, so that no element is read more than twice, even in a series of NaN alone. Compiled
-    for float32 and float64; float16, longdouble, complex numbers and times (NaT) are filled by NumPy on one core.
+    for float32 and float64; float16, longdouble, complex numbers and times (NaT) are filled by NumPy on one core,
+    some 100,000 elements at a time.
 
     References
     ----------
