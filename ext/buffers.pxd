@@ -30,3 +30,7 @@ cdef inline char dtype_code(const Py_buffer *view) noexcept nogil:
         return b"B"
     code = letter(text + 1 if text[0] in (b"=", b"@", b"^") else text, view.itemsize)
     return 0 if code == b"e" else code
+
+
+cdef inline bint is_native(const Py_buffer *view) noexcept nogil:
+    return view.format == NULL or (view.format[0] != b"<" and view.format[0] != b">")

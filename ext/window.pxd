@@ -16,7 +16,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, any_code
+from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, any_code, is_native
 from cursor cimport PATIENCE, Cursor, allcores_clock, allcores_fetch_add, claim
 from reals cimport (
     floating, int8_t, int16_t, int32_t, real, uint8_t, uint16_t, uint32_t, uint64_t)
@@ -85,10 +85,17 @@ cdef extern from *:
     double from_half "allcores_from_half"(uint16_t half) noexcept nogil
     uint16_t to_half "allcores_to_half"(double v) noexcept nogil
 
+cdef extern from "Python.h":
+    # Without `except`: an array that has no buffer is the engine's business.
+    int get_buffer "PyObject_GetBuffer"(object a, Py_buffer *view, int flags)
+    void PyErr_Clear()
+    long PyLong_AsLongAndOverflow(object, int *overflow)
+
 cdef enum:
     LANES = 64              # in a strip, at most
     OPERANDS = 3            # inputs, at most
     SHORT = 2048            # elements: shorter lines are taken several at a time
+    SMALL = 16_384          # elements: below, no team pays
 
 # n elements, `stride` bytes apart, as float64 at to, to + step, ...
 ctypedef void (*take_function)(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil
@@ -452,22 +459,27 @@ cdef inline int drive(Job *job, Cursor *cursor) noexcept nogil:
 # ---- from Python arrays to a job, and back
 
 cdef inline int describe(Operand *operand, Py_buffer *view, bint written) except -1:
+    """A view (outer..., n, inner)."""
+    if not describe_axes(operand, view, written, view.ndim - 2, view.ndim - 1):
+        raise TypeError("no kernel for arrays of this dtype")
+    return 0
+
+
+cdef inline bint describe_axes(Operand *operand, Py_buffer *view, bint written, int n, int inner) noexcept nogil:
+    """n and inner are axes of the view, inner may be -1; others are outer ones. Whether there is a kernel for it."""
     cdef char code = any_code(view)
-    cdef bint swapped = view.format != NULL and (view.format[0] == b">" or view.format[0] == b"<")
-    cdef int d = view.ndim - 2
+    cdef bint swapped = not is_native(view)
     operand.data = <char *> view.buf
     operand.itemsize = view.itemsize
     operand.outer_strides = view.strides
     operand.flat = False
-    operand.n_stride = view.strides[d]
-    operand.inner_stride = view.strides[d + 1]
+    operand.n_stride = view.strides[n]
+    operand.inner_stride = view.strides[inner] if inner >= 0 else view.itemsize
     operand.may_miss = code in (b"e", b"f", b"d")
     operand.is_double = code == b"d" and not swapped
     operand.take = taker(code, swapped)
     operand.give = giver(code, swapped)
-    if (operand.give == NULL) if written else (operand.take == NULL):
-        raise TypeError("no kernel for arrays of this dtype")
-    return 0
+    return (operand.give if written else operand.take) != NULL
 
 
 cdef inline int run_windows(fill_function fill, void *parameters, tuple inputs, object cursor, object out) except -1:
@@ -509,3 +521,57 @@ cdef inline int run_windows(fill_function fill, void *parameters, tuple inputs, 
     finally:
         for f in range(held):
             PyBuffer_Release(&view[f])
+
+
+# ---- the short way for small arrays: no views, grid, cursor or task, which take 10 us
+
+cdef inline bint open_small(Py_buffer *view, object a, object axis, int *along) noexcept:
+    """Whether a small array of one or two dimensions could be opened, and the axis is an integer in bounds."""
+    cdef int overflow = 0
+    cdef long at
+    if type(axis) is not int or get_buffer(a, view, PyBUF_FULL_RO) < 0:
+        PyErr_Clear()
+        return False
+    at = PyLong_AsLongAndOverflow(axis, &overflow)
+    if (overflow or not 1 <= view.ndim <= 2 or not -view.ndim <= at < view.ndim or view.len == 0
+            or view.len > SMALL * view.itemsize):
+        PyBuffer_Release(view)
+        return False
+    along[0] = <int> (at + view.ndim if at < 0 else at)
+    return True
+
+
+cdef inline int run_small(fill_function fill, void *parameters, Py_buffer *view, int along, object out) except -1:
+    """One chunk, whole. 0 where there is no kernel for these dtypes."""
+    cdef Job job
+    cdef Strip strip
+    cdef Py_buffer to
+    cdef int inner = 1 if view.ndim == 2 and along == 0 else -1, failed
+    job.inputs = 1
+    job.scratch = NULL
+    job.room = 0
+    job.parameters = parameters
+    job.fill = fill
+    job.out = &job.operand[1]
+    job.outer_ndim = view.ndim - 1 if inner < 0 else 0
+    job.outer_shape = view.shape
+    job.outer = view.shape[0] if job.outer_ndim else 1
+    job.n = view.shape[along]
+    job.inner = view.shape[1] if inner > 0 else 1
+    strip.out = strip.lane[1]
+    PyObject_GetBuffer(out, &to, PyBUF_FULL)
+    try:
+        if not (describe_axes(&job.operand[0], view, False, along, inner)
+                and describe_axes(job.out, &to, True, along, inner)):
+            return 0
+        with nogil:
+            if job.inner == 1:
+                failed = lines(&job, &strip, 0, job.outer, 0, job.n)
+            else:
+                failed = columns(&job, &strip, 0, 1, 0, job.n, 0, job.inner)
+            free(job.scratch)
+        if failed < 0:
+            raise MemoryError("no memory for the windows of a small array")
+        return 1
+    finally:
+        PyBuffer_Release(&to)

@@ -23,6 +23,7 @@ from libc.math cimport isfinite
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
+from buffers cimport PyBuffer_Release, any_code, is_native
 from cursor cimport allcores_ahead_rows
 from fours cimport VECTORS
 from groups cimport WIDE, give_groups, straight, take_groups
@@ -30,13 +31,18 @@ from merges cimport (
     ARGMAX, ARGMIN, CORR, COUNT, COV, FIELDS, KURT, MAX, MEAN, MIN, MOST, PROD, SKEW, STD, SUM, VAR, Kind, Run, Window, fields_of,
     finish, identity, is_moment, merge, row)
 from tiles cimport Before, Weights, back, forth, weigh
-from window cimport Job, Operand, Strip, run_windows, scratch
+from window cimport Job, Operand, Strip, open_small, run_small, run_windows, scratch
+
+from numpy import dtype, empty_like
+
+DOUBLE = dtype("d")
 
 cdef enum:
     GROUP = 32              # elements in a group of larger windows
     BLOCK = 4096            # elements in a batch, about: some arrays of this size stay in the first-level cache
     SPAN = 4                # windows in a stretch, where it is longer than a batch
-    KEEP = 1_048_576        # numbers of suffixes that are kept: 8 MiB
+    KEEP = 262_144          # numbers of suffixes that are kept: 2 MiB, and the elements besides
+    KEEP_TILES = 1_048_576  # without missing elements: 8 MiB
     TILE = 2048             # elements in a tile, about
     TILES = 8               # in a stretch of windows that are one group
 
@@ -236,6 +242,7 @@ cdef struct Tiles:
     Py_ssize_t step
     double *suffix[2]       # of windows that are one group: of the group before a tile, then of those of the tile
     Py_ssize_t apart        # from row to row of these
+    Block kept              # suffixes of all groups of a stretch, of longer windows
     Weights weights
 
 
@@ -245,18 +252,20 @@ cdef inline Py_ssize_t rounded(Py_ssize_t width) noexcept nogil:
 
 cdef bint furnish(Job *job, Strip *strip, Window *it, Room *room, Tiles *tiles, Py_ssize_t total) noexcept nogil:
     """Lay the scratch out for stretches of so many groups in which windows end. False where there is no memory."""
-    cdef Py_ssize_t lanes = strip.lanes, step, kept, wide = 0, j, l
+    cdef Py_ssize_t lanes = strip.lanes, step, most, kept, own, wide = 0, j, l
     cdef int f, given = given_of(it)
     cdef double *at
     tiles.step = spaced(rounded(tiles.batch * lanes))
     tiles.apart = spaced(lanes + rounded(tiles.batch * lanes))
     step = spaced((room.batch + 1) * lanes)
     step = tiles.step if step < tiles.step else step
-    kept = spaced((total + it.between + 1) * lanes + WIDE) if room.keep else step
+    most = spaced((total + it.between + 1) * lanes + WIDE)
+    kept = most if room.keep else step
+    own = 0 if room.keep or it.between == 0 or tiles.batch == 0 else most
     if it.between:
         wide = (total + it.between + 1) * lanes
     at = scratch(job, (given + 1 + it.fields + 1) * it.group * kept + (given + 1) * it.group * step
-                 + 2 * it.group * (tiles.step + tiles.apart)
+                 + 2 * it.group * (tiles.step + tiles.apart) + (it.fields + 1) * it.group * own
                  + 5 * (it.fields + 1) * wide + (4 * (it.fields + 1) + 5) * step)
     if at == NULL:
         return False
@@ -264,8 +273,10 @@ cdef bint furnish(Job *job, Strip *strip, Window *it, Room *room, Tiles *tiles, 
     reserve(&room.suffix, &at, it.fields, it.group, kept)
     if room.keep:
         room.stop = room.start
+        tiles.kept = room.suffix
     else:
         reserve(&room.stop, &at, given, it.group, step)
+        reserve(&tiles.kept, &at, it.fields, it.group, own)
     tiles.x = part(&at, it.group * tiles.step)
     tiles.to = part(&at, it.group * tiles.step)
     for f in range(2):
@@ -488,14 +499,13 @@ cdef Py_ssize_t tiles_of(Job *job, Strip *strip, Window *it, Tiles *tiles, Py_ss
         return 0
     weigh(&tiles.weights, it.period, it.rest % it.period, it.between)
     tiles.straight = strip.adjoin and straight(&job.operand[0], strip.lane[0][0], lanes)
-    tiles.straight_out = strip.adjoin and straight(job.out, strip.out[0], lanes)
-    if tiles.straight:
-        return 1
     batch = TILE // it.group // lanes
     if batch > WIDE:
         batch = batch // WIDE * WIDE
     batch = groups if batch > groups else batch
-    return batch if batch else 1
+    batch = 1 if tiles.straight or batch < 1 else batch
+    tiles.straight_out = batch == 1 and strip.adjoin and straight(job.out, strip.out[0], lanes)
+    return batch
 
 
 cdef const double *tile_of(
@@ -597,18 +607,18 @@ cdef bint long_tiles(
     cdef const double *x
     cdef double *to[2]
     cdef Before before
-    before.step = room.suffix.step
+    before.step = tiles.kept.step
     before.rest = it.rest
     while group <= last:
         count = tiles.batch if group + tiles.batch <= last + 1 else last + 1 - group
         x = tile_of(job, strip, it, tiles, group, count, &step)
         for f in range(2):
-            to[f] = room.suffix.field[f] + (group - first + q + 1) * lanes
-        if not tile_back(strip, it, room, tiles, x, step, count, to, room.suffix.step):
+            to[f] = tiles.kept.field[f] + (group - first + q + 1) * lanes
+        if not tile_back(strip, it, room, tiles, x, step, count, to, tiles.kept.step):
             return False
         group += count
     for f in range(FIELDS):
-        room.totals.field[f] = room.suffix.field[f]
+        room.totals.field[f] = tiles.kept.field[f]
     whole_groups(it, room, last - first + q, lanes, False)
     group = first
     while group <= last:
@@ -616,8 +626,8 @@ cdef bint long_tiles(
         x = tile_of(job, strip, it, tiles, group, count, &step)
         at = (group - first) * lanes
         for f in range(2):
-            before.early[f] = room.suffix.field[f] + (it.group - it.rest) * before.step + at
-            before.late[f] = room.suffix.field[f] + at + lanes
+            before.early[f] = tiles.kept.field[f] + (it.group - it.rest) * before.step + at
+            before.late[f] = tiles.kept.field[f] + at + lanes
             before.between[f] = room.between.field[f] + at
             before.fewer[f] = room.fewer.field[f] + at + lanes
         tile_forth(job, strip, it, room, tiles, x, step, group, count, &before, NULL, begin, end)
@@ -654,8 +664,9 @@ cdef int fill(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept
     stop = SPAN * q if q else TILES * tiles.batch
     stop = room.batch if stop < room.batch else stop
     most = most if most < stop else stop
-    room.keep = q == 0 or (most + q + 1) * it.group * lanes * it.fields <= KEEP
-    if not room.keep:
+    stop = (most + q + 1) * it.group * lanes * it.fields
+    room.keep = q == 0 or stop <= KEEP
+    if q and stop > KEEP_TILES:
         tiles.batch = 0
     if not furnish(job, strip, it, &room, &tiles, most):
         return -1
@@ -681,10 +692,9 @@ cdef int fill(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept
 
 # ---- kernels: window, offset of the last element from the output's position, fewest elements
 
-cdef int run(
-        Kind kind, tuple inputs, Py_ssize_t window, Py_ssize_t offset, Py_ssize_t min_count, Py_ssize_t ddof,
-        object cursor, object out) except -1:
-    cdef Window it
+cdef void open_window(
+        Window *it, Kind kind, int inputs, Py_ssize_t window, Py_ssize_t offset, Py_ssize_t min_count,
+        Py_ssize_t ddof) noexcept nogil:
     it.kind = kind
     it.window = window
     it.offset = offset
@@ -695,9 +705,40 @@ cdef int run(
     it.group = it.period * (GROUP // it.period if it.period < GROUP else 1)
     it.between = (window - 1) // it.group if window > MOST else 0
     it.rest = (window - 1) % it.group
-    it.inputs = <int> len(inputs)
+    it.inputs = inputs
     it.fields = fields_of(kind)
+
+
+cdef int run(
+        Kind kind, tuple inputs, Py_ssize_t window, Py_ssize_t offset, Py_ssize_t min_count, Py_ssize_t ddof,
+        object cursor, object out) except -1:
+    cdef Window it
+    open_window(&it, kind, <int> len(inputs), window, offset, min_count, ddof)
     return run_windows(fill, &it, inputs, cursor, out)
+
+
+cdef object small(Kind kind, object a, object window, object min_count, object axis, bint center, Py_ssize_t ddof):
+    """The windows of a small array, as the public function returns them; None for what the engine has to look at."""
+    cdef Window it
+    cdef Py_buffer view
+    cdef Py_ssize_t w, least
+    cdef int along
+    cdef bint floats
+    if type(window) is not int or (min_count is not None and type(min_count) is not int):
+        return None
+    if not open_small(&view, a, axis, &along):
+        return None
+    try:
+        w = window if 1 <= window <= view.shape[along] else 0
+        least = (0 if kind == COUNT else w) if min_count is None else min_count if 1 <= min_count <= w else -1
+        floats = any_code(&view) in (b"d", b"e", b"f")
+        if w == 0 or least < 0 or (floats and not is_native(&view)):
+            return None
+        open_window(&it, kind, 1, w, (w - 1) // 2 if center else 0, least, ddof)
+        out = empty_like(a) if floats else empty_like(a, DOUBLE)
+        return out if run_small(fill, &it, &view, along, out) else None
+    finally:
+        PyBuffer_Release(&view)
 
 
 def move_count(a, window, offset, min_count, cursor, out):
@@ -754,3 +795,53 @@ def move_cov(a, b, window, offset, min_count, ddof, cursor, out):
 
 def move_corr(a, b, window, offset, min_count, cursor, out):
     return run(CORR, (a, b), window, offset, min_count, 0, cursor, out)
+
+
+# ---- doors
+
+def small_move_count(a, window, min_count, axis, center):
+    return small(COUNT, a, window, min_count, axis, center, 0)
+
+
+def small_move_sum(a, window, min_count, axis, center):
+    return small(SUM, a, window, min_count, axis, center, 0)
+
+
+def small_move_mean(a, window, min_count, axis, center):
+    return small(MEAN, a, window, min_count, axis, center, 0)
+
+
+def small_move_prod(a, window, min_count, axis, center):
+    return small(PROD, a, window, min_count, axis, center, 0)
+
+
+def small_move_min(a, window, min_count, axis, center):
+    return small(MIN, a, window, min_count, axis, center, 0)
+
+
+def small_move_max(a, window, min_count, axis, center):
+    return small(MAX, a, window, min_count, axis, center, 0)
+
+
+def small_move_argmin(a, window, min_count, axis, center):
+    return small(ARGMIN, a, window, min_count, axis, center, 0)
+
+
+def small_move_argmax(a, window, min_count, axis, center):
+    return small(ARGMAX, a, window, min_count, axis, center, 0)
+
+
+def small_move_skew(a, window, min_count, axis, center):
+    return small(SKEW, a, window, min_count, axis, center, 0)
+
+
+def small_move_kurt(a, window, min_count, axis, center):
+    return small(KURT, a, window, min_count, axis, center, 0)
+
+
+def small_move_var(a, window, min_count, axis, center, ddof):
+    return small(VAR, a, window, min_count, axis, center, ddof)
+
+
+def small_move_std(a, window, min_count, axis, center, ddof):
+    return small(STD, a, window, min_count, axis, center, ddof)

@@ -2,8 +2,8 @@
 
 Each takes what bottleneck's function takes, and ``out=``, ``workers=`` and ``center=``. Inputs are array-likes as
 `numpy.asarray` takes them, pandas and xarray objects among them; results are ndarrays of the input's shape. Compiled
-for bool, all integer widths, float16, float32 and float64, in any layout and byte order; longdouble and objects that are
-numbers are converted first, and masked elements become NaN.
+for bool, all integer widths, float16, float32 and float64, in any layout and byte order; longdouble and objects that
+are numbers are converted first, and masked elements become NaN.
 
 The window of output i holds the elements i - window + 1 .. i, or with ``center=True`` as many to the right of i as to
 its left (one more to the left where the window is even), as in pandas. NaN is missing, and so is what lies outside of
@@ -13,8 +13,9 @@ A window is an exact function of its own elements: nothing is added and later su
 that has left leaves no trace, and rounding errors don't grow with the length of the series. Float32 is computed in
 float64. The order of operations depends on the window and on positions alone: the same bits for any number of workers.
 
-Memory: the result, and a few MiB for each worker, up to 20 where windows have more than 10,000 elements; above some 200,000
-one to five times the window (moments the most) for each worker. Nothing else is copied whole but what has to be converted.
+Memory: the result, and a few MiB for each worker, up to 20 where windows have more than 10,000 elements; above some
+200,000 one to five times the window (moments the most) for each worker. Nothing else is copied whole but what has to be
+converted.
 """
 
 from __future__ import annotations

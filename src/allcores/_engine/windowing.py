@@ -17,7 +17,7 @@ from numpy.exceptions import AxisError
 
 from .. import __version__
 from .._kernels.fallback.ranks import METHODS
-from . import place, settings
+from . import doors, place, settings
 from .grid import CHUNK, cut_windows
 from .operands import Array, side_by_side
 from .registry import REALS, WINDOWS
@@ -159,6 +159,11 @@ def move(
 
     `planes` is the shape of what a position has several results for: it comes before the input's shape.
     """
+    plain = workers is None or settings.is_count(workers)
+    if plain and settings.doors > 0 and out is None and type(arrays[0]) is np.ndarray:
+        small: Array | None = getattr(doors, name)(*arrays, window, min_count, axis, bool(center), *parameters)
+        if small is not None:
+            return small
     workers = settings.resolve_workers(workers)
     operands, dtype = prepared(arrays)
     shape = operands[0].shape
