@@ -25,9 +25,9 @@ from libc.stdlib cimport free
 
 from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer
 from chains cimport CORR, COUNT, COV, MEAN, STD, SUM, VAR, Kind, chain
-from cursor cimport PATIENCE, Cursor, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
+from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
 from fours cimport VECTORS
-from groups cimport WIDE, straight, turn_in, turn_out
+from groups cimport WIDE, side_by_side, straight, turn_in, turn_out
 from window cimport LANES, Job, Operand, describe, outer_offset, scratch
 
 cdef extern from *:
@@ -510,11 +510,12 @@ cdef int ends_of_lines(
         Job *job, Scan *it, Py_ssize_t first, Py_ssize_t last, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     """Leaves begin..end of lines first..last. Nobody asks for the end of a series."""
     cdef Py_ssize_t leaves = (job.n + LEAF - 1) // LEAF, position, leaf, at
-    cdef double *x = scratch(job, 2 * LEAF)
-    cdef double *factor = x + LEAF
+    cdef double *room = scratch(job, 2 * LEAF)
+    cdef double *factor = room + LEAF
     cdef double alpha, decay, total, count
     cdef Operand *operand = &job.operand[0]
-    if x == NULL:
+    cdef char *here
+    if room == NULL:
         return -1
     job.operand[it.given].take(job.operand[it.given].data, 0, 1, &alpha, 1)
     decay = factors_of(alpha, factor)
@@ -524,10 +525,13 @@ cdef int ends_of_lines(
             total = 0
             count = 0
             if (leaf + 1) * LEAF <= job.n:
-                operand.take(
-                    operand.data + outer_offset(job, operand, position) + leaf * LEAF * operand.n_stride,
-                    operand.n_stride, LEAF, x, 1)
-                products(x, factor, &total, &count)
+                here = operand.data + outer_offset(job, operand, position) + leaf * LEAF * operand.n_stride
+                if side_by_side(operand, here):
+                    allcores_ahead(here, LEAF * sizeof(double))
+                    products(<const double *> here, factor, &total, &count)
+                else:
+                    operand.take(here, operand.n_stride, LEAF, room, 1)
+                    products(room, factor, &total, &count)
             it.state[0][at] = count if it.kind == COUNT else total
             if it.kind == SUM:
                 it.state[1][at] = 1 if count > 0 else 0
