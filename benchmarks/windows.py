@@ -1,4 +1,5 @@
-"""Moving windows against bottleneck, numbagg, polars, pandas and SciPy, whichever are installed.
+"""Moving windows, exponential weights and filled gaps against bottleneck, numbagg, polars, pandas and SciPy, as far as
+they are installed.
 
     python benchmarks/windows.py --rounds 7 --functions move_mean,move_median
 
@@ -45,11 +46,37 @@ PEERS: dict[str, dict[str, str]] = {
     "move_quantile": {"polars": "s.rolling_quantile(0.1, interpolation='linear', window_size=w).to_numpy()"},
     "move_skew": {"pandas": "p.rolling(w).skew().to_numpy()"},
     "move_kurt": {"pandas": "p.rolling(w).kurt().to_numpy()"},
+    **{
+        f"move_exp_nan{name}": {"numbagg": f"numbagg.move_exp_nan{name}({inputs}, alpha=0.1, axis={{axis}})"}
+        for name, inputs in (
+            *((name, "x") for name in ("count", "sum", "mean", "var", "std")),
+            *((name, "x, y") for name in ("cov", "corr")),
+        )
+    },
+    "push": {
+        "numbagg": "numbagg.ffill(x, limit=w or None, axis={axis})",
+        "pandas": "p.ffill(limit=w or None).to_numpy()",
+    },
 }
 
 
+def call(name: str, axis: int) -> str:
+    """Ours; bottleneck's is the same where it has the function."""
+    if name.startswith("move_exp"):
+        return f"ac.{name}({'x, y' if name.endswith(('cov', 'corr')) else 'x'}, alpha=0.1, axis={axis})"
+    if name == "push":
+        return f"ac.push(x, w or None, axis={axis})"
+    return f"ac.{name}(x, w, {'0.1, ' if name == 'move_quantile' else ''}axis={axis})"
+
+
 def cases(name: str) -> Iterator[tuple[tuple[int, ...], int, int]]:
-    """Shape, axis, window."""
+    """Shape, axis, window. Of push the limit is the window: 0 means none."""
+    if name.startswith("move_exp") or name == "push":
+        for window in (0, 3) if name == "push" else (0,):
+            yield (7_300_000,), 0, window
+            yield (2600, 2800), 0, window
+            yield (2600, 2800), 1, window
+        return
     sorting = name in ("move_median", "move_rank", "move_quantile")
     n = 1_000_000 if sorting else 7_300_000
     for window in (5, 51, 1001, 20_001) if sorting else (5, 50, 1000, 20_001):
@@ -58,8 +85,8 @@ def cases(name: str) -> Iterator[tuple[tuple[int, ...], int, int]]:
 
 
 def statements(name: str, axis: int, window: int, flat: bool) -> Iterator[tuple[str, str]]:
-    if not (name == "move_rank" and window > 1001):
-        yield "bottleneck", f"bottleneck.{name}(x, w, axis={axis})"
+    if not (name == "move_rank" and window > 1001) and not name.startswith("move_exp") and name != "move_quantile":
+        yield "bottleneck", call(name, axis).replace("ac.", "bottleneck.")
     for package, statement in PEERS[name].items():
         if flat or package == "numbagg":
             yield package, statement.format(axis=axis)
@@ -72,10 +99,10 @@ def agrees(found: Any, wanted: Any, window: int) -> bool:
 
 
 def contenders(name: str, x: Any, axis: int, window: int) -> list[Contender]:
-    ours = f"ac.{name}(x, w, axis={axis})" if name != "move_quantile" else f"ac.{name}(x, w, 0.1, axis={axis})"
+    ours, arrays = call(name, axis), {"x": x, "w": window, "y": x[::-1].copy()}
     found = [
-        Contender("all workers", ours, {"ac": ac, "x": x, "w": window}),
-        Contender("1 worker", ours, {"ac": ac, "x": x, "w": window}, lambda: ac.set_workers(1)),
+        Contender("all workers", ours, {"ac": ac, **arrays}),
+        Contender("1 worker", ours, {"ac": ac, **arrays}, lambda: ac.set_workers(1)),
     ]
     wanted = found[0].result()
     for package, statement in statements(name, axis, window, x.ndim == 1):
@@ -83,7 +110,7 @@ def contenders(name: str, x: Any, axis: int, window: int) -> list[Contender]:
             module = import_module(PACKAGES[package])
         except ImportError:
             continue
-        names = {package: module, "x": x, "w": window}
+        names: dict[str, Any] = {package: module, **arrays}
         if package in ("polars", "pandas"):
             names[statement[0]] = module.Series(x)
         other = Contender(package, statement, names, nullcontext)
@@ -107,6 +134,8 @@ def main() -> int:
     for name in args.functions.split(","):
         for shape, axis, window in cases(name):
             x = rng.normal(size=shape)
+            if name == "push":
+                x[rng.random(shape) < 0.1] = np.nan
             seconds = interleave(contenders(name, x, axis, window), args.rounds)
             times = {who: 1e3 * median(samples) for who, samples in seconds.items()}
             others = sorted((who for who in times if not who.endswith(("worker", "workers"))), key=times.__getitem__)
