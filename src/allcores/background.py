@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from ._engine import jobs, settings, team
@@ -163,6 +164,11 @@ def _pool() -> ThreadPoolExecutor:
         return _coordinators
 
 
+def _call(box: list[Callable[[], None]]) -> None:
+    """Call what is in the box, which nobody keeps: an exception's traceback leads to this frame and its caller's."""
+    box.pop()()
+
+
 def submit(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> BackgroundFuture:
     """Run a call in the background, on all cores.
 
@@ -210,6 +216,6 @@ def submit(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> BackgroundFu
         # Those who could make the call may all be waiting for it.
         context.run(future._run, True)
     else:
-        _pool().submit(context.run, future._run)
+        _pool().submit(_call, [partial(context.run, future._run)])
         _futures.add(future)
     return future

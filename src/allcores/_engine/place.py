@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import NamedTuple
 
 from . import jobs, team
 from .operands import Array
@@ -40,10 +39,11 @@ def worth_handing_over(seconds: float) -> bool:
     return seconds > 40e-6 and seconds > 4 * team.hand_over()
 
 
-class Under(NamedTuple):
+class Under:
     """A pass under way, for those who watch the call."""
 
-    cursor: Array
+    def __init__(self, cursor: Array) -> None:
+        self.cursor = cursor
 
     def stop(self) -> None:
         self.cursor[STOP] = 1

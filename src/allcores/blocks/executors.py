@@ -25,6 +25,7 @@ import numpy as np
 from .._engine import jobs, settings
 from ..futures import shared
 from .failures import Failures
+from .gather import Gather
 from .plan import Array, Function, Plan, Slices
 from .results import Form, Partials, Whole, trimmed
 from .watching import Tell
@@ -99,11 +100,11 @@ class _Call:
         self.plan, self.sink, self.failures, self.executor = plan, sink, failures, executor
         self.flight, self.tell, self.arrivals = flight, tell, arrivals
         self.futures: dict[int, Future[Any]] = {}
-        self.early: dict[int, Any] = {}  # results that came before the first block's
         self.written: set[int] = set()  # blocks of which the worker writes the result
-        self.first = 0  # the block that will be first
         self.again: list[int] = []
         self.sharing = is_ours(executor)
+        self.gather = Gather(sink, failures)
+        self.gather.new = self.room if self.sharing else None
         self.whole = {  # arguments that every block needs
             position: readable(value) if self.sharing else value
             for position, (value, cut) in enumerate(zip(plan.arguments, plan.cuts, strict=True))
@@ -176,45 +177,17 @@ class _Call:
             return
         if error is not None and not isinstance(error, Exception):
             raise error
-        if error is None:
+        if error is None and number not in self.written:
             try:
-                if number not in self.written:
-                    self.keep(number, trimmed(future.result(), self.plan.trim(number)))
-            except Exception as wrong:
+                self.gather.put(number, trimmed(future.result(), self.plan.trim(number)))
+            except Exception as wrong:  # a result that can't be trimmed
                 error = wrong
         if error is not None:
-            self.failures.add(number, error)
-            if self.failures.fatal:
-                self.cancel()
-                return
-        self.arrivals.done += 1
-        self.begin()
-
-    def keep(self, number: int, result: Any) -> None:
-        if self.sink.form is not None or isinstance(self.sink, Partials):
-            self.sink.put(number, result)
+            self.gather.fail(number, error)
+        if self.failures.fatal:
+            self.cancel()
         else:
-            self.early[number] = result
-
-    def begin(self) -> None:
-        """Begin with the first block that has not failed, if it is there."""
-        if self.sink.form is not None:
-            return
-        while self.first in self.failures.found:
-            self.first += 1
-        if self.first not in self.early:
-            return
-        number = self.first
-        try:
-            self.sink.begin(number, self.early.pop(number), self.room if self.sharing else None)
-        except Exception as error:
-            self.failures.add(number, error)
-            return self.begin() if not self.failures.fatal else self.cancel()
-        for number in sorted(self.early):
-            try:
-                self.sink.put(number, self.early.pop(number))
-            except Exception as error:
-                self.failures.add(number, error)
+            self.arrivals.done += 1
 
     def room(self, shape: tuple[int, ...], dtype: Any) -> Array:
         """An array that workers can write to, where that is worth it and there is memory."""
@@ -227,7 +200,7 @@ class _Call:
 
     def stop_sharing(self) -> None:
         """Workers can't open our memory: send them copies."""
-        self.sharing = False
+        self.sharing, self.gather.new = False, None
         self.whole = {i: value for i, value in enumerate(self.plan.arguments) if i in self.whole}
         self.common = {}
 

@@ -30,7 +30,8 @@ class Form:
             result = as_array(result)
             if type(result) is not self.kind:
                 raise TypeError(
-                    f"block {number} gave {article(type(result))}, but block {self.number} {article(self.kind)}"
+                    f"block {number} gave an array of type {type(result).__name__}, "
+                    f"but block {self.number} one of type {self.kind.__name__}"
                 )
         if result.shape != to.shape:
             raise ValueError(
@@ -46,11 +47,6 @@ class Form:
                 f"block {number} gave an array of dtype {result.dtype}, but block {self.number} one of {self.dtype}; "
                 "dtype= says what the result is to be"
             )
-
-
-def article(kind: type[Any]) -> str:
-    name = kind.__name__
-    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
 def as_array(result: Any) -> Any:
@@ -178,12 +174,17 @@ def check_out(out: Any, shape: tuple[int, ...], result: Any) -> None:
 class Partials:
     """The results of blocks as they are, in order."""
 
-    form = None
+    form: Form | None = Form(0, object, np.dtype(object), (), 0, False)  # there is nothing to wait for
+    array: Any = None
 
     def __init__(self, plan: Plan) -> None:
         self.values: list[Any] = [None] * plan.count
 
     def begin(self, number: int, result: Any, new: object = None) -> None:
+        self.put(number, result)
+
+    def put(self, number: int, result: Any) -> None:
         self.values[number] = result
 
-    put = begin
+    def target(self, number: int) -> Any:
+        return None

@@ -1,30 +1,27 @@
 """Blocks on the threads of this process.
 
     caller                                             pool threads
-    block 0: dtype, shape, and how long it takes
-        |
-    worth handing over? -- no --> all of them here
-        | yes
-        v
+
     Turns [next, done] <------------- claim ---------- take, func, put into `out`
         ^                                              take, func, put into `out`
         +--- claim --- take, func, put; tell the progress
 
-Each block's result is copied to its place in `out` by whoever computed it, while it is in that core's cache.
+Each block's result is copied to its place in `out` by whoever computed it, while it is in that core's cache. Who has
+finished before the first block waits for it, since that one says what `out` is.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from .._engine import jobs, place, settings, team
+from .._engine import jobs, settings, team
 from .failures import Failures
+from .gather import Gather
 from .plan import Plan
 from .results import Partials, Whole, trimmed
 from .watching import Tell
@@ -36,6 +33,7 @@ class Turns:
     def __init__(self, count: int) -> None:
         self.count = self.end = count
         self.next = self.done = 0
+        self.stopped = False
         self.lock = threading.Lock()
         # Calls within the function are stopped with this one; their chunks are not its blocks.
         self.within = jobs.Job()
@@ -51,8 +49,7 @@ class Turns:
             return number
 
     def stop(self) -> None:
-        with self.lock:
-            self.end = 0
+        self.stopped, self.end = True, 0
         self.within.stop()
 
     def progress(self) -> tuple[int, int]:
@@ -82,49 +79,38 @@ def run(plan: Plan, sink: Whole | Partials, failures: Failures, workers: Any, te
 
 def _run(plan: Plan, sink: Whole | Partials, failures: Failures, workers: int, tell: Tell, turns: Turns) -> None:
     caller = threading.get_ident()
-    tell(0, plan.count)
-    # The first block that succeeds: whatever follows it has to be like it.
-    seconds = 0.0
-    finished, begun = 0, False
-    while not begun:
-        number = turns.claim(finished)
-        if number < 0:
-            return
-        began = time.perf_counter()
-        try:
-            sink.begin(number, trimmed(plan.func(*plan.take(number), **plan.keywords_of(number)), plan.trim(number)))
-            begun = True
-        except Exception as error:
-            failures.add(number, error)
-            if failures.fatal:
-                return
-        seconds = time.perf_counter() - began
-        finished = 1
-        tell(number + 1, plan.count)
+    gather = Gather(sink, failures)
 
-    def work(finished: int = 0) -> None:
+    def over() -> bool:
+        return turns.stopped or failures.fatal
+
+    def work() -> None:
         func, take, trim, keywords = plan.func, plan.take, plan.trim, plan.keywords_of
         here = threading.get_ident() == caller
+        finished = 0
         try:
             while (number := turns.claim(finished)) >= 0:
-                try:
-                    sink.put(number, trimmed(func(*take(number), **keywords(number)), trim(number)))
-                except Exception as error:
-                    failures.add(number, error)
-                    if failures.fatal:
-                        turns.stop()
                 finished = 1
-                if here:
+                try:
+                    result = trimmed(func(*take(number), **keywords(number)), trim(number))
+                except Exception as error:
+                    gather.fail(number, error)
+                else:
+                    gather.put(number, result)
+                    del result
+                    if sink.form is None:
+                        gather.wait_for_the_first(over)
+                if failures.fatal:
+                    turns.stop()
+                elif here:
                     tell(turns.done + 1, plan.count)
         except BaseException:
             turns.stop()
             raise
 
-    rest = plan.count - turns.next
-    workers = min(workers, rest)
-    with turns.lock:
-        turns.done += finished
-    if workers > 1 and not team.here.worker and worth_a_team(rest * seconds):
+    tell(0, plan.count)
+    workers = min(workers, plan.count)
+    if workers > 1 and not team.here.worker:
         # As in the helpers, calls within the function run where they are.
         team.here.worker = True
         try:
@@ -133,9 +119,5 @@ def _run(plan: Plan, sink: Whole | Partials, failures: Failures, workers: int, t
             team.here.worker = False
     else:
         work()
-    if not failures.fatal:
+    if not turns.stopped:
         tell(plan.count, plan.count)
-
-
-def worth_a_team(seconds: float) -> bool:
-    return place.threshold == 0 or place.worth_handing_over(seconds)
