@@ -101,6 +101,7 @@ class _Call:
         self.flight, self.tell, self.arrivals = flight, tell, arrivals
         self.futures: dict[int, Future[Any]] = {}
         self.written: set[int] = set()  # blocks of which the worker writes the result
+        self.trusting: set[int] = set()  # blocks that were sent with memory of ours
         self.again: list[int] = []
         self.sharing = is_ours(executor)
         self.gather = Gather(sink, failures)
@@ -143,6 +144,7 @@ class _Call:
             raise
         finally:
             self.futures.clear()
+            self.gather.new = None  # refers to this object
 
     def over(self) -> bool:
         """Whether no more blocks are wanted."""
@@ -165,13 +167,17 @@ class _Call:
         else:
             call = partial(plan.func, **keywords) if keywords else plan.func
             self.written.discard(number)
+        if self.sharing:
+            self.trusting.add(number)
+        else:
+            self.trusting.discard(number)
         future = self.executor.submit(call, *arguments)
         self.futures[number] = future
         future.add_done_callback(lambda _: self.arrivals.queue.put(number))
 
     def arrived(self, number: int, future: Future[Any]) -> None:
         error = CancelledError() if future.cancelled() else future.exception()
-        if isinstance(error, shared.Unreachable) and self.sharing:
+        if isinstance(error, shared.Unreachable) and number in self.trusting:
             self.stop_sharing()
             self.again.append(number)
             return

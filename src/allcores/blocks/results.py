@@ -17,26 +17,25 @@ MaskedArray = np.ma.MaskedArray
 class Form:
     """What all results have in common: plain data, so that workers in other processes can check theirs."""
 
-    number: int  # of the block that came first
-    kind: type[Any]
+    source: str  # who says so
+    kind: type[Any] | None  # None: any
     dtype: np.dtype[Any]
-    shape: tuple[int, ...]  # of that block's result
-    axis: int
-    cast: bool  # to a dtype that the caller has chosen
+    cast: bool  # to the dtype, which the caller has chosen
 
     def put(self, number: int, result: Any, to: Array) -> None:
         """Check a result, and copy it to where it belongs."""
         if type(result) is not self.kind:
             result = as_array(result)
-            if type(result) is not self.kind:
+            if type(result) is not self.kind and self.kind is not None:
                 raise TypeError(
                     f"block {number} gave an array of type {type(result).__name__}, "
-                    f"but block {self.number} one of type {self.kind.__name__}"
+                    f"but {self.source} one of type {self.kind.__name__}"
                 )
+            if isinstance(result, MaskedArray) and not isinstance(to, MaskedArray):
+                raise TypeError(f"block {number} gave a masked array, but {self.source} is not")
         if result.shape != to.shape:
             raise ValueError(
-                f"block {number} gave an array of shape {result.shape} instead of {to.shape}: "
-                f"block {self.number} gave one of shape {self.shape}"
+                f"block {number} gave an array of shape {result.shape} instead of {to.shape}, by {self.source}"
             )
         if result.dtype == self.dtype:
             to[...] = result
@@ -44,7 +43,7 @@ class Form:
             np.copyto(to, result, casting="same_kind")
         else:
             raise TypeError(
-                f"block {number} gave an array of dtype {result.dtype}, but block {self.number} one of {self.dtype}; "
+                f"block {number} gave an array of dtype {result.dtype}, but {self.source} one of {self.dtype}; "
                 "dtype= says what the result is to be"
             )
 
@@ -65,54 +64,66 @@ class Whole:
     def __init__(self, plan: Plan, dtype: Any, out: Any) -> None:
         self.plan = plan
         self.dtype = None if dtype is None else np.dtype(dtype)
-        if out is not None and not isinstance(out, np.ndarray):
-            raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
-        if out is not None and self.dtype is not None and out.dtype != self.dtype:
-            raise TypeError(f"out must have the dtype {self.dtype}, got {out.dtype}")
-        if out is not None and not out.flags.writeable:
-            raise ValueError("out must be writeable")
         self.given: Any = out
         self.form: Form | None = None
         self.array: Any = None
-        self._index: Slices | None = ()
+        self._index: Slices | None = None  # before the axis of a block's part; None: there is one block, of no axes
+        if out is not None:
+            self._take_out()
+
+    def _take_out(self) -> None:
+        """With an `out` nothing needs to be known of the first result."""
+        plan, out = self.plan, self.given
+        if not isinstance(out, np.ndarray):
+            raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
+        if self.dtype is not None and out.dtype != self.dtype:
+            raise TypeError(f"out must have the dtype {self.dtype}, got {out.dtype}")
+        if not out.flags.writeable:
+            raise ValueError("out must be writeable")
+        if plan.shape:
+            axis = self._axis(out.ndim)
+            length = plan.out_span(plan.count - 1)[1]
+            if axis is None or out.shape[axis] != length or plan.result_ndim not in (None, out.ndim):
+                raise ValueError(
+                    f"out must have {length} elements along axis {plan.out_axis}, got the shape {out.shape}"
+                )
+            self._index = (ALL,) * axis
+        self.array = np.empty_like(out) if self._overlaps() else out
+        self.form = Form("out", None, out.dtype, True)
+
+    def _axis(self, ndim: int) -> int | None:
+        """The axis of a result along which blocks are put together."""
+        axis = self.plan.out_axis
+        return axis % ndim if -ndim <= axis < ndim else None
 
     def begin(self, number: int, result: Any, new: Callable[[tuple[int, ...], Any], Array] | None = None) -> None:
         """Take the first result, and make room for all; `new` makes an array of a shape and dtype."""
         plan, result = self.plan, as_array(result)
-        single = not plan.shape
-        ndim = result.ndim
-        if plan.result_ndim is not None and ndim != plan.result_ndim:
+        shape = result.shape
+        if plan.result_ndim not in (None, result.ndim):
             raise ValueError(
-                f"block {number} gave an array of shape {result.shape}, of {ndim} dimensions: by drop_axis and "
+                f"block {number} gave an array of shape {shape}, of {result.ndim} dimensions: by drop_axis and "
                 f"new_axis it has {plan.result_ndim}"
             )
-        begin, end = plan.out_span(number)
-        length = end - begin
-        axis = plan.out_axis % ndim if -ndim <= plan.out_axis < ndim else -1
-        if not single and (axis < 0 or result.shape[axis] != length):
-            raise ValueError(
-                f"block {number} gave an array of shape {result.shape}: it needs {length} elements, as many as the "
-                f"block, along axis {plan.out_axis} (drop_axis and new_axis say which axes are lost or made)"
-            )
-        dtype = result.dtype if self.dtype is None else self.dtype
-        shape = result.shape
-        if not single:
+        if plan.shape:
+            begin, end = plan.out_span(number)
+            axis = self._axis(result.ndim)
+            if axis is None or shape[axis] != end - begin:
+                raise ValueError(
+                    f"block {number} gave an array of shape {shape}: it needs {end - begin} elements, as many as the "
+                    f"block, along axis {plan.out_axis} (drop_axis and new_axis say which axes are lost or made)"
+                )
+            self._index = (ALL,) * axis
             shape = shape[:axis] + (plan.out_span(plan.count - 1)[1],) + shape[axis + 1 :]
-        if self.given is not None:
-            check_out(self.given, shape, result)
-            dtype, self.array = self.given.dtype, self.given
-            if self._overlaps():
-                self.array = np.empty_like(self.given)
-        elif isinstance(result, MaskedArray):
+        dtype = result.dtype if self.dtype is None else self.dtype
+        if isinstance(result, MaskedArray):
             mask = np.zeros(shape, np.ma.make_mask_descr(dtype))
             self.array = type(result)(np.empty(shape, dtype), mask=mask)
         elif new is not None and type(result) is np.ndarray and not dtype.hasobject:
             self.array = new(shape, dtype)
         else:
             self.array = np.empty_like(result, dtype, shape=shape)
-        cast = self.dtype is not None or self.given is not None
-        self.form = Form(number, type(result), dtype, result.shape, max(axis, 0), cast)
-        self._index = None if single else (ALL,) * axis
+        self.form = Form(f"block {number}", type(result), dtype, self.dtype is not None)
         self.put(number, result)
 
     def target(self, number: int) -> Array:
@@ -164,17 +175,10 @@ class Whole:
         return self.array if self.given is None else self.given
 
 
-def check_out(out: Any, shape: tuple[int, ...], result: Any) -> None:
-    if out.shape != shape:
-        raise ValueError(f"out must have the shape {shape}, got {out.shape}")
-    if isinstance(result, MaskedArray) and not isinstance(out, MaskedArray):
-        raise TypeError("the result is masked, and out is not")
-
-
 class Partials:
     """The results of blocks as they are, in order."""
 
-    form: Form | None = Form(0, object, np.dtype(object), (), 0, False)  # there is nothing to wait for
+    form: Form | None = Form("", None, np.dtype(object), False)  # there is nothing to wait for
     array: Any = None
 
     def __init__(self, plan: Plan) -> None:
