@@ -342,6 +342,7 @@ def test_nothing_to_do():
         (lambda: ac.map_blocks(np.sqrt, [1], workers=0), ValueError, "workers must be a positive number"),
         (lambda: ac.map_blocks(np.sqrt, [1], errors="ignore"), ValueError, "errors must be 'raise' or 'collect'"),
         (lambda: ac.map_blocks(np.sqrt, [1], executor=3), TypeError, "executor must be"),
+        (lambda: ac.apply_along_axis(np.sum, 0, [[1]], executor=3), TypeError, "executor must be"),
         (lambda: ac.map_blocks(np.sqrt, [[1]], drop_axis=2), ValueError, "drop_axis: axis 2 is out of bounds"),
         (lambda: ac.map_blocks(np.sqrt, [[1]], new_axis=3), ValueError, "new_axis: axis 3 is out of bounds"),
         (lambda: ac.map_overlap(np.sqrt, [1, 2], 3), ValueError, "depth 3 is more than the 2 elements of axis 0"),

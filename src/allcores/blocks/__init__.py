@@ -5,34 +5,32 @@
 
 The names and meanings of arguments are dask.array's (`map_blocks`, `map_overlap`, `reduction`) and NumPy's
 (`apply_along_axis`); what is computed is computed now.
+
+Nothing here is imported before it is used.
 """
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
-
-from . import executors, threads
-from .failures import BlockFailure, Failures, note
-from .lines import along, first_line
-from .overlap import OverlapPlan
-from .plan import Plan, as_argument, axes_of, axis_of
-from .results import Partials, Whole
-from .tree import SPLIT_EVERY, aggregated, fold
-from .watching import watched
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Executor
+    from typing import Literal
+
     from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+    from .failures import BlockFailure
 
 __all__ = ["BlockFailure", "apply_along_axis", "map_blocks", "map_overlap", "reduction"]
 
-log = logging.getLogger("allcores")
+
+def __getattr__(name: str) -> Any:
+    if name == "BlockFailure":
+        from .failures import BlockFailure
+
+        return BlockFailure
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def map_blocks(
@@ -120,9 +118,10 @@ def map_blocks(
     array([[1, 2, 3],
            [4, 5, 6]])
     """
-    plan = Plan("map_blocks", func, arrays, kwargs, block_axis, block_size, on_executor=executor is not None)
-    plan.change_axes(drop_axis, new_axis)
-    return _whole(plan, dtype, out, executor, workers, progress, errors)
+    from . import calls
+
+    how = calls.How(executor, workers, progress, errors)
+    return calls.map_blocks(func, arrays, kwargs, block_axis, block_size, drop_axis, new_axis, dtype, out, how)
 
 
 def map_overlap(
@@ -183,12 +182,12 @@ def map_overlap(
     >>> ac.map_overlap(lambda x: x - np.roll(x, 1), x, 1, boundary=0, block_size=5)
     array([ 1.,  0.,  1.,  1.,  0.,  0., -1., -1.,  0.])
     """
-    x = as_argument(x)
-    if not isinstance(x, np.ndarray):
-        x = np.asarray(x)
-    plan = OverlapPlan(func, x, depth, boundary, trim, kwargs, block_axis, block_size, on_executor=executor is not None)
-    plan.change_axes(drop_axis, new_axis)
-    return _whole(plan, dtype, out, executor, workers, progress, errors)
+    from . import calls
+
+    how = calls.How(executor, workers, progress, errors)
+    return calls.map_overlap(
+        func, x, depth, boundary, trim, kwargs, block_axis, block_size, drop_axis, new_axis, dtype, out, how
+    )
 
 
 def reduction(
@@ -254,29 +253,12 @@ def reduction(
     >>> ac.reduction(x, np.sum, np.sum, axis=0, block_size=2)
     array([20., 25.])
     """
-    x = as_argument(x)
-    if not isinstance(x, np.ndarray):
-        x = np.asarray(x)
-    axes = tuple(range(x.ndim)) if axis is None else axes_of(axis, x.ndim, "axis")
-    for function in (chunk, aggregate, aggregate if combine is None else combine):
-        if not callable(function):
-            raise TypeError(f"chunk, aggregate and combine must be callable, got {function!r}")
-    options: dict[str, Any] = {"on_executor": executor is not None}
-    if x.ndim and axis_of(block_axis, x.ndim, "block_axis") not in axes:
-        func = partial(aggregated, chunk=chunk, aggregate=aggregate, axis=axes, keepdims=keepdims, bare=not concatenate)
-        plan = Plan("reduction", func, (x,), {}, block_axis, block_size, **options)
-        plan.change_axes(None if keepdims else axes, None)
-        return _whole(plan, dtype, None, executor, workers, progress, "raise")
-    plan = Plan("reduction", chunk, (x,), {"axis": axes, "keepdims": True}, block_axis, block_size, **options)
-    partials = Partials(plan)
-    every = split_every.get(plan.axis, SPLIT_EVERY) if isinstance(split_every, dict) else split_every or SPLIT_EVERY
-    if every < 2:
-        raise ValueError(f"split_every must be at least 2, got {every}")
-    _run(plan, partials, Failures(plan, "raise"), executor, workers, progress)
-    join = partial(np.concatenate, axis=plan.axis) if concatenate and x.ndim else None if concatenate else list
-    values = fold(partials.values, partial(combine or aggregate, axis=axes, keepdims=True), every, join)
-    result = aggregate(values, axis=axes, keepdims=keepdims)
-    return result if dtype is None else np.asanyarray(result).astype(dtype, casting="same_kind")[()]
+    from . import calls
+
+    how = calls.How(executor, workers, progress)
+    return calls.reduction(
+        x, chunk, aggregate, axis, keepdims, dtype, split_every, combine, concatenate, block_axis, block_size, how
+    )
 
 
 def apply_along_axis(
@@ -325,55 +307,7 @@ def apply_along_axis(
     >>> ac.apply_along_axis(np.median, 1, [[3.0, 1.0, 2.0], [6.0, 5.0, 7.0]])
     array([2., 6.])
     """
-    x = as_argument(arr)
-    if not isinstance(x, np.ndarray):
-        x = np.asarray(x)
-    axis = axis_of(axis, x.ndim, "axis")
-    if type(x) is not np.ndarray or x.ndim == 1 or not x.size:
-        return np.apply_along_axis(func1d, axis, x, *args, **kwargs)
-    along_axis = max((i for i in range(x.ndim) if i != axis), key=lambda i: x.shape[i])
-    keywords = {"func1d": func1d, "axis": axis, "args": args, "kwargs": kwargs}
-    on_executor = executor is not None
-    plan = Plan("apply_along_axis", along, (x,), keywords, along_axis, block_size, on_executor=on_executor)
-    try:
-        line = first_line(x, axis)
-        if executor is None:
-            first = np.asanyarray(func1d(line, *args, **kwargs))
-        else:
-            first = np.asanyarray(executor.submit(partial(func1d, **kwargs), line, *args).result())
-    except Exception as error:
-        note(error, plan, 0)
-        raise
-    if type(first) is not np.ndarray:
-        return np.apply_along_axis(func1d, axis, x, *args, **kwargs)
-    keywords |= {"shape": first.shape, "dtype": first.dtype}
-    plan.out_axis = along_axis if along_axis < axis else along_axis - x.ndim
-    return _whole(plan, None, None, executor, workers, progress, "raise")
+    from . import calls
 
-
-def _whole(plan: Plan, dtype: Any, out: Any, executor: Any, workers: Any, progress: Any, errors: str) -> Any:
-    """Results side by side."""
-    failures = Failures(plan, errors)
-    sink = Whole(plan, dtype, out)
-    _run(plan, sink, failures, executor, workers, progress)
-    if errors == "raise":
-        return sink.value()
-    for number in failures.found:
-        sink.blank(number)
-    return sink.value(), failures.list()
-
-
-def _run(plan: Plan, sink: Whole | Partials, failures: Failures, executor: Any, workers: Any, progress: Any) -> None:
-    if executor is not None and not hasattr(executor, "submit"):
-        raise TypeError(f"executor must be a concurrent.futures.Executor, got {executor!r}")
-    began = time.perf_counter()
-    with watched(progress, plan.name, plan.count) as tell:
-        if executor is None:
-            threads.run(plan, sink, failures, workers, tell)
-        else:
-            executors.run(plan, sink, failures, executor, workers, tell)
-    if log.isEnabledFor(logging.DEBUG):
-        where = "threads" if executor is None else type(executor).__name__
-        name, seconds = getattr(plan.func, "__name__", repr(plan.func)), time.perf_counter() - began
-        log.debug("%s %s %s: %d blocks, %s, %.3f ms", plan.name, name, plan.shape, plan.count, where, 1e3 * seconds)
-    failures.raise_first()
+    how = calls.How(executor, workers, progress)
+    return calls.apply_along_axis(func1d, axis, arr, args, kwargs, block_size, how)

@@ -88,7 +88,7 @@ class Whole:
                     f"out must have {length} elements along axis {plan.out_axis}, got the shape {out.shape}"
                 )
             self._index = (ALL,) * axis
-        self.array = np.empty_like(out) if self._overlaps() else out
+        self.array = out.copy(order="K") if self._overlaps() else out
         self.form = Form("out", None, out.dtype, True)
 
     def _axis(self, ndim: int) -> int | None:
