@@ -36,7 +36,7 @@ class Blocks:
 
 
 def for_threads(n: int, row: int) -> Blocks:
-    """Blocks for threads, given the bytes of all arguments at one position along the axis."""
+    """Blocks for threads, given what `row_bytes` says."""
     return equal(n, max(FEW, ceil_div(n * row, CACHE)))
 
 
@@ -73,8 +73,12 @@ def own_axis(shape: tuple[int, ...], together: tuple[int, ...], axis: int) -> in
     return None if own < 0 or shape[own] != together[axis] else own
 
 
-def row_bytes(shape: tuple[int, ...], axis: int, itemsize: int) -> int:
-    return prod(shape[:axis]) * prod(shape[axis + 1 :]) * itemsize
+def row_bytes(together: tuple[int, ...], axis: int, arrays: list[tuple[tuple[int, ...], int]]) -> int:
+    """Bytes of all arguments at one position along the axis, but no less than one temporary of the shape of them
+    together; of each argument its shape and the size of its elements."""
+    n = max(1, together[axis])
+    own = sum(prod(shape) * size // n for shape, size in arrays if own_axis(shape, together, axis) is not None)
+    return max(own, prod(together) // n * max((size for _, size in arrays), default=1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,11 +92,8 @@ class Plan:
             self.axis = axis_of(block_axis, self.ndim, "block_axis")
             self.cuts = [blocking.own_axis(shape, self.shape, self.axis) for shape in shapes]
             n = self.shape[self.axis]
-            row = sum(
-                blocking.row_bytes(a.shape, cut, a.dtype.itemsize)
-                for a, cut in zip(self.arguments, self.cuts, strict=True)
-                if cut is not None
-            )
+            arrays = [a for a in self.arguments if isinstance(a, (np.ndarray, np.generic))]
+            row = blocking.row_bytes(self.shape, self.axis, [(a.shape, a.itemsize) for a in arrays])
             default = blocking.for_executor if on_executor else blocking.for_threads
             self.blocks = default(n, row) if size is None else Blocks(n, size)
         else:  # one element: nothing can be cut
