@@ -296,6 +296,9 @@ def test_out(threads):
     ac.map_blocks(lambda x, whole: pause(x) + whole, y, y[:1], block_size=7, out=y)
     np.testing.assert_array_equal(y, np.arange(100))
     y = np.arange(100.0)
+    ac.map_blocks(lambda x, whole: pause(x) + whole[0], y, whole=y, block_size=7, out=y)
+    np.testing.assert_array_equal(y, np.arange(100))
+    y = np.arange(100.0)
     ac.map_overlap(lambda x: pause(x) + np.roll(x, 1), y, 1, "periodic", block_size=7, out=y)
     np.testing.assert_array_equal(y, np.arange(100) + np.roll(np.arange(100), 1))
     for bad, error, text in [
@@ -361,6 +364,25 @@ def test_bad_arguments(call, error, text):
 
 
 # ---- overlap
+
+
+@pytest.mark.parametrize("boundary", ["reflect", "periodic", "nearest", "none", 3])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_overlap_of_masked_arrays(boundary, axis):
+    x = np.ma.masked_greater(np.random.default_rng(0).random((9, 8)), 0.7)
+    plain = x.filled(np.nan)
+    sums = partial(ac.map_overlap, depth=2, boundary=boundary, block_axis=axis, block_size=2)
+    got = sums(lambda y: y[:] + np.ma.concatenate([y[1:], y[:1]]) + np.ma.concatenate([y[:, 1:], y[:, :1]], axis=1), x)
+    want = sums(lambda y: y[:] + np.concatenate([y[1:], y[:1]]) + np.concatenate([y[:, 1:], y[:, :1]], axis=1), plain)
+    assert type(got) is np.ma.MaskedArray
+    np.testing.assert_array_equal(got.filled(np.nan), want)
+
+
+def test_reduction_of_masked_arrays():
+    x = np.ma.masked_greater(np.arange(20.0), 11)
+    for split_every in (2, 16):
+        assert ac.reduction(x, np.ma.sum, np.ma.sum, block_size=3, split_every=split_every) == 66
+    assert ac.reduction(x, np.ma.max, np.ma.max, block_size=3) == 11
 
 
 def test_halos_are_views():

@@ -262,6 +262,10 @@ def test_a_dying_worker(number):
         assert "of 100 of allcores.map_blocks" in caught.value.__notes__[0]
         with pytest.raises(BrokenProcessPool):
             ac.map_blocks(negative, X, executor=pool)
+    with ProcessPoolExecutor(2) as pool:
+        _, failures = ac.map_blocks(kills, np.arange(100), number=number, executor=pool, block_size=1, errors="collect")
+        assert all(isinstance(failure.exception, BrokenProcessPool) for failure in failures)
+        assert {failure.index for failure in failures} >= set(range(50, 100))
     gc.collect()
     assert len(memory_files()) <= before
 
@@ -269,8 +273,12 @@ def test_a_dying_worker(number):
 def test_a_pool_that_is_shut_down():
     pool = ProcessPoolExecutor(1)
     pool.shutdown()
-    with pytest.raises(RuntimeError, match="after shutdown"):
+    with pytest.raises(RuntimeError, match="after shutdown") as caught:
         ac.map_blocks(negative, X, executor=pool)
+    assert "in block 0" in caught.value.__notes__[0]
+    result, failures = ac.map_blocks(negative, X, executor=pool, block_size=1 << 16, errors="collect")
+    assert result is None
+    assert [type(failure.exception) for failure in failures] == [RuntimeError] * 2
 
 
 def test_a_pool_that_is_shut_down_meanwhile():

@@ -15,7 +15,7 @@ from .lines import along, first_line
 from .overlap import OverlapPlan
 from .plan import Function, Plan, as_argument, axes_of, axis_of
 from .results import Partials, Whole
-from .tree import SPLIT_EVERY, aggregated, fold
+from .tree import SPLIT_EVERY, aggregated, fold, joined
 from .watching import watched
 
 log = logging.getLogger("allcores")
@@ -110,7 +110,7 @@ def reduction(
     if every < 2:
         raise ValueError(f"split_every must be at least 2, got {every}")
     run(plan, partials, Failures(plan, how.errors), how)
-    join = partial(np.concatenate, axis=plan.axis) if concatenate and x.ndim else None if concatenate else list
+    join = partial(joined, axis=plan.axis) if concatenate and x.ndim else None if concatenate else list
     values = fold(partials.values, partial(combine or aggregate, axis=axes, keepdims=True), every, join)
     result = aggregate(values, axis=axes, keepdims=keepdims)
     return result if dtype is None else np.asanyarray(result).astype(dtype, casting="same_kind")[()]

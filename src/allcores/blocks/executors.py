@@ -43,6 +43,12 @@ def write(
     form.put(number, trimmed(func(*arguments, **keywords), trim), to)
 
 
+def failed(error: Exception) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_exception(error)
+    return future
+
+
 def is_ours(executor: Executor) -> bool:
     process = sys.modules.get("allcores.futures.process")
     return process is not None and isinstance(executor, process.ProcessPoolExecutor)
@@ -171,7 +177,11 @@ class _Call:
             self.trusting.add(number)
         else:
             self.trusting.discard(number)
-        future = self.executor.submit(call, *arguments)
+        try:
+            future = self.executor.submit(call, *arguments)
+        except Exception as error:  # the pool is broken, or shut down
+            self.arrived(number, failed(error))
+            return
         self.futures[number] = future
         future.add_done_callback(lambda _: self.arrivals.queue.put(number))
 

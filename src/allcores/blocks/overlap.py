@@ -13,6 +13,7 @@ import numpy as np
 
 from .._engine.blocking import Axes, Halo, halo
 from .plan import ALL, Array, Function, Plan, Slices
+from .tree import joined
 
 Depth = tuple[int, int]
 
@@ -41,6 +42,16 @@ def depth_of(value: Any, axis: int, length: int) -> Depth:
     if max(before, after) > length:
         raise ValueError(f"depth {value} is more than the {length} elements of axis {axis}")
     return int(before), int(after)
+
+
+def padded(block: Any, width: list[Depth], kind: Any) -> Any:
+    """A block between what `kind` says; NumPy's own function would drop a mask."""
+    options = {"mode": MODES[kind]} if isinstance(kind, str) else {"constant_values": kind}
+    if not isinstance(block, np.ma.MaskedArray):
+        return np.pad(block, width, **options)
+    mask = np.ma.getmaskarray(block)
+    mask = np.pad(mask, width, MODES[kind]) if isinstance(kind, str) else np.pad(mask, width)
+    return np.ma.array(np.pad(block.data, width, **options), mask=mask)
 
 
 class OverlapPlan(Plan):
@@ -99,7 +110,7 @@ class OverlapPlan(Plan):
             return (block,)
         kind = self.boundary[self.axis]
         if isinstance(kind, str) and any(pads[self.axis]):
-            block = np.concatenate([*self.beyond(kind, *pads[self.axis], block)], axis=self.axis)
+            block = joined([*self.beyond(kind, *pads[self.axis], block)], self.axis)
             pads[self.axis] = (0, 0)
         # Where boundaries meet in a corner, a number of the last axis holds, as in dask.array.
         for numbers in (False, True):
@@ -107,7 +118,7 @@ class OverlapPlan(Plan):
                 kind = self.boundary[axis]
                 if any(pad) and isinstance(kind, str) != numbers:
                     width = [pad if i == axis else (0, 0) for i in range(x.ndim)]
-                    block = np.pad(block, width, constant_values=kind) if numbers else np.pad(block, width, MODES[kind])
+                    block = padded(block, width, kind)
         return (block,)
 
     def part(self, begin: int, end: int) -> Any:

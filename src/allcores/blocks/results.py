@@ -140,11 +140,13 @@ class Whole:
 
     def _overlaps(self) -> bool:
         """Whether writing a block could change what another one is yet to read."""
+        cut = zip(self.plan.arguments, self.plan.cuts, strict=True)
+        whole = ((value, None) for value in self.plan.keywords.values())
         return any(
             isinstance(value, np.ndarray)
             and np.may_share_memory(self.given, value)
-            and not self._written_after_reading(value, cut)
-            for value, cut in zip(self.plan.arguments, self.plan.cuts, strict=True)
+            and not self._written_after_reading(value, axis)
+            for value, axis in (*cut, *whole)
         )
 
     def _written_after_reading(self, value: Array, cut: int | None) -> bool:

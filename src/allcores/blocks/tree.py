@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from .plan import Function
 
 SPLIT_EVERY = 16
+
+
+def joined(values: list[Any], axis: int) -> Any:
+    """Partial results side by side; masks are kept, which NumPy's own function would drop."""
+    concatenate = np.ma.concatenate if any(isinstance(value, np.ma.MaskedArray) for value in values) else np.concatenate
+    return concatenate(values, axis=axis)
 
 
 def fold(values: list[Any], combine: Function, every: int, join: Callable[[list[Any]], Any] | None) -> Any:
