@@ -199,7 +199,10 @@ def memory(options):
     cases = {
         "submit, argument": (lambda pool: pool.submit(first, x).result(), "1"),
         "submit, shared argument": (lambda pool: pool.submit(first, shared).result(), "0"),
-        "submit, shared argument and result": (lambda pool: pool.submit(negative, shared).result(), "1 and its room"),
+        "submit, shared argument and result": (
+            lambda pool: pool.submit(negative, shared).result(),
+            "1, and 1 while it is copied",
+        ),
         "map_blocks": (lambda pool: ac.map_blocks(negative, x, executor=pool), "1: the result"),
         "map_blocks, shared argument": (lambda pool: ac.map_blocks(negative, shared, executor=pool), "1: the result"),
         "map_blocks, both shared": (lambda pool: ac.map_blocks(negative, shared, executor=pool, out=out), "0"),
