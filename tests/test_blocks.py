@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import gc
+import os
 import threading
 import time
 import weakref
@@ -763,6 +764,42 @@ def test_at_exit_and_in_a_forked_child():
 
 
 # ---- overhead
+
+
+def test_a_slow_first_block_holds_up_one_result_of_each_worker(threads):
+    """Others compute theirs meanwhile, but don't pile them up."""
+    begun = []
+
+    def func(x):
+        begun.append(x[0])
+        if x[0] == 0:
+            time.sleep(0.2)
+            begun.append("done")
+        return x
+
+    np.testing.assert_array_equal(ac.map_blocks(func, np.arange(50), block_size=1), np.arange(50))
+    assert begun.index("done") == 3
+
+
+@pytest.mark.skipif("CS_GNU_LIBC_VERSION" not in getattr(os, "confstr_names", {}), reason="this is about glibc")
+def test_memory_of_temporaries_is_kept():
+    """Not returned to the system after each block, and faulted in again."""
+    result = python("""
+        import resource, numpy as np, allcores as ac
+        x, out = np.ones(1_000_000), np.empty(1_000_000)
+        def many(a):
+            return (a + 1) * (a - 1) / (a * a + 1) + (a * a) / (a * a + (a + 1) * (a + 1))
+        def faults(size, workers):
+            for _ in range(2):
+                ac.map_blocks(many, x, out=out, block_size=size, workers=workers)
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            for _ in range(5):
+                ac.map_blocks(many, x, out=out, block_size=size, workers=workers)
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+        print(sum(faults(size, workers) for size in (16384, 32768, 65536) for workers in (1, 2)))
+    """)
+    assert (result.stderr, result.returncode) == ("", 0)
+    assert int(result.stdout) < 1000
 
 
 def test_overhead_of_a_block():

@@ -113,12 +113,10 @@ class OverlapPlan(Plan):
             block = joined([*self.beyond(kind, *pads[self.axis], block)], self.axis)
             pads[self.axis] = (0, 0)
         # Where boundaries meet in a corner, a number of the last axis holds, as in dask.array.
-        for numbers in (False, True):
-            for axis, pad in enumerate(pads):
-                kind = self.boundary[axis]
-                if any(pad) and isinstance(kind, str) != numbers:
-                    width = [pad if i == axis else (0, 0) for i in range(x.ndim)]
-                    block = padded(block, width, kind)
+        for axis, pad in enumerate(pads):
+            if any(pad):
+                width = [pad if i == axis else (0, 0) for i in range(x.ndim)]
+                block = padded(block, width, self.boundary[axis])
         return (block,)
 
     def part(self, begin: int, end: int) -> Any:
