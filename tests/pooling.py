@@ -78,6 +78,11 @@ def leave(code=0):
     sys.exit(code)
 
 
+def become_nobody():
+    os.setgid(65534)
+    os.setuid(65534)
+
+
 def raises(kind=ValueError, *args):
     raise kind(*args)
 

@@ -13,7 +13,7 @@ import pytest
 from helpers import COMPILED, FUNCTIONS, MOVES, SCANNED, oracle, python
 
 import allcores as ac
-from allcores import _kernels, config, fallback, reductions, scans, windows
+from allcores import _kernels, background, blocks, config, fallback, reductions, scans, windows
 from allcores._engine import settings
 from allcores._engine.registry import KERNELS, SCANS, WINDOWS
 from allcores._kernels import fallback as fallback_kernels
@@ -110,13 +110,21 @@ def test_floors_of_futures():
         assert engine <= ({"allcores._engine.settings"} if name in ("process", "worker") else set()), (name, engine)
 
 
+def test_blocks_know_no_pools():
+    """Of futures/ they know what is shared; whether an executor is ours they ask without importing it."""
+    for path in (PACKAGE / "blocks").glob("*.py"):
+        ours = {name for name in imports(path) if name.startswith("allcores.futures")}
+        assert ours <= {"allcores.futures.shared"}, (path, ours)
+
+
 def test_the_engine_knows_no_pools():
     for path in (PACKAGE / "_engine").glob("*.py"):
         assert not any("futures" in name for name in imports(path) if name.startswith("allcores"))
 
 
-def test_the_grid_knows_no_arrays():
-    assert not any(name.split(".")[0] == "numpy" for name in imports(PACKAGE / "_engine" / "grid.py"))
+@pytest.mark.parametrize("name", ["grid", "blocking"])
+def test_the_grid_knows_no_arrays(name):
+    assert not any(full.split(".")[0] == "numpy" for full in imports(PACKAGE / "_engine" / f"{name}.py"))
 
 
 def test_kernels_are_called_in_one_place():
@@ -127,7 +135,7 @@ def test_kernels_are_called_in_one_place():
 
 def test_dependencies():
     """NumPy is the only one; the rest is asked for where it is used."""
-    optional = {"bottleneck", "numbagg", "polars", "matplotlib", "pyarrow", "pandas", "xarray", "cloudpickle"}
+    optional = {"bottleneck", "numbagg", "polars", "matplotlib", "pyarrow", "pandas", "xarray", "cloudpickle", "tqdm"}
     for path in FILES:
         for node in ast.parse(path.read_text()).body:
             names = []
@@ -287,9 +295,11 @@ def test_signatures(name):
 # ---- documentation
 
 
-@pytest.mark.parametrize(
-    "name", [*FUNCTIONS, *MOVES, *SCANNED, "set_workers", "get_workers", "show_config", "share", "shared_empty"]
-)
+BLOCKS = tuple(name for name in blocks.__all__ if name.islower())
+OTHERS = ("set_workers", "get_workers", "show_config", "share", "shared_empty", "submit")
+
+
+@pytest.mark.parametrize("name", [*FUNCTIONS, *MOVES, *SCANNED, *BLOCKS, *OTHERS])
 def test_docstrings(name):
     text = inspect.getdoc(getattr(ac, name))
     assert text
@@ -305,12 +315,13 @@ def test_docstrings(name):
     assert text.splitlines()[0].endswith(".")
     documented = text.split("Parameters\n----------\n")[-1].split("\n\n")[0] if "Parameters" in sections else ""
     for key in inspect.signature(getattr(ac, name)).parameters:
-        assert any(key in line.split(" : ")[0].split(", ") for line in documented.splitlines()), f"{name}: {key}"
+        names = [part.strip("*") for line in documented.splitlines() for part in line.split(" : ")[0].split(", ")]
+        assert key in names, f"{name}: {key}"
 
 
 @pytest.mark.parametrize(
     "module",
-    [reductions, scans, windows, settings, config, shared, process],
+    [reductions, scans, windows, settings, config, shared, process, blocks, background],
     ids=lambda module: module.__name__,
 )
 def test_doctests(module):
@@ -348,12 +359,14 @@ OPTIONAL = [
     "pyarrow",
     "scipy",
     "cloudpickle",
+    "tqdm",
 ]
 
 
 def test_importing_has_no_side_effects():
     forbidden = [*OPTIONAL, "allcores.bench", "allcores.describe", "asyncio", "unittest"]
     forbidden += ["multiprocessing", "concurrent.futures.process", "allcores.futures.process", "mmap"]
+    forbidden += ["allcores.blocks.calls", "numpy.ma"]
     result = python(QUIET.format(modules=["allcores"], forbidden=forbidden))
     assert (result.stdout, result.stderr, result.returncode) == ("", "", 0)
 

@@ -27,6 +27,7 @@ from pooling import (
     Fails,
     Script,
     alive,
+    become_nobody,
     echo,
     first_and_last,
     hang_up,
@@ -546,11 +547,6 @@ def test_a_refused_segment_is_pickled(pool):
         assert pool.transfer_stats()["fallbacks"] >= 4
         with pytest.raises(PermissionError, match="shared"):
             pool.submit(overwrite, ac.shared_empty(3)).result()
-
-
-def become_nobody():
-    os.setgid(65534)
-    os.setuid(65534)
 
 
 if os.getuid() != 0:

@@ -4,6 +4,8 @@ __version__ = "0.1.0"
 
 from . import fallback
 from ._engine.settings import get_workers, set_workers
+from .background import submit
+from .blocks import apply_along_axis, map_blocks, map_overlap, reduction
 from .config import show_config
 from .futures.shared import share, shared_empty
 from .reductions import (
@@ -72,6 +74,7 @@ __all__ = [
     "allnan",
     "any",
     "anynan",
+    "apply_along_axis",
     "argmax",
     "argmin",
     "bfill",
@@ -79,6 +82,8 @@ __all__ = [
     "fallback",
     "ffill",
     "get_workers",
+    "map_blocks",
+    "map_overlap",
     "max",
     "mean",
     "min",
@@ -119,6 +124,7 @@ __all__ = [
     "prod",
     "ptp",
     "push",
+    "reduction",
     "replace",
     "set_workers",
     "share",
@@ -126,6 +132,7 @@ __all__ = [
     "show_config",
     "ss",
     "std",
+    "submit",
     "sum",
     "var",
 ]

@@ -19,8 +19,9 @@ from __future__ import annotations
 import logging
 import time
 
-from . import team
-from .task import Slots, Task
+from . import jobs, team
+from .operands import Array
+from .task import DONE, END, STOP, Slots, Task
 
 log = logging.getLogger("allcores")
 
@@ -30,10 +31,25 @@ threshold: int | None = None
 
 def worth_a_team(elements: int, ns: float) -> bool:
     """Whether half of the work takes longer than handing it over, twice."""
-    if threshold is not None:
-        return elements >= threshold
+    return elements >= threshold if threshold is not None else worth_handing_over(elements * ns * 1e-9)
+
+
+def worth_handing_over(seconds: float) -> bool:
     # Below this the work is shorter than any hand-over: don't start threads to measure one.
-    return elements * ns > 40_000 and elements * ns * 1e-9 > 4 * team.hand_over()
+    return seconds > 40e-6 and seconds > 4 * team.hand_over()
+
+
+class Under:
+    """A pass under way, for those who watch the call."""
+
+    def __init__(self, cursor: Array) -> None:
+        self.cursor = cursor
+
+    def stop(self) -> None:
+        self.cursor[STOP] = 1
+
+    def progress(self) -> tuple[int, int]:
+        return int(self.cursor[DONE]), int(self.cursor[END])
 
 
 def run(task: Task, sinks: Slots, workers: int, ns: float) -> int:
@@ -41,12 +57,15 @@ def run(task: Task, sinks: Slots, workers: int, ns: float) -> int:
     begin = time.perf_counter()
     elements = task.grid.outer * task.grid.n * task.grid.inner
     workers = min(workers, task.grid.chunks)
-    if workers > 1 and not team.here.worker and worth_a_team(elements, ns):
-        where = f"team of {workers}"
-        status = team.run(task, sinks, workers)
+    if team.here.worker or not (workers > 1 and worth_a_team(elements, ns)):
+        workers = 1
+    job = jobs.current.get()
+    if job is None:
+        status = _run(task, task.cursor(), sinks, workers)
     else:
-        where = "inline"
-        status = task.run(task.cursor(), sinks)
+        cursor = task.cursor()
+        with job.part(Under(cursor)):
+            status = _run(task, cursor, sinks, workers)
     if log.isEnabledFor(logging.DEBUG):
         log.debug(
             "%s %s (%d, %d, %d) %s: %d chunks, %s, %.3f ms",
@@ -57,7 +76,11 @@ def run(task: Task, sinks: Slots, workers: int, ns: float) -> int:
             task.grid.inner,
             sinks[0].dtype,
             task.grid.chunks,
-            where,
+            "inline" if workers == 1 else f"team of {workers}",
             1e3 * (time.perf_counter() - begin),
         )
     return status
+
+
+def _run(task: Task, cursor: Array, sinks: Slots, workers: int) -> int:
+    return task.run(cursor, sinks) if workers == 1 else team.run(task, cursor, sinks, workers)

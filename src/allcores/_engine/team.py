@@ -12,9 +12,12 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from . import settings
+from .operands import Array
 from .task import STOP, Slots, Task
 
 
@@ -89,32 +92,40 @@ def hand_over() -> float:
     return _hand_over
 
 
-def run(task: Task, sinks: Slots, workers: int) -> int:
-    """Run the task on the caller and `workers` - 1 threads; return the floating-point flags of all."""
-    cursor = task.cursor()
-    helpers: list[Future[int]] = []
+def together(work: Callable[[], Any], workers: int, stop: Callable[[], None]) -> list[Any]:
+    """Call `work` here and on `workers` - 1 threads, in copies of this context; return what it returned, wherever.
+
+    `work` claims its share of something, and must end soon after `stop`.
+    """
+    helpers: list[Future[Any]] = []
     try:
         try:
             for _ in range(workers - 1):
-                helpers.append(submit(workers - 1, task.run, cursor, sinks))
+                helpers.append(submit(workers - 1, copy_context().run, work))
         except RuntimeError:
             pass  # the interpreter is going down: what could not be handed over, the caller does
-        status = task.run(cursor, sinks)
+        results = [work()]
         # The helpers' last chunks, with an eye on signals.
         started = not_cancelled(helpers)
         while wait(started, timeout=0.02).not_done:
             pass
     except BaseException:
-        cursor[STOP] = 1
+        stop()
         raise
     finally:
-        # However the call ends, nobody may write into the sinks any more.
+        # However the call ends, nobody may write to its results any more.
         wait(not_cancelled(helpers))
-    for helper in started:
-        status |= helper.result()
+    return results + [helper.result() for helper in started]
+
+
+def run(task: Task, cursor: Array, sinks: Slots, workers: int) -> int:
+    """Run the task on the caller and `workers` - 1 threads; return the floating-point flags of all."""
+    status = 0
+    for flags in together(partial(task.run, cursor, sinks), workers, partial(cursor.__setitem__, STOP, 1)):
+        status |= flags
     return status
 
 
-def not_cancelled(helpers: list[Future[int]]) -> list[Future[int]]:
+def not_cancelled(helpers: list[Future[Any]]) -> list[Future[Any]]:
     """Cancel those that have not started; return the others. (`wait` would wait for the pool to drop the former.)"""
     return [helper for helper in helpers if not helper.cancel()]

@@ -30,6 +30,10 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 Array = NDArray[Any]
 
 
+class Unreachable(PermissionError):
+    """An array in shared memory that this process can't map."""
+
+
 class Shared(NamedTuple):
     """An owner as others know it. `segment` is None where the memory belongs to another process."""
 
@@ -101,7 +105,7 @@ def attach(handle: Any) -> Array:
                 mapping = map_handle(handle, private=False)
             except Refused as error:
                 # A copy would lose what is written to it.
-                raise PermissionError(f"a shared array can't be mapped here: {error}") from None
+                raise Unreachable(f"a shared array can't be mapped here: {error}") from None
             owner = _own(mapping, handle, None)
         return owner
 

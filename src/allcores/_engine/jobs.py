@@ -1,0 +1,75 @@
+"""What a call in the background shares with those who watch it: how far it is, and whether it is to stop.
+
+    future.cancel() ---> Job.stop ----> each part: claim nothing more
+    future.progress() -> Job.progress   each part: done, total
+                             ^
+                             | a context variable
+    place.run, blocks of a user's function: they enter themselves as parts before they begin
+
+A call may have several parts, one after the other: a pass over each slab, say. One that would begin after `stop`
+doesn't. Calls that take the compiled short way know nothing of this.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Protocol
+
+
+class Stopped(BaseException):
+    """Ends a call that was told to stop, past any `except Exception` of a user's function."""
+
+
+class Part(Protocol):
+    """A number of chunks under way."""
+
+    def stop(self) -> None:
+        """Have nobody begin another chunk. Called from any thread."""
+
+    def progress(self) -> tuple[int, int]:
+        """Chunks done, and all of them."""
+
+
+class Job:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._parts: list[Part] = []
+        self._done = self._total = 0  # chunks of parts that are over
+        self.stopped = False
+
+    def stop(self) -> None:
+        with self._lock:
+            self.stopped = True
+            parts = list(self._parts)
+        for part in parts:
+            part.stop()
+
+    def progress(self) -> tuple[int, int]:
+        """Chunks done, and all that are known of yet."""
+        with self._lock:
+            counts = [part.progress() for part in self._parts]
+            return self._done + sum(done for done, _ in counts), self._total + sum(total for _, total in counts)
+
+    @contextmanager
+    def part(self, part: Part) -> Iterator[None]:
+        """While a part is under way."""
+        with self._lock:
+            if self.stopped:
+                raise Stopped
+            self._parts.append(part)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._parts.remove(part)
+                done, total = part.progress()
+                self._done, self._total = self._done + done, self._total + total
+        if self.stopped:
+            raise Stopped
+
+
+# The job of this context, if it is one.
+current: ContextVar[Job | None] = ContextVar("allcores_job", default=None)

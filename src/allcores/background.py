@@ -1,0 +1,221 @@
+"""Calls in the background: `submit`.
+
+    submit -> BackgroundFuture, Job        coordinator threads, first in first out
+                 |     |                        |
+     cancel() ---+--> Job.stop                  +-- in a copy of the caller's context, in which the Job is current:
+     progress() ----> Job.progress                      fn(*args, **kwargs), whose chunks all workers share
+
+Coordinators are not the threads that compute chunks, so that a call in the background uses all of those.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
+from typing import Any
+
+from ._engine import jobs, settings, team
+
+__all__ = ["BackgroundFuture", "submit"]
+
+WAITING, RUNNING, ENDED = range(3)
+
+
+class BackgroundFuture(Future[Any]):
+    """A future of a call in the background: it can be cancelled while it runs, and says how far it is.
+
+    To its base class it is pending until it ends, since there nothing that runs can be cancelled.
+    """
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        super().__init__()
+        self._work: Callable[[], Any] | None = work
+        self._job = jobs.Job()
+        self._stage = WAITING
+        self._turn = threading.Lock()
+
+    def cancel(self) -> bool:
+        """Cancel the call, also while it runs: it stops at its next chunk.
+
+        Returns
+        -------
+        bool
+            Whether the future can only end as cancelled; False if it has ended otherwise. `done` turns true when the
+            last chunk has stopped. What an ``out=`` of the call then holds is unspecified.
+        """
+        with self._turn:
+            before, stopped = self._stage, self._job.stopped
+            if before == ENDED:
+                return stopped
+            self._job.stop()
+            if before == RUNNING:
+                return True
+            self._stage, self._work = ENDED, None
+        self._end_cancelled()
+        return True
+
+    def progress(self) -> tuple[int, int]:
+        """Chunks that are done, and all that are known of.
+
+        Returns
+        -------
+        tuple of int
+            (0, 0) before the call begins. A call of several passes learns of their chunks one after the other. When it
+            has returned both numbers are the same, and at least 1: small calls do without chunks.
+        """
+        done, total = self._job.progress()
+        if self._stage == ENDED and not self._job.stopped:
+            done = total = max(total, 1)
+        return done, total
+
+    def running(self) -> bool:
+        """Whether the call has begun and not ended."""
+        return self._stage == RUNNING
+
+    def _run(self, within: bool = False) -> None:
+        """Make the call. `within` another one in the background, whose job it belongs to."""
+        with self._turn:
+            if self._stage != WAITING:
+                return
+            self._stage, work = RUNNING, self._work
+            self._work = None
+        assert work is not None
+        token = None if within else jobs.current.set(self._job)
+        try:
+            result = work()
+        except BaseException as error:
+            if within and isinstance(error, jobs.Stopped):
+                raise
+            self._end(None, error)
+            self = None  # type: ignore[assignment]  # its exception's traceback refers to this frame
+        else:
+            self._end(result, None)
+        finally:
+            if token is not None:
+                jobs.current.reset(token)
+
+    def _end(self, result: Any, error: BaseException | None) -> None:
+        with self._turn:
+            self._stage, stopped = ENDED, self._job.stopped
+        if stopped:
+            self._end_cancelled()
+        elif error is not None:
+            self.set_exception(error)
+        else:
+            self.set_result(result)
+
+    def _end_cancelled(self) -> None:
+        super().cancel()
+        self.set_running_or_notify_cancel()  # wakes those who wait for several futures
+
+
+# ---- coordinators
+
+
+class _Here(threading.local):
+    coordinator = False
+
+
+_here = _Here()
+_lock = threading.Lock()
+_coordinators: ThreadPoolExecutor | None = None
+_futures: weakref.WeakSet[BackgroundFuture] = weakref.WeakSet()
+
+
+def _forget() -> None:
+    """In a forked child: the threads were not copied, and the lock may have been held."""
+    global _lock, _coordinators, _futures
+    _lock, _coordinators, _futures = threading.Lock(), None, weakref.WeakSet()
+    _here.coordinator = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def _become_coordinator() -> None:
+    _here.coordinator = True
+
+
+def _at_exit() -> None:
+    """Where an interrupt ends the program, nobody wants to wait for what is not finished."""
+    error = getattr(sys, "last_type", None)
+    if error is not None and issubclass(error, KeyboardInterrupt) and not hasattr(sys, "ps1"):
+        for future in list(_futures):
+            future.cancel()
+
+
+def _pool() -> ThreadPoolExecutor:
+    global _coordinators
+    with _lock:
+        if _coordinators is None:
+            _coordinators = ThreadPoolExecutor(
+                max(2, settings.cores()), thread_name_prefix="allcores-call", initializer=_become_coordinator
+            )
+            # Called before the executor's own function, which waits: the last to be registered is the first.
+            if hasattr(threading, "_register_atexit"):
+                threading._register_atexit(_at_exit)
+        return _coordinators
+
+
+def _call(box: list[Callable[[], None]]) -> None:
+    """Call what is in the box, which nobody keeps: an exception's traceback leads to this frame and its caller's."""
+    box.pop()()
+
+
+def submit(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> BackgroundFuture:
+    """Run a call in the background, on all cores.
+
+    Parameters
+    ----------
+    fn : callable
+        A function of allcores, or one that calls some.
+    *args
+        Its arguments.
+    **kwargs
+        Its keyword arguments.
+
+    Returns
+    -------
+    BackgroundFuture
+        A `concurrent.futures.Future`. Its method ``cancel()`` also stops a call that runs, at its next chunk, and
+        ``progress()`` tells the number of chunks that are done and of all.
+
+    See Also
+    --------
+    map_blocks : Your own function, in blocks.
+
+    Notes
+    -----
+    Calls begin in the order in which they are submitted, as many at a time as there are cores (at least two), each in
+    a copy of the caller's context: `set_workers` and `numpy.errstate` hold. At exit the interpreter waits for them,
+    unless an interrupt ends it. What cannot be stopped is a call that NumPy makes, and a single block of your own
+    function.
+
+    A submitted call that submits makes that call at once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import allcores as ac
+    >>> future = ac.submit(ac.nansum, np.ones((100, 100)), axis=0)
+    >>> future.result().shape
+    (100,)
+    """
+    if not callable(fn):
+        raise TypeError(f"fn must be callable, got {fn!r}")
+    future = BackgroundFuture(lambda: fn(*args, **kwargs))
+    context = copy_context()
+    if _here.coordinator or team.here.worker:
+        # Those who could make the call may all be waiting for it.
+        context.run(future._run, True)
+    else:
+        _pool().submit(_call, [partial(context.run, future._run)])
+        _futures.add(future)
+    return future
