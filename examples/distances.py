@@ -81,8 +81,10 @@ def vincenty(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
     a = 1 + k / 16384 * (4096 + k * (k * (320 - 175 * k) - 768))
     b = k / 1024 * (256 + k * (k * (74 - 47 * k) - 128))
     twice = 2 * middle * middle - 1
-    correction = b * across * (
-        middle + b / 4 * (along * twice - b / 6 * middle * (4 * across * across - 3) * (4 * middle * middle - 3))
+    correction = (
+        b
+        * across
+        * (middle + b / 4 * (along * twice - b / 6 * middle * (4 * across * across - 3) * (4 * middle * middle - 3)))
     )
     return minor * a * (arc - correction) / MILE
 
@@ -128,7 +130,7 @@ def main() -> None:
 
     lat, lon = np.radians(np.array(list(places.values()))).T
     ends = lat[:, None], lon[:, None], lat, lon
-    print(f"{lat.size ** 2:,} pairs of airports, NumPy")
+    print(f"{lat.size**2:,} pairs of airports, NumPy")
     alone = clock("  NumPy", lambda: great_circle(*ends), 5)
     got = clock("  ac.map_blocks, all cores", lambda: ac.map_blocks(great_circle, *ends), 5)
     print(f"  the same: {np.array_equal(got, alone)}")
