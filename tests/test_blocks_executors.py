@@ -34,21 +34,17 @@ from pooling import Script, become_nobody, memory_files, overwrite, run_script, 
 
 import allcores as ac
 from allcores.blocks import executors
-from allcores.futures import BrokenProcessPool, ProcessPoolExecutor, shared
+from allcores.futures import BrokenProcessPool, ProcessPoolExecutor, segments, shared
 
 
 @pytest.fixture(scope="module")
 def pool():
+    gc.collect()
+    names = shared_names()
     with ProcessPoolExecutor(2) as pool:
         yield pool
     gc.collect()
     assert not memory_files()
-
-
-@pytest.fixture(autouse=True)
-def nothing_left():
-    names = shared_names()
-    yield
     assert shared_names() == names
 
 
@@ -322,6 +318,19 @@ def test_no_shared_memory(pool, monkeypatch):
     got = ac.map_blocks(plus, X.reshape(4, -1), weights, executor=pool, block_size=1)
     assert shared.find(got) is None
     np.testing.assert_array_equal(got, X.reshape(4, -1))
+
+
+def test_segments_with_names(monkeypatch):
+    """As on macOS and Windows."""
+    names = shared_names()
+    monkeypatch.setattr(segments, "_decided", False)
+    with ProcessPoolExecutor(2) as pool:
+        got = ac.map_blocks(plus, X.reshape(4, -1), X[: 1 << 15].ravel(), executor=pool, block_size=1)
+        np.testing.assert_array_equal(got, X.reshape(4, -1) + X[: 1 << 15].ravel())
+        assert shared.find(got) is not None
+    del got
+    gc.collect()
+    assert shared_names() == names
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
