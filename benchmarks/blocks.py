@@ -201,7 +201,7 @@ def memory(options):
         "submit, shared argument": (lambda pool: pool.submit(first, shared).result(), "0"),
         "submit, shared argument and result": (
             lambda pool: pool.submit(negative, shared).result(),
-            "1, and 1 while it is copied",
+            "1: the result",
         ),
         "map_blocks": (lambda pool: ac.map_blocks(negative, x, executor=pool), "1: the result"),
         "map_blocks, shared argument": (lambda pool: ac.map_blocks(negative, shared, executor=pool), "1: the result"),

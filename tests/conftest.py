@@ -10,9 +10,25 @@ from allcores._engine import doors, place, reduction, settings, windowing
 from allcores.bench import cases, peers
 from allcores.describe import blocks, tables
 
+try:
+    import fcntl
+except ImportError:  # Windows, where names are not counted
+    fcntl = None
+
 
 def pytest_report_header() -> str:
     return f"allcores backends: {', '.join(BACKENDS)}"
+
+
+@pytest.fixture(autouse=True)
+def names_of_its_own(request, tmp_path_factory):
+    """What counts the names in /dev/shm waits for whoever else does, where tests are spread over processes."""
+    if not request.path.name.startswith(("test_pool", "test_blocks_executors")) or fcntl is None:
+        yield
+        return
+    with open(tmp_path_factory.getbasetemp().parent / "names.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture

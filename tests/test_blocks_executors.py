@@ -40,12 +40,12 @@ from allcores.futures import BrokenProcessPool, ProcessPoolExecutor, segments, s
 @pytest.fixture(scope="module")
 def pool():
     gc.collect()
-    names = shared_names()
+    names, files = shared_names(), len(memory_files())
     with ProcessPoolExecutor(2) as pool:
         yield pool
     gc.collect()
-    assert not memory_files()
-    assert shared_names() == names
+    assert len(memory_files()) <= files
+    assert set(shared_names()) <= set(names)
 
 
 # ---- results
@@ -330,7 +330,7 @@ def test_segments_with_names(monkeypatch):
         assert shared.find(got) is not None
     del got
     gc.collect()
-    assert shared_names() == names
+    assert set(shared_names()) <= set(names)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")

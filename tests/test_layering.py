@@ -91,7 +91,8 @@ FUTURES_IMPORTS = {
     "calls": {"channel", "worker"},  # the latter for its types only
     "store": {"pickling", "segments", "shared"},
     "blas": set(),
-    "worker": {"blas", "channel", "pickling", "segments", "store"},
+    "release": {"pickling", "segments"},
+    "worker": {"blas", "channel", "pickling", "release", "segments", "store"},
     "traffic": {"channel", "pickling", "segments", "store", "worker"},
     "manager": {"store", "traffic", "worker"},
     "process": {"calls", "channel", "manager", "pickling", "portable", "segments", "traffic", "worker"},

@@ -73,11 +73,12 @@ def stderr(tmp_path):
         os.close(theirs)
     gc.collect()
     before, names, threads = len(open_files()), shared_names(), threading.active_count()
+    files = len(memory_files())
     yield path
     # pytest.raises and the tests themselves make cycles.
     assert wait_for(lambda: gc.collect() >= 0 and len(open_files()) <= before), "\n".join(sorted(open_files()))
-    assert not memory_files()
-    assert shared_names() == names
+    assert len(memory_files()) <= files
+    assert set(shared_names()) <= set(names)
     assert wait_for(lambda: threading.active_count() <= threads)
     assert path.read_text() == ""
 
@@ -676,7 +677,7 @@ def test_the_parent_is_killed(tmp_path, method):
         assert wait_for(lambda: not any(alive(pid) for pid in pids), 1)
         assert script.gone()
         assert script.process.stderr.read() == ""
-    assert shared_names() == names
+    assert set(shared_names()) <= set(names)
 
 
 @pytest.mark.parametrize("method", METHODS)

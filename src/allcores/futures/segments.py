@@ -149,18 +149,27 @@ class Segment:
         self.used = 0
 
     @classmethod
-    def create(cls, size: int) -> Segment:
-        """A new segment. OSError where there is no memory or no descriptor for it."""
+    def create(cls, size: int, *, reserve: bool = True) -> Segment:
+        """A new segment. OSError where there is no memory or no descriptor for it.
+
+        Without `reserve` memory has to be reserved before it is used.
+        """
         token = os.urandom(16)
         fd = os.memfd_create("allcores")
         try:
             # A plain truncate would promise what may not be there, and the first write would end in SIGBUS.
-            os.posix_fallocate(fd, 0, size)
+            if reserve:
+                os.posix_fallocate(fd, 0, size)
+            else:
+                os.truncate(fd, size)
             os.pwrite(fd, token, 0)
         except BaseException:
             os.close(fd)
             raise
         return cls(fd, size, token)
+
+    def reserve(self, offset: int, count: int) -> None:
+        os.posix_fallocate(self.fd, offset, count)
 
     @property
     def handle(self) -> Handle:

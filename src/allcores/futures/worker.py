@@ -22,7 +22,7 @@ from multiprocessing.connection import wait
 from typing import Any, NamedTuple
 
 from .._engine import settings
-from . import blas, pickling, segments, store
+from . import blas, pickling, release, segments, store
 
 # How a task ended; or, that the rest of a large one is wanted, or a segment for the result.
 RESULT, ERROR, REFUSED, NO_START, FETCH, ROOM = range(6)
@@ -179,15 +179,16 @@ def _run(call: Call, buffers: list[Any], setup: Setup, rooms: Rooms) -> Reply:
     try:
         function, args, kwargs = pickling.loads(call.data, buffers)
         buffers.clear()
-        result = function(*args, **kwargs)
+        box = [function(*args, **kwargs)]
         del function, args, kwargs
-        return _success(call, result, setup, rooms)
+        return _success(call, box, setup, rooms)
     except BaseException as error:
         return _failure(call.number, error)
 
 
-def _success(call: Call, result: object, setup: Setup, rooms: Rooms) -> Reply:
-    pickled = pickling.dumps(result, setup.threshold)
+def _success(call: Call, box: list[object], setup: Setup, rooms: Rooms) -> Reply:
+    """`box` holds the result: nobody else is to refer to it, so that its pages can go while they are copied."""
+    pickled = pickling.dumps(box.pop(), setup.threshold)
     answer = Answer(call.number, RESULT)
     if not pickled.sources:
         return answer, pickled.data, None
@@ -202,8 +203,10 @@ def _success(call: Call, result: object, setup: Setup, rooms: Rooms) -> Reply:
                 return answer._replace(spans=spans, in_room=True), pickled.data, None
             if not segments.without_names():
                 raise MemoryError
-            segment = segments.Segment.create(size)
-            store.fill(segment, pickled.sources, spans)
+            segment = release.hand_over(pickled.sources, spans, size)
+            if segment is None:
+                segment = segments.Segment.create(size)
+                store.fill(segment, pickled.sources, spans)
             fd, segment.fd = segment.fd, -1
             return answer._replace(spans=spans, size=size, token=segment.token), pickled.data, fd
         except (OSError, MemoryError, segments.Refused):
