@@ -6,6 +6,7 @@ from . import fallback
 from ._engine.settings import get_workers, set_workers
 from .config import show_config
 from .futures.shared import share, shared_empty
+from .quantiles import median, nanmedian, nanpercentile, nanquantile, percentile, quantile
 from .reductions import (
     all,
     allnan,
@@ -81,6 +82,7 @@ __all__ = [
     "get_workers",
     "max",
     "mean",
+    "median",
     "min",
     "move_argmax",
     "move_argmin",
@@ -111,14 +113,19 @@ __all__ = [
     "nancount",
     "nanmax",
     "nanmean",
+    "nanmedian",
     "nanmin",
+    "nanpercentile",
     "nanprod",
+    "nanquantile",
     "nanstd",
     "nansum",
     "nanvar",
+    "percentile",
     "prod",
     "ptp",
     "push",
+    "quantile",
     "replace",
     "set_workers",
     "share",

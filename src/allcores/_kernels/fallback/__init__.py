@@ -26,6 +26,7 @@ from .scan import (
     move_exp_nansum,
     move_exp_nanvar,
 )
+from .select import pick, sift
 from .truth import all, allnan, any, anynan, count_nonzero, nancount
 from .window import (
     move_argmax,
@@ -103,10 +104,12 @@ __all__ = [
     "nanprod",
     "nansum",
     "nanvar",
+    "pick",
     "prod",
     "ptp",
     "push",
     "replace",
+    "sift",
     "ss",
     "sum",
     "var",

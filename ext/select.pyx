@@ -1,0 +1,392 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Order statistics: elements of given ranks, of many lanes that fit into the caches or of one that does not.
+
+    pick     lanes: a strip of them is brought into the scratch as keys, and searched there
+    sift     one long lane, in chunks: what lies around brackets is counted, what lies inside is kept
+
+Ranks and brackets are the engine's (selecting.py): a kernel knows neither quantiles nor methods.
+"""
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code
+from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
+from keys cimport key, load_function, loader, store_function, storer
+from narrow cimport PIECE, Arena, Split, ensure, largest, narrow, split
+from planes cimport WIDTH, sort_rows
+from reals cimport int32_t, int64_t
+
+cdef enum:
+    SHORT = 96              # elements of a lane that is sorted side by side with others
+    STRIP = 49152           # keys of columns that are brought up together
+    COLUMNS = 64            # of these at most
+    AHEAD = 12              # rows
+
+
+cdef struct Lanes:
+    # A view (outer..., n, inner), and what is wanted of each of its lanes.
+    char *data
+    int outer_ndim
+    Py_ssize_t *outer_shape
+    Py_ssize_t *outer_strides
+    Py_ssize_t outer, n, inner
+    Py_ssize_t n_stride, inner_stride
+    load_function load
+    store_function store
+    Py_ssize_t itemsize
+    bint may_miss           # floats: there may be NaN
+    const Py_ssize_t *ranks
+    Py_ssize_t m            # ranks of a lane
+    int row                 # of the ranks: 0 the first for all lanes, 1 by the count of numbers, 2 by the lane
+    int64_t *counts         # of numbers, by lane
+    char *values            # (m, lanes)
+    Arena arena
+    Py_ssize_t *ordered     # ranks of one lane in order, then where each goes
+    int64_t *found          # and their keys
+
+
+cdef inline char *lane_at(Lanes *job, Py_ssize_t position, Py_ssize_t column) noexcept nogil:
+    cdef int d = job.outer_ndim - 1
+    cdef char *data = job.data + column * job.inner_stride
+    while d >= 0:
+        data += position % job.outer_shape[d] * job.outer_strides[d]
+        position //= job.outer_shape[d]
+        d -= 1
+    return data
+
+
+cdef inline const Py_ssize_t *ranks_of(Lanes *job, Py_ssize_t lane, Py_ssize_t count) noexcept nogil:
+    """The ranks wanted of a lane; NULL where its result is missing."""
+    if count == 0 or (job.row == 0 and count < job.n):
+        return NULL
+    return job.ranks + (0 if job.row == 0 else count if job.row == 1 else lane) * job.m
+
+
+cdef inline void give(Lanes *job, Py_ssize_t j, Py_ssize_t lane, key k) noexcept nogil:
+    job.store(&k, job.values + (j * job.outer * job.inner + lane) * job.itemsize)
+
+
+cdef inline void give_missing(Lanes *job, Py_ssize_t lane, key *_) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(job.m):
+        give(job, j, lane, largest(<key *> NULL))
+
+
+cdef inline Py_ssize_t numbers(const key *v, Py_ssize_t n) noexcept nogil:
+    """How many are not NaN."""
+    cdef Py_ssize_t at = 0, m, i, count = 0
+    cdef key here, missing = largest(<key *> NULL)
+    while at < n:
+        m = PIECE if at + PIECE < n else n - at
+        here = 0
+        for i in range(m):
+            here += v[at + i] != missing
+        count += here
+        at += m
+    return count
+
+
+cdef inline int search(Lanes *job, Py_ssize_t begin, Py_ssize_t lane, key *_) noexcept nogil:
+    """A lane whose keys are in the arena, from `begin`; what comes after them is free."""
+    cdef Py_ssize_t count = job.n, j, i, rank
+    cdef const Py_ssize_t *ranks
+    cdef Py_ssize_t *ordered = job.ordered
+    cdef Py_ssize_t *plane = job.ordered + job.m
+    if job.may_miss:
+        count = numbers(<key *> job.arena.data + begin, job.n)
+    job.counts[lane] = count
+    ranks = ranks_of(job, lane, count)
+    if ranks == NULL:
+        give_missing(job, lane, <key *> NULL)
+        return 0
+    for j in range(job.m):          # nearly in order as they are
+        rank = ranks[j]
+        i = j
+        while i > 0 and ordered[i - 1] > rank:
+            ordered[i] = ordered[i - 1]
+            plane[i] = plane[i - 1]
+            i -= 1
+        ordered[i] = rank
+        plane[i] = j
+    if narrow(&job.arena, begin, job.n, ordered, job.m, <key *> job.found) < 0:
+        return -1
+    for j in range(job.m):
+        give(job, plane[j], lane, (<key *> job.found)[j])
+    return 0
+
+
+cdef inline int short_lanes(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_t first, key *_) noexcept nogil:
+    """Up to WIDTH lanes, sorted side by side. `first` is the number of the first lane."""
+    cdef key *v
+    cdef key count[WIDTH]
+    cdef key missing = largest(<key *> NULL)
+    cdef Py_ssize_t i, l, j
+    cdef const Py_ssize_t *ranks
+    cdef bint adjoin = job.inner > 1
+    if ensure(&job.arena, job.n * WIDTH * <Py_ssize_t> sizeof(key)) < 0:
+        return -1
+    v = <key *> job.arena.data
+    if adjoin:
+        for i in range(job.n):
+            job.load(lane[0] + i * job.n_stride, job.inner_stride, lanes, v + i * WIDTH, 1)
+    else:
+        for l in range(lanes):
+            job.load(lane[l], job.n_stride, job.n, v + l, WIDTH)
+    if lanes < WIDTH:
+        for i in range(job.n):
+            for l in range(lanes, WIDTH):
+                v[i * WIDTH + l] = 0
+    for l in range(WIDTH):
+        count[l] = <key> job.n
+    if job.may_miss:
+        for i in range(job.n):
+            for l in range(WIDTH):
+                count[l] -= v[i * WIDTH + l] == missing
+    sort_rows(v, job.n)
+    for l in range(lanes):
+        job.counts[first + l] = count[l]
+        ranks = ranks_of(job, first + l, count[l])
+        if ranks == NULL:
+            give_missing(job, first + l, <key *> NULL)
+            continue
+        for j in range(job.m):
+            give(job, j, first + l, v[ranks[j] * WIDTH + l])
+    return 0
+
+
+cdef inline int long_columns(Lanes *job, char *lane, Py_ssize_t lanes, Py_ssize_t first, key *_) noexcept nogil:
+    cdef Py_ssize_t i, l, pitch = job.n + 8
+    if ensure(&job.arena, lanes * pitch * <Py_ssize_t> sizeof(key)) < 0:
+        return -1
+    for i in range(job.n):
+        allcores_ahead_rows(lane + i * job.n_stride, 0, 1, lanes * job.inner_stride, AHEAD * job.n_stride)
+        job.load(lane + i * job.n_stride, job.inner_stride, lanes, <key *> job.arena.data + i, pitch)
+    for l in range(lanes - 1, -1, -1):
+        if search(job, l * pitch, first + l, <key *> NULL) < 0:
+            return -1
+    return 0
+
+
+cdef inline int strip(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_t first, key *_) noexcept nogil:
+    """Lanes side by side: columns that adjoin, or lines."""
+    cdef Py_ssize_t l
+    if job.n <= SHORT:
+        return short_lanes(job, lane, lanes, first, <key *> NULL)
+    if job.inner > 1:
+        return long_columns(job, lane[0], lanes, first, <key *> NULL)
+    for l in range(lanes):
+        if ensure(&job.arena, (job.n + 1) * <Py_ssize_t> sizeof(key)) < 0:
+            return -1
+        job.load(lane[l], job.n_stride, job.n, job.arena.data, 1)
+        if search(job, 0, first + l, <key *> NULL) < 0:
+            return -1
+    return 0
+
+
+cdef inline int chunk(
+        Lanes *job, Py_ssize_t first, Py_ssize_t last, Py_ssize_t left, Py_ssize_t right, key *_) noexcept nogil:
+    cdef char *lane[COLUMNS]
+    cdef Py_ssize_t position, at, l, lanes, most = WIDTH
+    if job.inner > 1:
+        if job.n > SHORT:
+            most = STRIP // job.n // 8 * 8
+            most = 8 if most < 8 else COLUMNS if most > COLUMNS else most
+        for position in range(first, last):
+            at = left
+            while at < right:
+                lanes = most if at + most < right else right - at
+                lane[0] = lane_at(job, position, at)
+                if strip(job, lane, lanes, position * job.inner + at, <key *> NULL) < 0:
+                    return -1
+                at += lanes
+        return 0
+    position = first
+    while position < last:
+        lanes = most if position + most < last else last - position
+        for l in range(lanes):
+            lane[l] = lane_at(job, position + l, 0)
+        if strip(job, lane, lanes, position, <key *> NULL) < 0:
+            return -1
+        position += lanes
+    return 0
+
+
+cdef int lanes_of_chunks(Lanes *job, Cursor *cursor, key *_) noexcept nogil:
+    cdef Py_ssize_t lines = cursor.lines, tile = cursor.tile
+    cdef Py_ssize_t tiles = (job.inner + tile - 1) // tile, number, first, left
+    cdef int64_t deadline = allcores_clock() + PATIENCE
+    while True:
+        number = claim(cursor, deadline)
+        if number < 0:
+            return 0
+        first = number // tiles * lines
+        left = number % tiles * tile
+        if chunk(job, first, first + lines if first + lines < job.outer else job.outer,
+                 left, left + tile if left + tile < job.inner else job.inner, <key *> NULL) < 0:
+            return -1
+        allcores_fetch_add(&cursor.done, 1)
+
+
+cdef int describe(Lanes *job, const Py_buffer *x) except -1:
+    """A view (outer..., n, inner)."""
+    cdef int d = x.ndim - 2, i
+    cdef char code = dtype_code(x)
+    job.load = loader(code)
+    if job.load == NULL:
+        raise TypeError("no kernel for arrays of this dtype")
+    job.store = storer(code)
+    job.may_miss = code == b"d" or code == b"f"
+    job.data = <char *> x.buf
+    job.itemsize = x.itemsize
+    job.outer_ndim = d
+    job.outer_shape = x.shape
+    job.outer_strides = x.strides
+    job.n = x.shape[d]
+    job.inner = x.shape[d + 1]
+    job.n_stride = x.strides[d]
+    job.inner_stride = x.strides[d + 1]
+    job.outer = 1
+    for i in range(d):
+        job.outer *= x.shape[i]
+    return 0
+
+
+def pick(x, ranks, row, cursor, values, counts):
+    """values[j, lane]: the element of rank ranks[.., j] of each lane; NaN where there is none. counts: its numbers.
+
+    Ranks are from 0. `row` says which ones: the first row of `ranks`, which is for lanes without NaN (0), that of the
+    count of numbers (1), or that of the lane (2).
+    """
+    cdef Lanes job
+    cdef Py_buffer view[5]
+    cdef int held = 0, failed, i
+    job.arena.data = NULL
+    job.arena.room = 0
+    job.ordered = NULL
+    job.found = NULL
+    job.row = row
+    try:
+        for given in (x, ranks):
+            PyObject_GetBuffer(given, &view[held], PyBUF_FULL_RO)
+            held += 1
+        for given in (cursor, values, counts):
+            PyObject_GetBuffer(given, &view[held], PyBUF_FULL)
+            held += 1
+        describe(&job, &view[0])
+        job.ranks = <const Py_ssize_t *> view[1].buf
+        job.m = view[1].shape[1]
+        job.values = <char *> view[3].buf
+        job.counts = <int64_t *> view[4].buf
+        with nogil:
+            job.ordered = <Py_ssize_t *> malloc(2 * job.m * sizeof(Py_ssize_t))
+            job.found = <int64_t *> malloc(job.m * sizeof(int64_t))
+            if job.ordered == NULL or job.found == NULL:
+                failed = -1
+            elif job.itemsize == 8:
+                failed = lanes_of_chunks(&job, <Cursor *> view[2].buf, <int64_t *> NULL)
+            else:
+                failed = lanes_of_chunks(&job, <Cursor *> view[2].buf, <int32_t *> NULL)
+            free(job.ordered)
+            free(job.found)
+            free(job.arena.data)
+        if failed < 0:
+            raise MemoryError("no memory for the lanes of a chunk")
+        return 0
+    finally:
+        for i in range(held):
+            PyBuffer_Release(&view[i])
+
+
+# ---- one long lane
+
+cdef struct Sieve:
+    char *data
+    Py_ssize_t n, stride, itemsize
+    load_function load
+    bint may_miss
+    const int64_t *brackets         # low, high; low, high; ... in order, apart from each other
+    int groups
+    const int64_t *begin            # of each chunk: where in `kept` it may write,
+    const int64_t *room             # and how many
+    int64_t *counts                 # (chunks, 1 + 4 groups): numbers; below, at low, inside, at high of each bracket
+    char *kept
+
+
+cdef inline void sift_chunk(Sieve *job, Py_ssize_t chunk, Py_ssize_t first, Py_ssize_t last, key *_) noexcept nogil:
+    cdef key piece[PIECE]
+    cdef key inside[PIECE + 1]
+    cdef key *kept = <key *> job.kept + job.begin[chunk]
+    cdef int64_t *counts = job.counts + chunk * (1 + 4 * job.groups)
+    cdef int64_t room = job.room[chunk], most
+    cdef Py_ssize_t at = first, m
+    cdef Split s
+    cdef int g
+    for g in range(1 + 4 * job.groups):
+        counts[g] = 0
+    while at < last:
+        m = PIECE if at + PIECE < last else last - at
+        if job.stride == job.itemsize:
+            allcores_ahead(job.data + at * job.stride, <int> (m * job.itemsize))
+        job.load(job.data + at * job.stride, job.stride, m, piece, 1)
+        counts[0] += numbers(piece, m) if job.may_miss else m
+        for g in range(job.groups):
+            s = split(piece, m, <key> job.brackets[2 * g], <key> job.brackets[2 * g + 1], inside)
+            counts[1 + 4 * g] += s.below
+            counts[2 + 4 * g] += s.at_low
+            counts[3 + 4 * g] += s.inside
+            counts[4 + 4 * g] += s.at_high
+            most = s.inside if s.inside < room else room
+            memcpy(kept, inside, most * sizeof(key))
+            kept += most
+            room -= most
+        at += m
+
+
+cdef void sift_chunks(Sieve *job, Cursor *cursor, key *_) noexcept nogil:
+    cdef Py_ssize_t run = cursor.leaves, chunk
+    cdef int64_t deadline = allcores_clock() + PATIENCE
+    while True:
+        chunk = claim(cursor, deadline)
+        if chunk < 0:
+            return
+        sift_chunk(job, chunk, chunk * run, (chunk + 1) * run if (chunk + 1) * run < job.n else job.n, <key *> NULL)
+        allcores_fetch_add(&cursor.done, 1)
+
+
+def sift(x, brackets, begin, room, cursor, counts, kept):
+    """Count the elements of x, of one dimension, around brackets of keys; keep what is inside, up to `room` a chunk."""
+    cdef Sieve job
+    cdef Py_buffer view[7]
+    cdef int held = 0, i
+    cdef char code
+    try:
+        for given in (x, brackets, begin, room):
+            PyObject_GetBuffer(given, &view[held], PyBUF_FULL_RO)
+            held += 1
+        for given in (cursor, counts, kept):
+            PyObject_GetBuffer(given, &view[held], PyBUF_FULL)
+            held += 1
+        code = dtype_code(&view[0])
+        job.load = loader(code)
+        if job.load == NULL:
+            raise TypeError("no kernel for arrays of this dtype")
+        job.may_miss = code == b"d" or code == b"f"
+        job.data = <char *> view[0].buf
+        job.n = view[0].shape[0]
+        job.stride = view[0].strides[0]
+        job.itemsize = view[0].itemsize
+        job.brackets = <const int64_t *> view[1].buf
+        job.groups = <int> view[1].shape[0]
+        job.begin = <const int64_t *> view[2].buf
+        job.room = <const int64_t *> view[3].buf
+        job.counts = <int64_t *> view[5].buf
+        job.kept = <char *> view[6].buf
+        with nogil:
+            if job.itemsize == 8:
+                sift_chunks(&job, <Cursor *> view[4].buf, <int64_t *> NULL)
+            else:
+                sift_chunks(&job, <Cursor *> view[4].buf, <int32_t *> NULL)
+        return 0
+    finally:
+        for i in range(held):
+            PyBuffer_Release(&view[i])
