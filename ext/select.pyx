@@ -11,64 +11,44 @@ from libc.string cimport memcpy
 
 from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code
 from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
-from keys cimport key, load_function, loader, store_function, storer
-from narrow cimport PIECE, Arena, Split, ensure, largest, narrow, split
+from keys cimport key, load_function, loader
+from lanes cimport SHORT, Lanes, describe, walk
+from narrow cimport PIECE, Split, ensure, largest, narrow, split
 from planes cimport WIDTH, sort_rows
 from reals cimport int32_t, int64_t
 
 cdef enum:
-    SHORT = 96              # elements of a lane that is sorted side by side with others
-    STRIP = 49152           # keys of columns that are brought up together
-    COLUMNS = 64            # of these at most
     AHEAD = 12              # rows
 
 
-cdef struct Lanes:
-    # A view (outer..., n, inner), and what is wanted of each of its lanes.
-    char *data
-    int outer_ndim
-    Py_ssize_t *outer_shape
-    Py_ssize_t *outer_strides
-    Py_ssize_t outer, n, inner
-    Py_ssize_t n_stride, inner_stride
-    load_function load
-    store_function store
-    Py_ssize_t itemsize
-    bint may_miss           # floats: there may be NaN
+cdef struct Picks:
+    # What is wanted of each lane.
     const Py_ssize_t *ranks
     Py_ssize_t m            # ranks of a lane
     int row                 # of the ranks: 0 the first for all lanes, 1 by the count of numbers, 2 by the lane
     int64_t *counts         # of numbers, by lane
     char *values            # (m, lanes)
-    Arena arena
     Py_ssize_t *ordered     # ranks of one lane in order, then where each goes
     int64_t *found          # and their keys
 
 
-cdef inline char *lane_at(Lanes *job, Py_ssize_t position, Py_ssize_t column) noexcept nogil:
-    cdef int d = job.outer_ndim - 1
-    cdef char *data = job.data + column * job.inner_stride
-    while d >= 0:
-        data += position % job.outer_shape[d] * job.outer_strides[d]
-        position //= job.outer_shape[d]
-        d -= 1
-    return data
-
-
 cdef inline const Py_ssize_t *ranks_of(Lanes *job, Py_ssize_t lane, Py_ssize_t count) noexcept nogil:
     """The ranks wanted of a lane; NULL where its result is missing."""
-    if count == 0 or (job.row == 0 and count < job.n):
+    cdef Picks *own = <Picks *> job.own
+    if count == 0 or (own.row == 0 and count < job.n):
         return NULL
-    return job.ranks + (0 if job.row == 0 else count if job.row == 1 else lane) * job.m
+    return own.ranks + (0 if own.row == 0 else count if own.row == 1 else lane) * own.m
 
 
 cdef inline void give(Lanes *job, Py_ssize_t j, Py_ssize_t lane, key k) noexcept nogil:
-    job.store(&k, job.values + (j * job.outer * job.inner + lane) * job.itemsize)
+    cdef Picks *own = <Picks *> job.own
+    job.store(&k, own.values + (j * job.outer * job.inner + lane) * job.itemsize)
 
 
 cdef inline void give_missing(Lanes *job, Py_ssize_t lane, key *_) noexcept nogil:
+    cdef Picks *own = <Picks *> job.own
     cdef Py_ssize_t j
-    for j in range(job.m):
+    for j in range(own.m):
         give(job, j, lane, largest(<key *> NULL))
 
 
@@ -88,18 +68,19 @@ cdef inline Py_ssize_t numbers(const key *v, Py_ssize_t n) noexcept nogil:
 
 cdef inline int search(Lanes *job, Py_ssize_t begin, Py_ssize_t lane, key *_) noexcept nogil:
     """A lane whose keys are in the arena, from `begin`; what comes after them is free."""
+    cdef Picks *own = <Picks *> job.own
     cdef Py_ssize_t count = job.n, j, i, rank
     cdef const Py_ssize_t *ranks
-    cdef Py_ssize_t *ordered = job.ordered
-    cdef Py_ssize_t *plane = job.ordered + job.m
+    cdef Py_ssize_t *ordered = own.ordered
+    cdef Py_ssize_t *plane = own.ordered + own.m
     if job.may_miss:
         count = numbers(<key *> job.arena.data + begin, job.n)
-    job.counts[lane] = count
+    own.counts[lane] = count
     ranks = ranks_of(job, lane, count)
     if ranks == NULL:
         give_missing(job, lane, <key *> NULL)
         return 0
-    for j in range(job.m):          # nearly in order as they are
+    for j in range(own.m):          # nearly in order as they are
         rank = ranks[j]
         i = j
         while i > 0 and ordered[i - 1] > rank:
@@ -108,15 +89,16 @@ cdef inline int search(Lanes *job, Py_ssize_t begin, Py_ssize_t lane, key *_) no
             i -= 1
         ordered[i] = rank
         plane[i] = j
-    if narrow(&job.arena, begin, job.n, ordered, job.m, <key *> job.found) < 0:
+    if narrow(&job.arena, begin, job.n, ordered, own.m, <key *> own.found) < 0:
         return -1
-    for j in range(job.m):
-        give(job, plane[j], lane, (<key *> job.found)[j])
+    for j in range(own.m):
+        give(job, plane[j], lane, (<key *> own.found)[j])
     return 0
 
 
 cdef inline int short_lanes(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_t first, key *_) noexcept nogil:
     """Up to WIDTH lanes, sorted side by side. `first` is the number of the first lane."""
+    cdef Picks *own = <Picks *> job.own
     cdef key *v
     cdef key count[WIDTH]
     cdef key missing = largest(<key *> NULL)
@@ -144,12 +126,12 @@ cdef inline int short_lanes(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_
                 count[l] -= v[i * WIDTH + l] == missing
     sort_rows(v, job.n)
     for l in range(lanes):
-        job.counts[first + l] = count[l]
+        own.counts[first + l] = count[l]
         ranks = ranks_of(job, first + l, count[l])
         if ranks == NULL:
             give_missing(job, first + l, <key *> NULL)
             continue
-        for j in range(job.m):
+        for j in range(own.m):
             give(job, j, first + l, v[ranks[j] * WIDTH + l])
     return 0
 
@@ -183,72 +165,12 @@ cdef inline int strip(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_t firs
     return 0
 
 
-cdef inline int chunk(
-        Lanes *job, Py_ssize_t first, Py_ssize_t last, Py_ssize_t left, Py_ssize_t right, key *_) noexcept nogil:
-    cdef char *lane[COLUMNS]
-    cdef Py_ssize_t position, at, l, lanes, most = WIDTH
-    if job.inner > 1:
-        if job.n > SHORT:
-            most = STRIP // job.n // 8 * 8
-            most = 8 if most < 8 else COLUMNS if most > COLUMNS else most
-        for position in range(first, last):
-            at = left
-            while at < right:
-                lanes = most if at + most < right else right - at
-                lane[0] = lane_at(job, position, at)
-                if strip(job, lane, lanes, position * job.inner + at, <key *> NULL) < 0:
-                    return -1
-                at += lanes
-        return 0
-    position = first
-    while position < last:
-        lanes = most if position + most < last else last - position
-        for l in range(lanes):
-            lane[l] = lane_at(job, position + l, 0)
-        if strip(job, lane, lanes, position, <key *> NULL) < 0:
-            return -1
-        position += lanes
-    return 0
+cdef int strip4(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_t first) noexcept nogil:
+    return strip(job, lane, lanes, first, <int32_t *> NULL)
 
 
-cdef int lanes_of_chunks(Lanes *job, Cursor *cursor, key *_) noexcept nogil:
-    cdef Py_ssize_t lines = cursor.lines, tile = cursor.tile
-    cdef Py_ssize_t tiles = (job.inner + tile - 1) // tile, number, first, left
-    cdef int64_t deadline = allcores_clock() + PATIENCE
-    while True:
-        number = claim(cursor, deadline)
-        if number < 0:
-            return 0
-        first = number // tiles * lines
-        left = number % tiles * tile
-        if chunk(job, first, first + lines if first + lines < job.outer else job.outer,
-                 left, left + tile if left + tile < job.inner else job.inner, <key *> NULL) < 0:
-            return -1
-        allcores_fetch_add(&cursor.done, 1)
-
-
-cdef int describe(Lanes *job, const Py_buffer *x) except -1:
-    """A view (outer..., n, inner)."""
-    cdef int d = x.ndim - 2, i
-    cdef char code = dtype_code(x)
-    job.load = loader(code)
-    if job.load == NULL:
-        raise TypeError("no kernel for arrays of this dtype")
-    job.store = storer(code)
-    job.may_miss = code == b"d" or code == b"f"
-    job.data = <char *> x.buf
-    job.itemsize = x.itemsize
-    job.outer_ndim = d
-    job.outer_shape = x.shape
-    job.outer_strides = x.strides
-    job.n = x.shape[d]
-    job.inner = x.shape[d + 1]
-    job.n_stride = x.strides[d]
-    job.inner_stride = x.strides[d + 1]
-    job.outer = 1
-    for i in range(d):
-        job.outer *= x.shape[i]
-    return 0
+cdef int strip8(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_t first) noexcept nogil:
+    return strip(job, lane, lanes, first, <int64_t *> NULL)
 
 
 def pick(x, ranks, row, cursor, values, counts):
@@ -258,13 +180,13 @@ def pick(x, ranks, row, cursor, values, counts):
     count of numbers (1), or that of the lane (2).
     """
     cdef Lanes job
+    cdef Picks own
     cdef Py_buffer view[5]
     cdef int held = 0, failed, i
     job.arena.data = NULL
     job.arena.room = 0
-    job.ordered = NULL
-    job.found = NULL
-    job.row = row
+    job.own = &own
+    own.row = row
     try:
         for given in (x, ranks):
             PyObject_GetBuffer(given, &view[held], PyBUF_FULL_RO)
@@ -273,21 +195,19 @@ def pick(x, ranks, row, cursor, values, counts):
             PyObject_GetBuffer(given, &view[held], PyBUF_FULL)
             held += 1
         describe(&job, &view[0])
-        job.ranks = <const Py_ssize_t *> view[1].buf
-        job.m = view[1].shape[1]
-        job.values = <char *> view[3].buf
-        job.counts = <int64_t *> view[4].buf
+        job.strip = strip8 if job.itemsize == 8 else strip4
+        own.ranks = <const Py_ssize_t *> view[1].buf
+        own.m = view[1].shape[1]
+        own.values = <char *> view[3].buf
+        own.counts = <int64_t *> view[4].buf
         with nogil:
-            job.ordered = <Py_ssize_t *> malloc(2 * job.m * sizeof(Py_ssize_t))
-            job.found = <int64_t *> malloc(job.m * sizeof(int64_t))
-            if job.ordered == NULL or job.found == NULL:
-                failed = -1
-            elif job.itemsize == 8:
-                failed = lanes_of_chunks(&job, <Cursor *> view[2].buf, <int64_t *> NULL)
-            else:
-                failed = lanes_of_chunks(&job, <Cursor *> view[2].buf, <int32_t *> NULL)
-            free(job.ordered)
-            free(job.found)
+            own.ordered = <Py_ssize_t *> malloc(2 * own.m * sizeof(Py_ssize_t))
+            own.found = <int64_t *> malloc(own.m * sizeof(int64_t))
+            failed = -1
+            if own.ordered != NULL and own.found != NULL:
+                failed = walk(&job, <Cursor *> view[2].buf)
+            free(own.ordered)
+            free(own.found)
             free(job.arena.data)
         if failed < 0:
             raise MemoryError("no memory for the lanes of a chunk")

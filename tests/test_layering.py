@@ -13,7 +13,7 @@ import pytest
 from helpers import COMPILED, FUNCTIONS, MOVES, SCANNED, SELECTED, oracle, python
 
 import allcores as ac
-from allcores import _kernels, config, fallback, quantiles, reductions, scans, windows
+from allcores import _kernels, config, fallback, quantiles, reductions, scans, selection, windows
 from allcores._engine import settings
 from allcores._engine.registry import KERNELS, SCANS, SELECTIONS, WINDOWS
 from allcores._kernels import fallback as fallback_kernels
@@ -152,7 +152,9 @@ def test_public_names():
     assert {*FUNCTIONS, *MOVES, *SCANNED, *SELECTED} <= set(dir(fallback))
 
 
-@pytest.mark.parametrize("module", [quantiles, reductions, scans, windows], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [quantiles, reductions, scans, selection, windows], ids=lambda module: module.__name__
+)
 def test_public_functions_of(module):
     assert list(module.__all__) == sorted(module.__all__)
     for name in module.__all__:
@@ -322,7 +324,7 @@ def test_docstrings(name):
 
 @pytest.mark.parametrize(
     "module",
-    [quantiles, reductions, scans, windows, settings, config, shared, process],
+    [quantiles, reductions, scans, selection, windows, settings, config, shared, process],
     ids=lambda module: module.__name__,
 )
 def test_doctests(module):

@@ -48,6 +48,7 @@ from .scans import (
     push,
     replace,
 )
+from .selection import argpartition, partition, topk
 from .windows import (
     move_argmax,
     move_argmin,
@@ -75,6 +76,7 @@ __all__ = [
     "anynan",
     "argmax",
     "argmin",
+    "argpartition",
     "bfill",
     "count_nonzero",
     "fallback",
@@ -121,6 +123,7 @@ __all__ = [
     "nanstd",
     "nansum",
     "nanvar",
+    "partition",
     "percentile",
     "prod",
     "ptp",
@@ -134,5 +137,6 @@ __all__ = [
     "ss",
     "std",
     "sum",
+    "topk",
     "var",
 ]

@@ -158,7 +158,9 @@ class SelectionRow:
 SELECTIONS = {
     row.name: row
     for row in (
+        SelectionRow("divide", 4.0),
         SelectionRow("pick", 2.0),
+        SelectionRow("scatter", 3.0),
         SelectionRow("sift", 0.8),
     )
 }

@@ -86,7 +86,8 @@ def select(lanes: Lanes, ranks: Ranks, skip: bool, workers: int) -> tuple[Array,
             for lane in np.ndindex(*shape):
                 at = np.unravel_index(lane[0], outer.shape[:-2])
                 line = outer[(*at, slice(None), lane[1])]
-                values[(part, *lane)], counts[lane] = select_long(line, some, skip, workers)
+                keys, counts[lane] = select_long(line, some, skip, workers)
+                values[(part, *lane)] = from_keys(keys, x.dtype)
         else:
             select_lanes(x, some, skip, values[part], counts, workers)
     return np.stack([lanes.arrange(value) for value in values]), lanes.arrange(counts)
@@ -139,10 +140,10 @@ def spread(n: int, count: int) -> Array:
 
 
 def select_long(x: Array, ranks: Ranks, skip: bool, workers: int) -> tuple[Array, int]:
-    """Elements of the ranks of one lane, (m,), and how many numbers it has."""
+    """Keys of the ranks of one lane, (m,), and how many numbers it has."""
     info = np.iinfo(key_dtype(x.dtype))
     floats = x.dtype.kind == "f"
-    nothing = np.full(ranks(np.ones(1, POSITION)).shape[1], np.nan if floats else 0).astype(x.dtype)
+    nothing = np.full(ranks(np.ones(1, POSITION)).shape[1], info.max, info.dtype)
     sample = np.sort(to_keys(x[spread(len(x), sample_size)]))
     top = int(info.max) if floats else int(info.max) + 1  # NaN is beyond
     numbers = np.searchsorted(sample, info.max) if floats else len(sample)
@@ -164,8 +165,7 @@ def select_long(x: Array, ranks: Ranks, skip: bool, workers: int) -> tuple[Array
         passes += 1
         if intervals and not len(sample):
             sample = np.sort(to_keys(x[spread(len(x), min(len(x), 16 * sample_size))]))
-    found = np.array([known[rank] for rank in ranks(np.full(1, count))[0].tolist()], info.dtype)
-    return from_keys(found, x.dtype), count
+    return np.array([known[rank] for rank in ranks(np.full(1, count))[0].tolist()], info.dtype), count
 
 
 def brackets_of(intervals: list[Interval], sample: Array, info: Any, trust: bool) -> tuple[list[Bracket], float]:

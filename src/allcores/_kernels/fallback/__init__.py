@@ -26,7 +26,7 @@ from .scan import (
     move_exp_nansum,
     move_exp_nanvar,
 )
-from .select import pick, sift
+from .select import divide, pick, scatter, sift
 from .truth import all, allnan, any, anynan, count_nonzero, nancount
 from .window import (
     move_argmax,
@@ -54,6 +54,7 @@ __all__ = [
     "argmax",
     "argmin",
     "count_nonzero",
+    "divide",
     "ends_move_exp_nancorr",
     "ends_move_exp_nancount",
     "ends_move_exp_nancov",
@@ -109,6 +110,7 @@ __all__ = [
     "ptp",
     "push",
     "replace",
+    "scatter",
     "sift",
     "ss",
     "sum",

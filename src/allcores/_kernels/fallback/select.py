@@ -87,3 +87,52 @@ def sift(x: Array, brackets: Array, begin: Array, room: Array, cursor: Array, co
         with drive.claiming:
             cursor[drive.DONE] += 1
     return 0
+
+
+def turned(keys: Array, dtype: np.dtype[Any], backwards: int) -> Array:
+    """Keys for descending order, if `backwards`: but NaN comes last in any case."""
+    if not backwards:
+        return keys
+    top = np.iinfo(keys.dtype).max
+    return np.where((keys == top) & (dtype.kind == "f"), top, ~keys).astype(keys.dtype, copy=False)
+
+
+def divide(x: Array, ranks: Array, positions: int, backwards: int, cursor: Array, out: Array) -> int:
+    """Lanes of x, divided around the elements of `ranks`, which are in order, to the lanes of out.
+
+    Each class, what is less than a pivot, equal to it, greater, keeps its elements in their order. Only the first ones
+    where out is shorter; `positions`: where they were instead of the elements.
+    """
+    for where, _, _, columns in claimed(x.shape, cursor):
+        block = x[(*where, slice(None), columns)]
+        keys = turned(to_keys(block), x.dtype, backwards)
+        pivots = np.sort(keys, axis=1)[:, ranks]
+        classes = np.zeros(keys.shape, np.int64)
+        for j in range(len(ranks)):
+            pivot = pivots[:, j : j + 1]
+            classes += (keys > pivot).astype(np.int64) + (keys >= pivot)
+        order = np.argsort(classes, axis=1, kind="stable")[:, : out.shape[-2]]
+        out[(*where, slice(None), columns)] = order if positions else np.take_along_axis(block, order, axis=1)
+    return 0
+
+
+def scatter(x: Array, pivots: Array, next: Array, positions: int, backwards: int, cursor: Array, out: Array) -> int:
+    """x and out of one dimension. `pivots` are keys, all different and in order (backwards: turned ones).
+
+    next[chunk, class]: where the first element of a class in a chunk goes. It is moved on.
+    """
+    run = int(cursor[LEAVES])
+    while (chunk := claim(cursor)) >= 0:
+        begin = chunk * run
+        piece = x[begin : begin + run]
+        keys = turned(to_keys(piece), x.dtype, backwards)
+        classes = np.searchsorted(pivots, keys, "left") + np.searchsorted(pivots, keys, "right")
+        for c in range(next.shape[1]):
+            members = np.flatnonzero(classes == c)
+            first = next[chunk, c]
+            members = members[: max(0, len(out) - first)]
+            out[first : first + len(members)] = begin + members if positions else piece[members]
+            next[chunk, c] += len(members)
+        with drive.claiming:
+            cursor[drive.DONE] += 1
+    return 0
