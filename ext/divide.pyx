@@ -12,15 +12,11 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code
-from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
+from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_clock, allcores_fetch_add, claim
 from keys cimport key, load_function, loader
-from lanes cimport Lanes, describe, lane_offset, walk
+from lanes cimport Lanes, bring_up_columns, describe, lane_offset, walk
 from narrow cimport PIECE, ensure, largest, narrow, smallest
 from reals cimport int32_t, int64_t, uint32_t, uint64_t
-
-cdef enum:
-    AHEAD = 12              # rows
-
 
 cdef struct Target:
     # Where results go: the lane of `out` under way, how many fit, and the lane that they are of.
@@ -183,14 +179,12 @@ cdef inline int one_lane(Lanes *job, Py_ssize_t begin, Py_ssize_t free_from, key
 cdef inline int strip(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_t first, key *_) noexcept nogil:
     cdef Division *own = <Division *> job.own
     cdef Target *to = &own.target
-    cdef Py_ssize_t i, l, pitch = job.n + 8, position
+    cdef Py_ssize_t l, pitch = job.n + 8, position
     cdef bint adjoin = job.inner > 1
     if ensure(&job.arena, ((lanes if adjoin else 1) * pitch) * <Py_ssize_t> sizeof(key)) < 0:
         return -1
     if adjoin:
-        for i in range(job.n):
-            allcores_ahead_rows(lane[0] + i * job.n_stride, 0, 1, lanes * job.inner_stride, AHEAD * job.n_stride)
-            job.load(lane[0] + i * job.n_stride, job.inner_stride, lanes, <key *> job.arena.data + i, pitch)
+        bring_up_columns(job, lane[0], lanes, job.arena.data, pitch * <Py_ssize_t> sizeof(key))
     for l in range(lanes):
         position = (first + l) // job.inner
         to.x = lane[0] + l * job.inner_stride if adjoin else lane[l]

@@ -5,16 +5,18 @@
     inner > 1: adjoining columns          inner == 1: lines, side by side if they are short
 """
 from buffers cimport Py_buffer, dtype_code
-from cursor cimport PATIENCE, Cursor, allcores_clock, allcores_fetch_add, claim
+from cursor cimport PATIENCE, Cursor, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
 from keys cimport load_function, loader, store_function, storer
 from narrow cimport Arena
 from planes cimport WIDTH
 from reals cimport int64_t
 
 cdef enum:
-    SHORT = 96              # elements of a lane that is sorted side by side with others
-    STRIP = 49152           # keys of columns that are brought up together
+    SHORT = 80              # elements of a lane that is sorted side by side with others
+    STRIP = 65536           # keys of columns that are brought up together
     COLUMNS = 64            # of these at most
+    ROWS = 16               # of columns that are turned at a time
+    AHEAD = 32              # rows
 
 
 # Lanes side by side, lane[0] .. lane[lanes - 1]; of columns only the first. `first` is the number of the first lane.
@@ -120,3 +122,18 @@ cdef inline int walk(Lanes *job, Cursor *cursor) noexcept nogil:
                  left, left + tile if left + tile < job.inner else job.inner) < 0:
             return -1
         allcores_fetch_add(&cursor.done, 1)
+
+
+cdef inline void bring_up_columns(Lanes *job, const char *lane, Py_ssize_t lanes, char *to, Py_ssize_t pitch) noexcept nogil:
+    """Columns that adjoin, as keys: those of a column adjoin then. Columns begin `pitch` bytes apart.
+
+    In blocks of rows, so that a column gets a cache line at a time: half the time of row by row.
+    """
+    cdef Py_ssize_t i = 0, l, rows
+    cdef Py_ssize_t size = pitch // (job.n + 8)
+    while i < job.n:
+        rows = ROWS if i + ROWS < job.n else job.n - i
+        allcores_ahead_rows(lane + i * job.n_stride, job.n_stride, <int> rows, lanes * job.inner_stride, AHEAD * job.n_stride)
+        for l in range(lanes):
+            job.load(lane + i * job.n_stride + l * job.inner_stride, job.n_stride, rows, to + l * pitch + i * size, 1)
+        i += ROWS

@@ -1,6 +1,6 @@
 """Elements of given ranks among keys in a worker's scratch.
 
-    keys      . . . . . . . . . . . . . . . . . .      a sample of 64 of them, sorted
+    keys      . . . . . . . . . . . . . . . . . .      a sample of some of them, sorted
     ranks                 r                            brackets around where r must be, give or take some deviations
     next              [ . . . . ]                      what lies between is kept: about a quarter, and so on
 
@@ -15,9 +15,11 @@ from keys cimport INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN, key
 from reals cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 cdef enum:
-    SAMPLE = 64
+    SAMPLE = 64             # at most
+    LITTLE = 512            # below so many keys, half a sample
     FEW = 64                # elements that are sorted
     MARGIN = 8              # places in a sample: two standard deviations
+    LESS = 5                # and in half a sample
     NEAR = 6                # places in a sample: ranks that share a bracket
     GROUPS = 4              # brackets of a pass over the elements, at most
     STACK = 1024
@@ -66,24 +68,36 @@ cdef inline key largest(key *_) noexcept nogil:
         return INT64_MAX
 
 
-cdef inline void sort_few(const key *v, Py_ssize_t n, key *ordered) noexcept nogil:
-    """n <= 64 keys in order. Each one's place is the number of those below it: no branches, and it vectorises."""
+cdef inline void sort_padded(const key *v, int n, int size, key *ordered) noexcept nogil:
     cdef key padded[FEW]
     cdef uint8_t known[FEW]
     cdef key place, last = 0
     cdef int i, j
-    for i in range(FEW):
+    for i in range(size):
         padded[i] = v[i] if i < n else largest(<key *> NULL)
         known[i] = 0
-    for i in range(<int> n):
+    for i in range(n):
         place = 0
-        for j in range(FEW):
+        for j in range(size):
             place += padded[j] < padded[i]
         ordered[place] = padded[i]
         known[place] = 1
-    for i in range(<int> n):        # of equal ones only the first place is known
+    for i in range(n):              # of equal ones only the first place is known
         last = ordered[i] if known[i] else last
         ordered[i] = last
+
+
+cdef inline void sort_few(const key *v, Py_ssize_t n, key *ordered) noexcept nogil:
+    """n <= 64 keys in order. Each one's place is the number of those below it: no branches, and it vectorises, in loops
+    of constant length."""
+    if n <= 16:
+        sort_padded(v, <int> n, 16, ordered)
+    elif n <= 32:
+        sort_padded(v, <int> n, 32, ordered)
+    elif n <= 48:
+        sort_padded(v, <int> n, 48, ordered)
+    else:
+        sort_padded(v, <int> n, FEW, ordered)
 
 
 cdef inline Py_ssize_t keep(const key *v, Py_ssize_t n, key low, key high, key *out) noexcept nogil:
@@ -167,8 +181,8 @@ cdef inline key middle(const key *v, Py_ssize_t n) noexcept nogil:
     return (low & high) + ((low ^ high) >> 1)
 
 
-cdef inline Py_ssize_t place_in_sample(Py_ssize_t rank, Py_ssize_t n) noexcept nogil:
-    return <Py_ssize_t> ((rank + 0.5) * (<double> SAMPLE / <double> n))
+cdef inline Py_ssize_t place_in_sample(Py_ssize_t rank, Py_ssize_t n, Py_ssize_t size) noexcept nogil:
+    return <Py_ssize_t> ((rank + 0.5) * (<double> size / <double> n))
 
 
 cdef inline int narrow(
@@ -187,7 +201,7 @@ cdef inline int narrow(
     cdef key *v
     cdef Split s
     cdef int depth = 1, low_depth, groups, i
-    cdef Py_ssize_t top, g, h, p, at, right, left, known
+    cdef Py_ssize_t top, g, h, p, at, right, left, known, size, margin
     stack[0].offset = begin
     stack[0].n = n
     stack[0].first = 0
@@ -203,11 +217,13 @@ cdef inline int narrow(
                 values[g] = ordered[ranks[g] - it.base]
             continue
         v = <key *> arena.data + it.offset
+        size = SAMPLE if it.n >= LITTLE else SAMPLE // 2
+        margin = MARGIN if it.n >= LITTLE else LESS
         if it.misled < 2:
-            for i in range(SAMPLE):
-                # Within each 64th at a place of its own, so that no period of the data meets that of the sample.
-                sample[i] = v[(it.n * i + it.n * ((i * 41 + 19) & 63) // SAMPLE) // SAMPLE]
-            sort_few(sample, SAMPLE, ordered)
+            for i in range(size):
+                # Within each stretch at a place of its own, so that no period of the data meets that of the sample.
+                sample[i] = v[(it.n * i + it.n * ((i * 41 + 19) & 63) // 64) // size]
+            sort_few(sample, size, ordered)
         low_depth = depth
         groups = 0
         top = it.offset + it.n
@@ -220,13 +236,13 @@ cdef inline int narrow(
                 low = middle(v, it.n)
                 high = low
             else:
-                p = place_in_sample(ranks[g] - it.base, it.n)
+                p = place_in_sample(ranks[g] - it.base, it.n, size)
                 while h < it.last and (
-                        groups == GROUPS or place_in_sample(ranks[h] - it.base, it.n) - p <= NEAR):
+                        groups == GROUPS or place_in_sample(ranks[h] - it.base, it.n, size) - p <= NEAR):
                     h += 1
-                right = place_in_sample(ranks[h - 1] - it.base, it.n) + MARGIN
-                low = ordered[p - MARGIN] if p >= MARGIN else smallest(<key *> NULL)
-                high = ordered[right] if right < SAMPLE else largest(<key *> NULL)
+                right = place_in_sample(ranks[h - 1] - it.base, it.n, size) + margin
+                low = ordered[p - margin] if p >= margin else smallest(<key *> NULL)
+                high = ordered[right] if right < size else largest(<key *> NULL)
             if ensure(arena, (top + it.n + 1) * <Py_ssize_t> sizeof(key)) < 0:
                 return -1
             v = <key *> arena.data + it.offset

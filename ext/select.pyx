@@ -6,19 +6,21 @@
 
 Ranks and brackets are the engine's (selecting.py): a kernel knows neither quantiles nor methods.
 """
-from libc.stdlib cimport free, malloc
+from libc.math cimport NAN
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
 from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code
-from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
-from keys cimport key, load_function, loader
-from lanes cimport SHORT, Lanes, describe, walk
-from narrow cimport PIECE, Split, ensure, largest, narrow, split
+from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_clock, allcores_fetch_add, claim
+from keys cimport key, load_function, loader, store_d, store_f
+from lanes cimport SHORT, Lanes, bring_up_columns, describe, walk
+from narrow cimport FEW, PIECE, Arena, Split, ensure, largest, narrow, split
+from picks cimport MEDIAN, TAKE, Method, Pick, blend, pick_ranks
 from planes cimport WIDTH, sort_rows
-from reals cimport int32_t, int64_t
+from reals cimport int32_t, int64_t, uint32_t
 
 cdef enum:
-    AHEAD = 12              # rows
+    APART = 4               # brackets that are looked at one after the other
 
 
 cdef struct Picks:
@@ -137,12 +139,10 @@ cdef inline int short_lanes(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_
 
 
 cdef inline int long_columns(Lanes *job, char *lane, Py_ssize_t lanes, Py_ssize_t first, key *_) noexcept nogil:
-    cdef Py_ssize_t i, l, pitch = job.n + 8
+    cdef Py_ssize_t l, pitch = job.n + 8
     if ensure(&job.arena, lanes * pitch * <Py_ssize_t> sizeof(key)) < 0:
         return -1
-    for i in range(job.n):
-        allcores_ahead_rows(lane + i * job.n_stride, 0, 1, lanes * job.inner_stride, AHEAD * job.n_stride)
-        job.load(lane + i * job.n_stride, job.inner_stride, lanes, <key *> job.arena.data + i, pitch)
+    bring_up_columns(job, lane, lanes, job.arena.data, pitch * <Py_ssize_t> sizeof(key))
     for l in range(lanes - 1, -1, -1):
         if search(job, l * pitch, first + l, <key *> NULL) < 0:
             return -1
@@ -232,6 +232,73 @@ cdef struct Sieve:
     char *kept
 
 
+cdef inline Py_ssize_t classify(
+        const key *v, Py_ssize_t n, const key *edges, Py_ssize_t half, int64_t *tally, key *inside) noexcept nogil:
+    """Add up in tally[2 e] the keys that have e edges below them, in tally[2 e + 1] those that equal edge e; keep those
+    between the edges of a bracket: after an odd number of edges. There are 2 half - 1 edges, in order."""
+    cdef Py_ssize_t i, j = 0, e, step
+    cdef key k
+    cdef bint equal
+    for i in range(n):
+        k = v[i]
+        e = 0
+        step = half
+        while step > 0:
+            e += step if edges[e + step - 1] < k else 0
+            step >>= 1
+        equal = edges[e] == k
+        tally[2 * e + equal] += 1
+        inside[j] = k
+        j += (e & 1) & (not equal)
+    return j
+
+
+cdef inline int sift_classes(Sieve *job, Py_ssize_t chunk, Py_ssize_t first, Py_ssize_t last, key *_) noexcept nogil:
+    """The same for many brackets: where a key is among their ends is searched. -1 where there is no memory."""
+    cdef key piece[PIECE]
+    cdef key inside[PIECE + 1]
+    cdef key *kept = <key *> job.kept + job.begin[chunk]
+    cdef int64_t *counts = job.counts + chunk * (1 + 4 * job.groups)
+    cdef int64_t room = job.room[chunk], most, below = 0
+    cdef Py_ssize_t at = first, m, half = 1, i, count
+    cdef int64_t *tally
+    cdef key *edges
+    cdef int g
+    while 2 * half - 1 < 2 * job.groups:
+        half *= 2
+    tally = <int64_t *> calloc(4 * half, sizeof(int64_t))
+    edges = <key *> malloc(2 * half * sizeof(key))
+    if tally == NULL or edges == NULL:
+        free(tally)
+        free(edges)
+        return -1
+    for i in range(2 * half):       # the largest key has no end above it
+        edges[i] = <key> job.brackets[i] if i < 2 * job.groups else largest(<key *> NULL)
+    counts[0] = 0
+    while at < last:
+        m = PIECE if at + PIECE < last else last - at
+        if job.stride == job.itemsize:
+            allcores_ahead(job.data + at * job.stride, <int> (m * job.itemsize))
+        job.load(job.data + at * job.stride, job.stride, m, piece, 1)
+        counts[0] += numbers(piece, m) if job.may_miss else m
+        count = classify(piece, m, edges, half, tally, inside)
+        most = count if count < room else room
+        memcpy(kept, inside, most * sizeof(key))
+        kept += most
+        room -= most
+        at += m
+    for g in range(job.groups):
+        below += tally[4 * g]
+        counts[1 + 4 * g] = below
+        counts[2 + 4 * g] = tally[4 * g + 1]
+        counts[3 + 4 * g] = tally[4 * g + 2]
+        counts[4 + 4 * g] = tally[4 * g + 3]
+        below += tally[4 * g + 1] + tally[4 * g + 2] + tally[4 * g + 3]
+    free(tally)
+    free(edges)
+    return 0
+
+
 cdef inline void sift_chunk(Sieve *job, Py_ssize_t chunk, Py_ssize_t first, Py_ssize_t last, key *_) noexcept nogil:
     cdef key piece[PIECE]
     cdef key inside[PIECE + 1]
@@ -262,14 +329,18 @@ cdef inline void sift_chunk(Sieve *job, Py_ssize_t chunk, Py_ssize_t first, Py_s
         at += m
 
 
-cdef void sift_chunks(Sieve *job, Cursor *cursor, key *_) noexcept nogil:
-    cdef Py_ssize_t run = cursor.leaves, chunk
+cdef int sift_chunks(Sieve *job, Cursor *cursor, key *_) noexcept nogil:
+    cdef Py_ssize_t run = cursor.leaves, chunk, last
     cdef int64_t deadline = allcores_clock() + PATIENCE
     while True:
         chunk = claim(cursor, deadline)
         if chunk < 0:
-            return
-        sift_chunk(job, chunk, chunk * run, (chunk + 1) * run if (chunk + 1) * run < job.n else job.n, <key *> NULL)
+            return 0
+        last = (chunk + 1) * run if (chunk + 1) * run < job.n else job.n
+        if job.groups <= APART:
+            sift_chunk(job, chunk, chunk * run, last, <key *> NULL)
+        elif sift_classes(job, chunk, chunk * run, last, <key *> NULL) < 0:
+            return -1
         allcores_fetch_add(&cursor.done, 1)
 
 
@@ -277,7 +348,7 @@ def sift(x, brackets, begin, room, cursor, counts, kept):
     """Count the elements of x, of one dimension, around brackets of keys; keep what is inside, up to `room` a chunk."""
     cdef Sieve job
     cdef Py_buffer view[7]
-    cdef int held = 0, i
+    cdef int held = 0, i, failed
     cdef char code
     try:
         for given in (x, brackets, begin, room):
@@ -303,10 +374,84 @@ def sift(x, brackets, begin, room, cursor, counts, kept):
         job.kept = <char *> view[6].buf
         with nogil:
             if job.itemsize == 8:
-                sift_chunks(&job, <Cursor *> view[4].buf, <int64_t *> NULL)
+                failed = sift_chunks(&job, <Cursor *> view[4].buf, <int64_t *> NULL)
             else:
-                sift_chunks(&job, <Cursor *> view[4].buf, <int32_t *> NULL)
+                failed = sift_chunks(&job, <Cursor *> view[4].buf, <int32_t *> NULL)
+        if failed < 0:
+            raise MemoryError("no memory for brackets")
         return 0
     finally:
         for i in range(held):
             PyBuffer_Release(&view[i])
+
+
+# ---- the door for small arrays
+
+cdef inline double small_pick(
+        Arena *arena, const Py_buffer *a, load_function load, bint may_miss, double q, Method method, bint skip, char code,
+        key *_) noexcept nogil:
+    """The quantile of a line. NaN also where more is to be said than that."""
+    cdef Py_ssize_t n = a.shape[0], count = n
+    cdef Py_ssize_t[2] ranks
+    cdef key[2] found
+    cdef double[2] value
+    cdef float[2] single
+    cdef Pick pick
+    cdef int j
+    if ensure(arena, (2 * n + FEW) * <Py_ssize_t> sizeof(key)) < 0:
+        return NAN
+    load(<const char *> a.buf, a.strides[0], n, arena.data, 1)
+    if may_miss:
+        count = numbers(<key *> arena.data, n)
+    if count == 0 or (count < n and not skip):
+        return NAN
+    pick = pick_ranks(count, q, method)
+    ranks[0] = pick.low
+    ranks[1] = pick.high
+    if narrow(arena, 0, n, ranks, 2, found) < 0:
+        return NAN
+    if code == b"f":
+        store_f(&found[0], <char *> &single[0])
+        store_f(&found[1], <char *> &single[1])
+        return (single[0] if pick.mode == TAKE else (single[0] + single[1]) / 2) + 0.0
+    for j in range(2):
+        if code == b"d":
+            store_d(&found[j], <char *> &value[j])
+        elif code == b"I":
+            value[j] = <uint32_t> found[j] ^ <uint32_t> 0x80000000
+        else:
+            value[j] = <double> found[j]
+    return blend(value[0], value[1], pick.t, pick.mode)
+
+
+def small_quantile(a, double q, int method, bint skip):
+    """A quantile of all elements of a small array of one dimension; None for what is not taken.
+
+    float64 and integers of up to 32 bits; of float32 the median. Infinite and missing results are not taken either: there
+    may be something to warn of.
+    """
+    cdef Py_buffer view
+    cdef Arena arena
+    cdef load_function load
+    cdef double value = NAN
+    cdef char code
+    try:
+        PyObject_GetBuffer(a, &view, PyBUF_FULL_RO)
+    except Exception:
+        return None
+    code = dtype_code(&view)
+    load = loader(code)
+    if (view.ndim != 1 or view.shape[0] == 0 or load == NULL or code == b"q" or code == b"Q" or code == b"?"
+            or (code == b"f" and method != MEDIAN)):
+        PyBuffer_Release(&view)
+        return None
+    arena.data = NULL
+    arena.room = 0
+    with nogil:
+        if code == b"d":
+            value = small_pick(&arena, &view, load, True, q, <Method> method, skip, code, <int64_t *> NULL)
+        else:
+            value = small_pick(&arena, &view, load, code == b"f", q, <Method> method, skip, code, <int32_t *> NULL)
+        free(arena.data)
+    PyBuffer_Release(&view)
+    return value if value - value == 0 else None

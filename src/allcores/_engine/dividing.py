@@ -12,6 +12,7 @@ NumPy's order is not.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -85,16 +86,25 @@ def divide(a: Array, result: Array, axis: int, ranks: Array, positions: bool, ba
         divide_long(x[at], out[at], ranks, positions, backwards, workers)
 
 
+@dataclass(frozen=True, slots=True)
+class AmongNumbers:
+    """Ranks as they are, or the last one; backwards, from the other end."""
+
+    ranks: tuple[int, ...]
+    backwards: bool
+    m: int
+
+    def __call__(self, counts: Array) -> Array:
+        last = np.maximum(counts, 1)[:, None] - 1
+        wanted = np.minimum(np.array(self.ranks), last)
+        return np.asarray(last - wanted if self.backwards else wanted)
+
+
 def divide_long(x: Array, out: Array, ranks: Array, positions: bool, backwards: bool, workers: int) -> None:
     """One lane, of one dimension. Backwards, there is one rank."""
     top = int(np.iinfo(key_dtype(x.dtype)).max)
 
-    def of_numbers(counts: Array) -> Array:
-        last = np.maximum(counts, 1)[:, None] - 1
-        wanted = np.minimum(ranks, last)
-        return np.asarray(last - wanted if backwards else wanted)
-
-    keys, count = select_long(x, of_numbers, True, workers)
+    keys, count = select_long(x, AmongNumbers(tuple(ranks.tolist()), backwards, len(ranks)), True, workers)
     pivots = sorted({int(key) if rank < count else top for key, rank in zip(keys, ranks, strict=True)})
     grid = cut_windows((1, len(x), 1), 1, windowing.chunk_size, workers)
     sieved = run_sift(x, [(key, key) for key in pivots], grid, np.zeros(grid.chunks, np.int64), workers)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from .._kernels.fallback.ranks import METHODS, PARAMETERS
-from . import settings
+from . import doors, settings
 from .arguments import NoValue, as_operand, ask_numpy, keepdims_shape
 from .notices import warn_caller
 from .operands import Array
@@ -23,7 +23,10 @@ from .registry import SELECTIONS
 from .selecting import lanes_of, select
 
 CELLS = SELECTIONS["pick"].cells
+SMALL = 16384  # elements that one core searches before a second one would have begun
+MEDIAN = METHODS.index("median")
 DISCRETE = ("inverted_cdf", "closest_observation", "lower", "higher", "nearest")
+BETWEEN = tuple(method for method in METHODS[:MEDIAN] if method not in DISCRETE)  # whose results are float64
 
 Axes = tuple[int, ...]
 
@@ -110,26 +113,50 @@ def warn_of_empty(counts: Array, skip: bool) -> None:
         warn_caller("All-NaN slice encountered")
 
 
+def short_way(a: Any, q: float, method: int, axis: Any, skip: bool, workers: Any) -> Any:
+    """The result of a small array of one dimension, by the compiled door; None where it does not take it."""
+    if (
+        type(a) is not np.ndarray
+        or a.ndim != 1
+        or a.size > SMALL
+        or not (axis is None or (type(axis) is int and axis in (0, -1)))
+    ):
+        return None
+    if not (workers is None or settings.is_count(workers)):
+        return None
+    value = doors.quantile(a, q, method, skip)
+    return None if value is None else np.float32(value) if a.dtype.char == "f" else np.float64(value)
+
+
 # ---- medians
 
 
-def middle(counts: Array) -> Array:
-    """The ranks of the two middle elements, (lanes, 2); of the one, (lanes, 1), where there is but one lane of it."""
-    low, high = np.maximum(counts - 1, 0) // 2, np.minimum(counts // 2, np.maximum(counts - 1, 0))
-    return np.stack([low, high], axis=1)
+@dataclass(frozen=True, slots=True)
+class Middle:
+    """The two middle elements, which are one where their number is odd."""
+
+    m: int = 2
+
+    def __call__(self, counts: Array) -> Array:
+        least = np.maximum(counts, 1)
+        return np.stack([(least - 1) // 2, least // 2], axis=1)
 
 
 def median(name: str, a: Any, axis: Any, out: Any, overwrite_input: Any, keepdims: Any, workers: int | None) -> Any:
     """median, nanmedian"""
-    workers = settings.resolve_workers(workers)
     skip = name == "nanmedian"
+    if settings.doors > 0 and out is None and (keepdims is False or keepdims is NoValue):
+        small = short_way(a, 0.5, MEDIAN, axis, skip, workers)
+        if small is not None:
+            return small
+    workers = settings.resolve_workers(workers)
     a, plain = as_operand(a)
     natural = a.dtype.newbyteorder("=") if a.dtype.kind == "f" else np.dtype(np.float64)
     request = prepare(a, axis, out, keepdims, natural, (), workers) if plain else None
     if request is None:
         given = {"axis": axis, "out": out, "overwrite_input": overwrite_input, "keepdims": keepdims}
         return ask_numpy(getattr(np, name), a, **given)
-    (low, high), counts = request.pick(middle, skip)
+    (low, high), counts = request.pick(Middle(), skip)
     warn_of_empty(counts, skip)
     return request.deliver(mean_of_two(low, high, counts))
 
@@ -142,6 +169,7 @@ def mean_of_two(low: Array, high: Array, counts: Array) -> Array:
     if even.any():
         np.add(mean, high, out=mean, where=even)
         np.divide(mean, 2, out=mean, where=even)
+        mean += 0  # what underflows is a positive zero, too
     return mean.astype(wide, copy=False)
 
 
@@ -198,6 +226,20 @@ def discrete(n: Array, less: Array, q: Array, method: str) -> Array:
     return rank
 
 
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """The elements that quantiles are made of: one each, or two."""
+
+    q: bytes
+    char: str
+    method: str
+    m: int
+
+    def __call__(self, counts: Array) -> Array:
+        low, high, weight = virtual(np.maximum(counts, 1), np.frombuffer(self.q, self.char), self.method)
+        return low if weight is None else np.stack([low, high], axis=2).reshape(len(counts), -1)
+
+
 def quantile(
     name: str,
     a: Any,
@@ -211,11 +253,18 @@ def quantile(
     workers: int | None,
 ) -> Any:
     """quantile, percentile, nanquantile, nanpercentile"""
+    plainly = weights is None and out is None and (keepdims is False or keepdims is NoValue)
+    if settings.doors > 0 and plainly and type(q) is float and type(method) is str and method in BETWEEN:
+        point = q / 100 if name.endswith("percentile") else q
+        if 0 <= point <= 1:
+            small = short_way(a, point, METHODS.index(method), axis, name.startswith("nan"), workers)
+            if small is not None:
+                return small
     workers = settings.resolve_workers(workers)
     a, plain = as_operand(a)
     request = points = None
     weak = type(q) in (int, float)
-    if plain and weights is None and isinstance(method, str) and method in METHODS[:-1]:
+    if plain and weights is None and isinstance(method, str) and method in METHODS[:MEDIAN]:
         points = good_points(q, method, percent=name.endswith("percentile"))
     if points is not None:
         exact = method in DISCRETE or points.dtype.kind != "f"
@@ -228,10 +277,7 @@ def quantile(
     skip = name.startswith("nan")
     flat = points.reshape(-1)
 
-    def ranks(counts: Array) -> Array:
-        low, high, weight = virtual(np.maximum(counts, 1), flat, method)
-        return low if weight is None else np.stack([low, high], axis=2).reshape(len(counts), -1)
-
+    ranks = Quantiles(flat.tobytes(), flat.dtype.char, method, flat.size if exact else 2 * flat.size)
     values, counts = request.pick(ranks, skip)
     warn_of_empty(counts, skip)
     if exact:
@@ -294,4 +340,5 @@ def interpolate(a: Array, b: Array, t: Array, weak: bool) -> Array:
         t, rest = t.astype(native), rest.astype(native)
     result = np.asarray(a + span * t)
     np.subtract(b, span * rest, out=result, where=nearer, casting="unsafe", dtype=result.dtype)
+    result += 0  # what underflows is a positive zero, too
     return result

@@ -11,10 +11,10 @@ Nothing is copied whole but arrays whose reduced axes cannot be walked with one 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -36,8 +36,37 @@ MOST_RANKS = 512  # of a lane, in one pass
 
 POSITION = np.dtype(np.int64)
 
-# Of numbers in a lane, (lanes,), the ranks that are wanted, (lanes, m).
-Ranks = Callable[[Array], Array]
+
+class Ranks(Protocol):
+    """Which ranks are wanted."""
+
+    def __hash__(self) -> int: ...
+
+    @property
+    def m(self) -> int:
+        """How many of a lane."""
+
+    def __call__(self, counts: Array) -> Array:
+        """Of numbers in a lane, (lanes,), the ranks, (lanes, m)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of the ranks."""
+
+    ranks: Ranks
+    begin: int
+    m: int
+
+    def __call__(self, counts: Array) -> Array:
+        return self.ranks(counts)[:, self.begin : self.begin + self.m]
+
+
+@lru_cache(maxsize=64)
+def table(ranks: Ranks, n: int, every: bool) -> Array:
+    """The ranks of a lane of n numbers; or of up to n, by their number."""
+    counts = np.arange(n + 1) if every else np.full(1, n)
+    return np.ascontiguousarray(ranks(counts), np.intp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +82,18 @@ class Lanes:
         return int(self.view.x.shape[-2])
 
     def arrange(self, result: Array) -> Array:
-        """From the order of lanes in memory to the kept axes of the user."""
-        return arrange(result.reshape([axis.length for axis in self.view.carried]), self.a, self.reduced, self.view)
+        """From the order of lanes in memory, (..., outer, inner), to the kept axes of the user."""
+        planes, carried = result.shape[:-2], self.view.carried
+        axes = [axis for group in carried for axis in group.axes]
+        if axes == sorted(axes) and not self.view.flipped:
+            return result.reshape(
+                (*planes, *(length for i, length in enumerate(self.a.shape) if i not in self.reduced))
+            )
+        lengths = [axis.length for axis in carried]
+        every = [
+            arrange(plane.reshape(lengths), self.a, self.reduced, self.view) for plane in result.reshape(-1, *lengths)
+        ]
+        return np.stack(every).reshape((*planes, *every[0].shape))
 
 
 def lanes_of(a: Array, reduced: tuple[int, ...]) -> Lanes:
@@ -71,49 +110,44 @@ def select(lanes: Lanes, ranks: Ranks, skip: bool, workers: int) -> tuple[Array,
     `skip`: NaN is left out. Otherwise the results of a lane that has one are NaN, and so are those of no numbers.
     """
     x = lanes.view.x
-    m = ranks(np.ones(1, POSITION)).shape[1]
-    shape = prod_outer(x), x.shape[-1]
-    values, counts = np.empty((m, *shape), x.dtype), np.empty(shape, POSITION)
+    shape = prod(x.shape[:-2]), x.shape[-1]
+    values, counts = np.empty((ranks.m, *shape), x.dtype), np.empty(shape, POSITION)
     skip = skip and x.dtype.kind == "f"
-    for begin in range(0, m, MOST_RANKS):
-        part = slice(begin, begin + MOST_RANKS)
-
-        def some(counts: Array, part: slice = part) -> Array:
-            return np.ascontiguousarray(ranks(counts)[:, part], np.intp)
-
-        if lanes.n > longest:
-            outer = x.reshape((-1, *x.shape[-2:])) if x.ndim == 2 else x
-            for lane in np.ndindex(*shape):
-                at = np.unravel_index(lane[0], outer.shape[:-2])
-                line = outer[(*at, slice(None), lane[1])]
-                keys, counts[lane] = select_long(line, some, skip, workers)
-                values[(part, *lane)] = from_keys(keys, x.dtype)
-        else:
-            select_lanes(x, some, skip, values[part], counts, workers)
-    return np.stack([lanes.arrange(value) for value in values]), lanes.arrange(counts)
-
-
-def prod_outer(x: Array) -> int:
-    return prod(x.shape[:-2])
+    for begin in range(0, ranks.m, MOST_RANKS):
+        some = ranks if ranks.m <= MOST_RANKS else Part(ranks, begin, min(MOST_RANKS, ranks.m - begin))
+        part = values[begin : begin + some.m]
+        if lanes.n <= longest:
+            select_lanes(x, some, skip, part, counts, workers)
+            continue
+        for lane in np.ndindex(*shape):
+            at = np.unravel_index(lane[0], x.shape[:-2]) if x.ndim > 2 else ()
+            keys, counts[lane] = select_long(x[(*at, slice(None), lane[1])], some, skip, workers)
+            part[(slice(None), *lane)] = from_keys(keys, x.dtype)
+    return lanes.arrange(values), lanes.arrange(counts)
 
 
 def select_lanes(x: Array, ranks: Ranks, skip: bool, values: Array, counts: Array, workers: int) -> None:
     n = x.shape[-2]
     if not skip:
-        table, row = ranks(np.full(1, n)), 0
+        wanted, row = table(ranks, n, False), 0
     elif (n + 1) * len(values) <= max(longest, counts.size):
-        table, row = ranks(np.arange(n + 1)), 1
+        wanted, row = table(ranks, n, True), 1
     else:
         (numbers,) = one_pass(KERNELS["nancount"], x, None, False, Call(workers))
-        table, row = ranks(numbers.reshape(-1)), 2
+        wanted, row = np.ascontiguousarray(ranks(numbers.reshape(-1)), np.intp), 2
+    pick(x, wanted, row, values, counts, workers)
+
+
+def pick(x: Array, ranks: Array, row: int, values: Array, counts: Array, workers: int) -> None:
     grid = cut_windows(x.shape, None, windowing.chunk_size, workers)
     fields = (Field(x.dtype), Field(POSITION))
-    task = Task(__version__, settings.backend(), "pick", (x, table), (row,), fields, grid)
+    task = Task(__version__, settings.backend(), "pick", (x, ranks), (row,), fields, grid)
     place.run(task, (values, counts), workers, SELECTIONS["pick"].ns)
 
 
 # ---- long lanes
 
+APART = 4  # quantiles that a small sample is enough for
 SAMPLED = 3  # passes with brackets from a sample; then keys are halved
 DEVIATIONS = 3.5  # of a rank in a sample: half the width of its bracket
 
@@ -143,8 +177,10 @@ def select_long(x: Array, ranks: Ranks, skip: bool, workers: int) -> tuple[Array
     """Keys of the ranks of one lane, (m,), and how many numbers it has."""
     info = np.iinfo(key_dtype(x.dtype))
     floats = x.dtype.kind == "f"
-    nothing = np.full(ranks(np.ones(1, POSITION)).shape[1], info.max, info.dtype)
-    sample = np.sort(to_keys(x[spread(len(x), sample_size)]))
+    nothing = np.full(ranks.m, info.max, info.dtype)
+    # Brackets of many ranks are to be narrow, or all of the lane would be inside.
+    size = sample_size if nothing.size <= 2 * APART else 16 * sample_size
+    sample = np.sort(to_keys(x[spread(len(x), min(len(x), size))]))
     top = int(info.max) if floats else int(info.max) + 1  # NaN is beyond
     numbers = np.searchsorted(sample, info.max) if floats else len(sample)
     count = max(1, round(len(x) * int(numbers) / len(sample))) if skip else len(x)
@@ -152,7 +188,7 @@ def select_long(x: Array, ranks: Ranks, skip: bool, workers: int) -> tuple[Array
     known: dict[int, int] = {}
     passes = 0
     while intervals:
-        brackets, share = brackets_of(intervals, sample, info, passes < SAMPLED)
+        brackets, share = brackets_of(intervals, sample, info, passes)
         sieved = sift(x, brackets, share, workers)
         if passes == 0:
             count = sieved.numbers
@@ -168,28 +204,28 @@ def select_long(x: Array, ranks: Ranks, skip: bool, workers: int) -> tuple[Array
     return np.array([known[rank] for rank in ranks(np.full(1, count))[0].tolist()], info.dtype), count
 
 
-def brackets_of(intervals: list[Interval], sample: Array, info: Any, trust: bool) -> tuple[list[Bracket], float]:
+def brackets_of(intervals: list[Interval], sample: Array, info: Any, done: int) -> tuple[list[Bracket], float]:
     """Pairs of keys around the ranks, apart from each other, and the share of elements that may lie between them."""
     brackets: list[Bracket] = []
-    room = budget
+    few = done > 0 and sum(interval.size for interval in intervals) <= budget
     for interval in intervals:
         low, high = max(interval.low, int(info.min)), min(interval.high, int(info.max))
-        if interval.size <= room and len(sample) > sample_size:
-            room -= interval.size
+        if few:
             brackets.append((low, high))
             continue
         inside = sample[np.searchsorted(sample, low, "right") : np.searchsorted(sample, high, "left")]
-        if not trust or len(inside) < 64:
+        if done >= SAMPLED or len(inside) < 64:
             middle = (interval.low + interval.high) // 2
             brackets.append((middle, middle))
             continue
+        before = len(brackets)
         for rank in interval.ranks:
             share = min((rank - interval.base + 0.5) / interval.size, 1.0)
             margin = DEVIATIONS * (len(inside) * share * (1 - share)) ** 0.5 + 2
-            first, last = int(len(inside) * share - margin), int(len(inside) * share + margin) + 1
-            begin = int(inside[first]) if first >= 0 else low
-            end = int(inside[last]) if last < len(inside) else high
-            if brackets and begin <= brackets[-1][1]:
+            left, right = int(len(inside) * share - margin), int(len(inside) * share + margin) + 1
+            begin = int(inside[left]) if left >= 0 else low
+            end = int(inside[right]) if right < len(inside) else high
+            if len(brackets) > before and begin <= brackets[-1][1]:
                 brackets[-1] = brackets[-1][0], max(end, brackets[-1][1])
             else:
                 brackets.append((begin, end))
@@ -219,6 +255,8 @@ def sift(x: Array, brackets: list[Bracket], share: float, workers: int) -> Sieve
     grid = cut_windows((1, len(x), 1), 1, windowing.chunk_size, workers)
     likely = grid.run * share
     room = min(int(1.25 * likely + 8 * likely**0.5) + 16, grid.run, budget // grid.chunks)
+    if likely > room:
+        room = 0  # not all fits: nothing is kept
     return run_sift(x, brackets, grid, np.full(grid.chunks, room), workers)
 
 
@@ -280,7 +318,6 @@ def locate(intervals: list[Interval], sieved: Sieved, known: dict[int, int], wor
     if among_kept:
         places = np.array([[place for _, place in among_kept]], np.intp)
         values = np.empty((len(among_kept), 1, 1), sieved.kept.dtype)
-        lane = sieved.kept.reshape(-1, 1)
-        select_lanes(lane, lambda counts: places, False, values, np.empty((1, 1), POSITION), 1)
+        pick(sieved.kept.reshape(-1, 1), places, 0, values, np.empty((1, 1), POSITION), 1)
         known.update(zip((rank for rank, _ in among_kept), values[:, 0, 0].tolist(), strict=True))
     return left
