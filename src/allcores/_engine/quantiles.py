@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -239,6 +240,17 @@ class Quantiles:
         low, high, weight = virtual(np.maximum(counts, 1), np.frombuffer(self.q, self.char), self.method)
         return low if weight is None else np.stack([low, high], axis=2).reshape(len(counts), -1)
 
+    def weights(self, counts: Array) -> Array:
+        """Of the second element of each two, (lanes, k)."""
+        weight = virtual(np.maximum(counts, 1), np.frombuffer(self.q, self.char), self.method)[2]
+        assert weight is not None
+        return weight
+
+
+@lru_cache(maxsize=64)
+def weights_of_whole(ranks: Quantiles, n: int) -> Array:
+    return ranks.weights(np.full(1, n))
+
 
 def quantile(
     name: str,
@@ -284,12 +296,9 @@ def quantile(
         return request.deliver(values, points.shape)
     if skip and request.a.dtype.kind == "f":
         some, where = np.unique(counts, return_inverse=True)
-        where = where.reshape(counts.shape)
+        weight = np.moveaxis(ranks.weights(some)[where.reshape(counts.shape)], -1, 0)
     else:  # the results of lanes with NaN are NaN whatever the weight
-        some, where = np.full(1, request.n), np.zeros((1,) * counts.ndim, np.intp)
-    weight = virtual(np.maximum(some, 1), flat, method)[2]
-    assert weight is not None
-    weight = np.moveaxis(np.asarray(weight[where]), -1, 0)
+        weight = weights_of_whole(ranks, request.n).reshape(-1, *(1,) * counts.ndim)
     return request.deliver(interpolate(values[0::2], values[1::2], weight, weak), points.shape)
 
 
