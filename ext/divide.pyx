@@ -3,6 +3,7 @@
 
     divide     lanes that fit into the caches: the pivots are searched there
     scatter    a chunk of one long lane, around known pivots, to places that were counted before
+    gather     the positions of few elements of one long lane
 
 Each class keeps its elements in their order, so that there is one result, whoever computes it. Results are elements or
 their positions, only the first ones where the result is shorter than the lane. Backwards, numbers are in descending
@@ -17,6 +18,10 @@ from keys cimport key, load_function, loader
 from lanes cimport Lanes, bring_up_columns, describe, lane_offset, walk
 from narrow cimport PIECE, ensure, largest, narrow, smallest
 from reals cimport int32_t, int64_t, uint32_t, uint64_t
+
+cdef enum:
+    BLOCK = 32              # keys that are looked at together
+
 
 cdef struct Target:
     # Where results go: the lane of `out` under way, how many fit, and the lane that they are of.
@@ -326,6 +331,88 @@ def scatter(x, pivots, next, positions, backwards, cursor, out):
             free(own)
         if own == NULL:
             raise MemoryError("no memory for pivots")
+        return 0
+    finally:
+        for i in range(held):
+            PyBuffer_Release(&view[i])
+
+
+# ---- few elements of one long lane
+
+cdef inline Py_ssize_t positions_of(
+        const key *v, Py_ssize_t n, key low, key high, int64_t first, int64_t *out, int64_t room) noexcept nogil:
+    """Where keys from low to high are, from position `first` on; how many there are, of which `room` are put down."""
+    cdef Py_ssize_t at = 0, i, count = 0
+    cdef key any
+    while at < n:
+        any = 0
+        for i in range(BLOCK):          # few blocks have one: the piece is filled up with keys that are not in demand
+            any |= (v[at + i] >= low) & (v[at + i] <= high)
+        if any:
+            for i in range(at, at + BLOCK):
+                if low <= v[i] <= high:
+                    if count < room:
+                        out[count] = first + i
+                    count += 1
+        at += BLOCK
+    return count
+
+
+cdef void gather_chunks(
+        const char *x, Py_ssize_t stride, Py_ssize_t itemsize, Py_ssize_t n, load_function load, key low, key high,
+        Cursor *cursor, int64_t *counts, int64_t *kept, int64_t most) noexcept nogil:
+    cdef key piece[PIECE]
+    cdef Py_ssize_t run = cursor.leaves, chunk, at, last, take, i
+    cdef int64_t count
+    cdef int64_t deadline = allcores_clock() + PATIENCE
+    while True:
+        chunk = claim(cursor, deadline)
+        if chunk < 0:
+            return
+        at = chunk * run
+        last = at + run if at + run < n else n
+        count = 0
+        while at < last:
+            take = PIECE if at + PIECE < last else last - at
+            if stride == itemsize:
+                allcores_ahead(x + at * stride, <int> (take * itemsize))
+            load(x + at * stride, stride, take, piece, 1)
+            for i in range(take, (take + BLOCK - 1) // BLOCK * BLOCK):
+                piece[i] = high + 1 if high < largest(<key *> NULL) else low - 1
+            count += positions_of(piece, take, low, high, at, kept + chunk * most + (count if count < most else most),
+                                  most - count if count < most else 0)
+            at += take
+        counts[chunk] = count
+        allcores_fetch_add(&cursor.done, 1)
+
+
+def gather(x, low, high, cursor, counts, kept):
+    """kept[chunk]: where in x, of one dimension, elements with keys from low to high are. counts: how many they are,
+    even if not all of them fit."""
+    cdef Py_buffer view[4]
+    cdef int held = 0, i
+    cdef char code
+    cdef load_function load
+    cdef int64_t begin = low, end = high
+    try:
+        PyObject_GetBuffer(x, &view[held], PyBUF_FULL_RO)
+        held += 1
+        for given in (cursor, counts, kept):
+            PyObject_GetBuffer(given, &view[held], PyBUF_FULL)
+            held += 1
+        code = dtype_code(&view[0])
+        load = loader(code)
+        if load == NULL:
+            raise TypeError("no kernel for arrays of this dtype")
+        with nogil:
+            if view[0].itemsize == 8:
+                gather_chunks(<const char *> view[0].buf, view[0].strides[0], view[0].itemsize, view[0].shape[0], load,
+                              begin, end, <Cursor *> view[1].buf, <int64_t *> view[2].buf, <int64_t *> view[3].buf,
+                              view[3].shape[1])
+            else:
+                gather_chunks(<const char *> view[0].buf, view[0].strides[0], view[0].itemsize, view[0].shape[0], load,
+                              <int32_t> begin, <int32_t> end, <Cursor *> view[1].buf, <int64_t *> view[2].buf,
+                              <int64_t *> view[3].buf, view[3].shape[1])
         return 0
     finally:
         for i in range(held):

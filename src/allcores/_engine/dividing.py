@@ -8,6 +8,7 @@ NumPy's order is not.
     lanes that fit into the caches     one pass: pivots are searched, elements distributed
     long lanes, one by one             pivots, as for quantiles; a pass that counts the classes of each chunk; a pass
                                        that puts each element where it belongs
+      only the first few               one pass for those beyond an element of a sample
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ from .grid import cut_windows
 from .operands import Array, side_by_side
 from .quantiles import kernel_dtype
 from .registry import SELECTIONS
-from .selecting import POSITION, run_sift, select_long
+from .selecting import POSITION, run_sift, select_long, spread
 from .task import Field, Task
 from .windowing import check_axis, integer
+
+FEW = 64  # times as long is a lane of which few elements are the first
 
 
 def partition(name: str, a: Any, kth: Any, axis: Any, kind: Any, order: Any, workers: int | None) -> Any:
@@ -83,7 +86,40 @@ def divide(a: Array, result: Array, axis: int, ranks: Array, positions: bool, ba
         return
     for lane in np.ndindex(*x.shape[:-2], x.shape[-1]):
         at = (*lane[:-1], slice(None), lane[-1])
-        divide_long(x[at], out[at], ranks, positions, backwards, workers)
+        few = positions and FEW * out.shape[-2] < n
+        if not (few and first_of_long(x[at], out[at], backwards, workers)):
+            divide_long(x[at], out[at], ranks, positions, backwards, workers)
+
+
+def first_of_long(x: Array, out: Array, backwards: bool, workers: int) -> bool:
+    """Positions of the first elements of one lane, if they are few: from those beyond an element of a sample.
+
+    False where the sample has misled: there are fewer of these, or too many in a chunk.
+    """
+    info = np.iinfo(key_dtype(x.dtype))
+    top = int(info.max) - (x.dtype.kind == "f")  # NaN is beyond
+    sample = to_keys(x[spread(len(x), selecting.sample_size)])
+    sample = np.sort(sample[sample <= top])
+    likely = len(out) * len(sample) / len(x)
+    number = int(likely + 4 * likely**0.5) + 8
+    if number >= len(sample):
+        return False
+    low, high = (int(sample[-number]), top) if backwards else (int(info.min), int(sample[number]))
+    grid = cut_windows((1, len(x), 1), 1, windowing.chunk_size, workers)
+    room = 4 * number * len(x) // len(sample) // grid.chunks + 64
+    if room * grid.chunks > selecting.budget:
+        return False
+    counts, kept = np.empty(grid.chunks, POSITION), np.empty((grid.chunks, room), POSITION)
+    fields = (Field(POSITION), Field(POSITION))
+    task = Task(__version__, settings.backend(), "gather", (x,), (low, high), fields, grid)
+    place.run(task, (counts, kept), workers, SELECTIONS["gather"].ns)
+    if counts.max() > room or counts.sum() < len(out):
+        return False
+    found = kept[np.arange(room) < counts[:, None]]
+    among = np.empty((len(out), 1), POSITION)
+    divide(x[found][:, None], among, 0, np.array([len(out) - 1]), True, backwards, 1)
+    out[:] = found[among[:, 0]]
+    return True
 
 
 @dataclass(frozen=True, slots=True)

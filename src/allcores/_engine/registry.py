@@ -159,6 +159,7 @@ SELECTIONS = {
     row.name: row
     for row in (
         SelectionRow("divide", 4.0),
+        SelectionRow("gather", 0.6),
         SelectionRow("pick", 2.0),
         SelectionRow("scatter", 3.0),
         SelectionRow("sift", 0.8),

@@ -26,7 +26,7 @@ from .scan import (
     move_exp_nansum,
     move_exp_nanvar,
 )
-from .select import divide, pick, scatter, sift
+from .select import divide, gather, pick, scatter, sift
 from .truth import all, allnan, any, anynan, count_nonzero, nancount
 from .window import (
     move_argmax,
@@ -70,6 +70,7 @@ __all__ = [
     "fold_move_exp_nanstd",
     "fold_move_exp_nansum",
     "fold_move_exp_nanvar",
+    "gather",
     "max",
     "min",
     "move_argmax",

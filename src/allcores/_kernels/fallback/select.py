@@ -136,3 +136,17 @@ def scatter(x: Array, pivots: Array, next: Array, positions: int, backwards: int
         with drive.claiming:
             cursor[drive.DONE] += 1
     return 0
+
+
+def gather(x: Array, low: int, high: int, cursor: Array, counts: Array, kept: Array) -> int:
+    """kept[chunk]: where in x, of one dimension, elements with keys from low to high are. counts: how many they are,
+    even if not all of them fit."""
+    run = int(cursor[LEAVES])
+    while (chunk := claim(cursor)) >= 0:
+        keys = to_keys(x[chunk * run : (chunk + 1) * run])
+        found = np.flatnonzero((keys >= low) & (keys <= high)) + chunk * run
+        counts[chunk] = len(found)
+        kept[chunk, : len(found)] = found[: kept.shape[1]]
+        with drive.claiming:
+            cursor[drive.DONE] += 1
+    return 0
