@@ -13,6 +13,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code
+from compress cimport SLACK, allcores_where4, allcores_where8
 from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_clock, allcores_fetch_add, claim
 from keys cimport key, load_function, loader
 from lanes cimport Lanes, bring_up_columns, describe, lane_offset, walk
@@ -71,21 +72,17 @@ cdef inline void give(Target *to, Py_ssize_t first, const int32_t *order, Py_ssi
 
 
 cdef inline Py_ssize_t members(const key *v, Py_ssize_t n, key low, key high, int32_t *order) noexcept nogil:
-    """Which of the keys are from low to high; room for one more."""
-    cdef Py_ssize_t i, j = 0
-    for i in range(n):
-        order[j] = <int32_t> i
-        if key is int32_t:
-            j += <uint32_t> v[i] - <uint32_t> low <= <uint32_t> high - <uint32_t> low
-        else:
-            j += <uint64_t> v[i] - <uint64_t> low <= <uint64_t> high - <uint64_t> low
-    return j
+    """Which of the keys are from low to high."""
+    if key is int32_t:
+        return allcores_where4(v, n, <uint32_t> low, <uint32_t> high - <uint32_t> low, order)
+    else:
+        return allcores_where8(v, n, <uint64_t> low, <uint64_t> high - <uint64_t> low, order)
 
 
 cdef inline void distribute(
         Target *to, const key *v, Py_ssize_t first, Py_ssize_t n, const key *pivots, Py_ssize_t m, int64_t *next) noexcept nogil:
     """Put at most PIECE elements, from `first` on, where their classes continue."""
-    cdef int32_t order[PIECE + 1]
+    cdef int32_t order[PIECE + SLACK]
     cdef int32_t place[PIECE]
     cdef int32_t position
     cdef Py_ssize_t c, i, count
@@ -145,7 +142,7 @@ cdef inline int one_lane(Lanes *job, Py_ssize_t begin, Py_ssize_t free_from, key
     cdef key *pivots = <key *> own.pivots
     cdef key *v
     cdef key less, same
-    if ensure(&job.arena, (free_from + n + 1) * <Py_ssize_t> sizeof(key)) < 0:
+    if ensure(&job.arena, (free_from + n) * <Py_ssize_t> sizeof(key)) < 0:
         return -1
     v = <key *> job.arena.data + begin
     if to.backwards:

@@ -11,6 +11,7 @@ instead: after 64 such passes nothing is left. No input is quadratic.
 from libc.stdlib cimport realloc
 from libc.string cimport memmove
 
+from compress cimport SLACK, allcores_keep4, allcores_keep8
 from keys cimport INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN, key
 from reals cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
@@ -101,42 +102,25 @@ cdef inline void sort_few(const key *v, Py_ssize_t n, key *ordered) noexcept nog
 
 
 cdef inline Py_ssize_t keep(const key *v, Py_ssize_t n, key low, key high, key *out) noexcept nogil:
-    """Keep the keys between low and high, without these; how many there are. One more may be written."""
-    cdef Py_ssize_t i, j = 0
-    cdef key k
-    cdef uint32_t begin4, width4
-    cdef uint64_t begin8, width8
+    """Keep the keys between low and high, without these, which differ; how many there are."""
     if key is int32_t:
-        begin4 = <uint32_t> low + 1
-        width4 = <uint32_t> high - begin4
-        for i in range(n):
-            k = v[i]
-            out[j] = k
-            j += <uint32_t> k - begin4 < width4
+        return allcores_keep4(v, n, <uint32_t> low + 1, <uint32_t> high - <uint32_t> low - 1, out)
     else:
-        begin8 = <uint64_t> low + 1
-        width8 = <uint64_t> high - begin8
-        for i in range(n):
-            k = v[i]
-            out[j] = k
-            j += <uint64_t> k - begin8 < width8
-    return j
+        return allcores_keep8(v, n, <uint64_t> low + 1, <uint64_t> high - <uint64_t> low - 1, out)
 
 
 cdef inline Py_ssize_t keep_below(const key *v, Py_ssize_t n, key low, key *out) noexcept nogil:
-    cdef Py_ssize_t i, j = 0
-    for i in range(n):
-        out[j] = v[i]
-        j += v[i] < low
-    return j
+    if key is int32_t:
+        return allcores_keep4(v, n, <uint32_t> INT32_MIN, <uint32_t> low - <uint32_t> INT32_MIN, out)
+    else:
+        return allcores_keep8(v, n, <uint64_t> INT64_MIN, <uint64_t> low - <uint64_t> INT64_MIN, out)
 
 
 cdef inline Py_ssize_t keep_above(const key *v, Py_ssize_t n, key high, key *out) noexcept nogil:
-    cdef Py_ssize_t i, j = 0
-    for i in range(n):
-        out[j] = v[i]
-        j += v[i] > high
-    return j
+    if key is int32_t:
+        return allcores_keep4(v, n, <uint32_t> high + 1, <uint32_t> INT32_MAX - <uint32_t> high, out)
+    else:
+        return allcores_keep8(v, n, <uint64_t> high + 1, <uint64_t> INT64_MAX - <uint64_t> high, out)
 
 
 cdef inline void tally(const key *v, Py_ssize_t n, key low, key high, Split *s) noexcept nogil:
@@ -153,7 +137,7 @@ cdef inline void tally(const key *v, Py_ssize_t n, key low, key high, Split *s) 
 
 
 cdef inline Split split(const key *v, Py_ssize_t n, key low, key high, key *out) noexcept nogil:
-    """Count what is where, and keep what lies between: room for n + 1 at `out`."""
+    """Count what is where, and keep what lies between."""
     cdef Split s
     cdef Py_ssize_t at = 0, m
     s.below = 0
@@ -243,7 +227,7 @@ cdef inline int narrow(
                 right = place_in_sample(ranks[h - 1] - it.base, it.n, size) + margin
                 low = ordered[p - margin] if p >= margin else smallest(<key *> NULL)
                 high = ordered[right] if right < size else largest(<key *> NULL)
-            if ensure(arena, (top + it.n + 1) * <Py_ssize_t> sizeof(key)) < 0:
+            if ensure(arena, (top + it.n + SLACK) * <Py_ssize_t> sizeof(key)) < 0:
                 return -1
             v = <key *> arena.data + it.offset
             s = split(v, it.n, low, high, <key *> arena.data + top)
@@ -273,7 +257,7 @@ cdef inline int narrow(
             while g < h and ranks[g] - it.base < known:
                 values[g] = high
                 g += 1
-            if (left < at or g < h) and ensure(arena, (top + 2 * it.n + 1) * <Py_ssize_t> sizeof(key)) < 0:
+            if (left < at or g < h) and ensure(arena, (top + 2 * it.n + SLACK) * <Py_ssize_t> sizeof(key)) < 0:
                 return -1
             v = <key *> arena.data + it.offset
             if left < at:

@@ -11,6 +11,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
 from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code
+from compress cimport SLACK
 from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_clock, allcores_fetch_add, claim
 from keys cimport key, load_function, loader, store_d, store_f
 from lanes cimport SHORT, Lanes, bring_up_columns, describe, walk
@@ -256,7 +257,7 @@ cdef inline Py_ssize_t classify(
 cdef inline int sift_classes(Sieve *job, Py_ssize_t chunk, Py_ssize_t first, Py_ssize_t last, key *_) noexcept nogil:
     """The same for many brackets: where a key is among their ends is searched. -1 where there is no memory."""
     cdef key piece[PIECE]
-    cdef key inside[PIECE + 1]
+    cdef key inside[PIECE + SLACK]
     cdef key *kept = <key *> job.kept + job.begin[chunk]
     cdef int64_t *counts = job.counts + chunk * (1 + 4 * job.groups)
     cdef int64_t room = job.room[chunk], most, below = 0
@@ -301,7 +302,7 @@ cdef inline int sift_classes(Sieve *job, Py_ssize_t chunk, Py_ssize_t first, Py_
 
 cdef inline void sift_chunk(Sieve *job, Py_ssize_t chunk, Py_ssize_t first, Py_ssize_t last, key *_) noexcept nogil:
     cdef key piece[PIECE]
-    cdef key inside[PIECE + 1]
+    cdef key inside[PIECE + SLACK]
     cdef key *kept = <key *> job.kept + job.begin[chunk]
     cdef int64_t *counts = job.counts + chunk * (1 + 4 * job.groups)
     cdef int64_t room = job.room[chunk], most
