@@ -173,6 +173,21 @@ def spread(n: int, count: int) -> Array:
     return ((i.astype(np.float64) + within) * (n / count)).astype(np.int64)
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Some keys of a long lane."""
+
+    positions: Array
+    keys: Array
+    ordered: Array
+
+
+def sample_of(x: Array, count: int) -> Sample:
+    positions = spread(len(x), min(len(x), count))
+    keys = to_keys(x[positions])
+    return Sample(positions, keys, np.sort(keys))
+
+
 def select_long(x: Array, ranks: Ranks, skip: bool, workers: int) -> tuple[Array, int]:
     """Keys of the ranks of one lane, (m,), and how many numbers it has."""
     info = np.iinfo(key_dtype(x.dtype))
@@ -180,32 +195,31 @@ def select_long(x: Array, ranks: Ranks, skip: bool, workers: int) -> tuple[Array
     nothing = np.full(ranks.m, info.max, info.dtype)
     # Brackets of many ranks are to be narrow, or all of the lane would be inside.
     size = sample_size if nothing.size <= 2 * APART else 16 * sample_size
-    sample = np.sort(to_keys(x[spread(len(x), min(len(x), size))]))
+    sample = sample_of(x, size)
     top = int(info.max) if floats else int(info.max) + 1  # NaN is beyond
-    numbers = np.searchsorted(sample, info.max) if floats else len(sample)
-    count = max(1, round(len(x) * int(numbers) / len(sample))) if skip else len(x)
+    count = len(x)
+    if skip:
+        count = max(1, round(len(x) * int(np.searchsorted(sample.ordered, top)) / len(sample.keys)))
     intervals = [Interval(sorted(set(ranks(np.full(1, count))[0].tolist())), int(info.min) - 1, top, 0, count)]
     known: dict[int, int] = {}
     passes = 0
     while intervals:
-        brackets, share = brackets_of(intervals, sample, info, passes)
-        sieved = sift(x, brackets, share, workers)
+        if passes == 1:
+            sample = sample_of(x, 16 * sample_size)
+        sieved = sift(x, brackets_of(intervals, sample.ordered, info, passes), sample, workers)
         if passes == 0:
             count = sieved.numbers
             if count == 0 or (not skip and count < len(x)):
                 return nothing, count
             wanted = sorted(set(ranks(np.full(1, count))[0].tolist()))
             intervals = [Interval(wanted, int(info.min) - 1, top, 0, count)]
-            sample = sample[:0]
         intervals = locate(intervals, sieved, known, workers)
         passes += 1
-        if intervals and not len(sample):
-            sample = np.sort(to_keys(x[spread(len(x), min(len(x), 16 * sample_size))]))
     return np.array([known[rank] for rank in ranks(np.full(1, count))[0].tolist()], info.dtype), count
 
 
-def brackets_of(intervals: list[Interval], sample: Array, info: Any, done: int) -> tuple[list[Bracket], float]:
-    """Pairs of keys around the ranks, apart from each other, and the share of elements that may lie between them."""
+def brackets_of(intervals: list[Interval], sample: Array, info: Any, done: int) -> list[Bracket]:
+    """Pairs of keys around the ranks, apart from each other."""
     brackets: list[Bracket] = []
     few = done > 0 and sum(interval.size for interval in intervals) <= budget
     for interval in intervals:
@@ -229,9 +243,7 @@ def brackets_of(intervals: list[Interval], sample: Array, info: Any, done: int) 
                 brackets[-1] = brackets[-1][0], max(end, brackets[-1][1])
             else:
                 brackets.append((begin, end))
-    lows, highs = np.array(brackets, sample.dtype).T
-    within = int((np.searchsorted(sample, highs, "left") - np.searchsorted(sample, lows, "right")).sum())
-    return brackets, max(0, within) / len(sample)
+    return brackets
 
 
 @dataclass(slots=True)
@@ -250,14 +262,21 @@ class Sieved:
         return int(self.counts[:, 0].sum())
 
 
-def sift(x: Array, brackets: list[Bracket], share: float, workers: int) -> Sieved:
-    """One pass. `share`: of the elements inside the brackets, as a sample has it."""
+def sift(x: Array, brackets: list[Bracket], sample: Sample, workers: int) -> Sieved:
+    """One pass. A sample says how many keys will be inside the brackets, and in which chunks."""
     grid = cut_windows((1, len(x), 1), 1, windowing.chunk_size, workers)
-    likely = grid.run * share
-    room = min(int(1.25 * likely + 8 * likely**0.5) + 16, grid.run, budget // grid.chunks)
-    if likely > room:
-        room = 0  # not all fits: nothing is kept
-    return run_sift(x, brackets, grid, np.full(grid.chunks, room), workers)
+    ends = np.array([*np.ravel(brackets), np.iinfo(sample.keys.dtype).max], sample.keys.dtype)
+    before = np.searchsorted(ends, sample.keys)
+    inside = (before % 2 == 1) & (ends[np.minimum(before, len(ends) - 1)] != sample.keys)
+    unit = len(x) / len(sample.keys)
+    likely = np.bincount(sample.positions[inside] // grid.run, minlength=grid.chunks) * unit
+    mean = float(likely.mean())
+    room = np.maximum(1.1 * mean + 8 * mean**0.5 + 16, np.minimum(1.25 * likely + 2 * unit, grid.run))
+    if room.sum() > budget:
+        room = np.full(grid.chunks, min(room.min(), budget / grid.chunks))
+        if mean > room[0]:
+            room[:] = 0  # not all fits: nothing is kept
+    return run_sift(x, brackets, grid, np.minimum(room, grid.run).astype(np.int64), workers)
 
 
 def run_sift(x: Array, brackets: list[Bracket], grid: Stretches, room: Array, workers: int) -> Sieved:
