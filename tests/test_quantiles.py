@@ -5,9 +5,13 @@ from __future__ import annotations
 import sys
 import warnings
 
+import hypothesis
+import hypothesis.extra.numpy as npst
 import numpy as np
 import pytest
 from helpers import BACKENDS, DTYPES, LAYOUTS, axes_of, bits, outcome, salted, sample
+from hypothesis import given
+from hypothesis import strategies as st
 
 import allcores as ac
 from allcores import _kernels
@@ -237,6 +241,19 @@ def test_long_lanes(kind, budget, sample_size, backend, monkeypatch):
         check("nanquantile", a, np.linspace(0, 1, 13))
 
 
+@pytest.mark.parametrize("kind", DATA)
+def test_few_passes(kind, monkeypatch):
+    """Ties and outliers, quantiles on the border between two values, and the extremes among others."""
+    passes = []
+    run_sift = selecting.run_sift
+    monkeypatch.setattr(selecting, "run_sift", lambda *args: passes.append(1) or run_sift(*args))
+    a = DATA[kind](np.random.default_rng(0), 150_000)
+    for q in (0.5, [0.1, 0.2, 0.3, 0.4, 0.5], [0, 0.5, 1], np.linspace(0, 1, 101)):
+        passes.clear()
+        same(ac.nanquantile(a, q, method="lower"), np.nanquantile(a, q, method="lower"))
+        assert len(passes) <= 4, q
+
+
 def test_several_long_lanes(backend, long_lanes, team):
     a = salted(sample((3, 40, 5), "d"), "some")
     for axis in axes_of(3):
@@ -320,6 +337,40 @@ def test_same_bits(shape, monkeypatch):
                 monkeypatch.setattr(selecting, "longest", longest)
                 with settings.use_backend(backend), settings.set_workers(workers):
                     assert [bits(result) for result in results()] == want, (backend, chunk)
+
+
+@pytest.mark.parametrize("backend_name", BACKENDS)
+def test_anything(backend_name, monkeypatch):
+    """Hypothesis looks for the rest: shapes, values, quantiles; lanes as short and as long ones."""
+
+    @given(
+        a=npst.arrays(
+            st.sampled_from(["f4", "f8", "i2", "u8"]),
+            npst.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=9),
+            elements=st.integers(0, 9),
+        ),
+        repeats=st.sampled_from([1, 11, 40]),
+        gaps=st.integers(0, 3),
+        q=st.lists(st.floats(0, 1), min_size=1, max_size=4),
+        method=st.sampled_from(METHODS),
+        longest=st.sampled_from([1, 1 << 17]),
+    )
+    @hypothesis.settings(max_examples=60, derandomize=True, deadline=None, database=None)
+    def anything(a, repeats, gaps, q, method, longest):
+        a = np.repeat(a, repeats, axis=-1)
+        if a.dtype.kind == "f":
+            a.reshape(-1)[:: 7 - gaps] *= np.nan if gaps else 1.5
+        monkeypatch.setattr(selecting, "longest", longest)
+        for axis in (None, -1):
+            check("nanmedian", a, axis=axis)
+            check("nanquantile", a, q, axis=axis, method=method)
+            check("quantile", a, q, axis=axis, method=method)
+        k = a.shape[-1] // 2
+        np.testing.assert_array_equal(ac.partition(a, k)[..., k], np.sort(a)[..., k])
+        np.testing.assert_array_equal(ac.topk(a, k, largest=False)[0], np.sort(a)[..., :k])
+
+    with settings.use_backend(backend_name):
+        anything()
 
 
 # ---- no delegation

@@ -3,14 +3,14 @@
 Each takes what NumPy's function takes, and ``workers=``. Inputs are array-likes as `numpy.asarray` takes them, pandas
 and xarray objects among them; results are ndarrays or NumPy scalars. Compiled for bool, all integer widths, float32 and
 float64, in any layout; float16 and other byte orders are searched as a copy in a wider or native dtype. Masked arrays
-and other subclasses of ndarray, and dtypes without an order of their own kernels (object, complex, longdouble,
-datetime64), get NumPy's own answer.
+and other subclasses of ndarray, and dtypes without a kernel (object, complex, longdouble, datetime64), get NumPy's own
+answer.
 
 Elements are picked exactly, and what is computed of them follows NumPy's order of operations: the same bits as NumPy's
 where NumPy has no integer overflow, and positive zeros. The input is never changed, whatever `overwrite_input` says.
 
-Memory: at most 16 MB beyond the result for arrays that are reduced along one axis or, contiguous, along all of them;
-otherwise one copy of the input.
+Memory: at most 16 MB, and some times the size of the result, for arrays that are reduced along one axis or along
+several that adjoin in memory; otherwise one copy of the input more.
 """
 
 from __future__ import annotations

@@ -219,7 +219,7 @@ def select_long(x: Array, ranks: Ranks, skip: bool, workers: int) -> tuple[Array
 
 
 def brackets_of(intervals: list[Interval], sample: Array, info: Any, done: int) -> list[Bracket]:
-    """Pairs of keys around the ranks, apart from each other."""
+    """Pairs of keys around the ranks, in order; two of them share an end at most."""
     brackets: list[Bracket] = []
     few = done > 0 and sum(interval.size for interval in intervals) <= budget
     for interval in intervals:
@@ -239,10 +239,11 @@ def brackets_of(intervals: list[Interval], sample: Array, info: Any, done: int) 
             left, right = int(len(inside) * share - margin), int(len(inside) * share + margin) + 1
             begin = int(inside[left]) if left >= 0 else low
             end = int(inside[right]) if right < len(inside) else high
-            if len(brackets) > before and begin <= brackets[-1][1]:
-                brackets[-1] = brackets[-1][0], max(end, brackets[-1][1])
-            else:
+            if len(brackets) == before or begin > brackets[-1][1] or brackets[-1][1] == begin < end:
+                # They may share an end: of few distinct values all would be inside, if such brackets were joined.
                 brackets.append((begin, end))
+            else:
+                brackets[-1] = brackets[-1][0], max(end, brackets[-1][1])
     return brackets
 
 
