@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -192,35 +192,38 @@ def select_long(x: Array, ranks: Ranks, skip: bool, workers: int) -> tuple[Array
     """Keys of the ranks of one lane, (m,), and how many numbers it has."""
     info = np.iinfo(key_dtype(x.dtype))
     floats = x.dtype.kind == "f"
-    nothing = np.full(ranks.m, info.max, info.dtype)
-    # Brackets of many ranks are to be narrow, or all of the lane would be inside.
-    size = sample_size if nothing.size <= 2 * APART else 16 * sample_size
-    sample = sample_of(x, size)
     top = int(info.max) if floats else int(info.max) + 1  # NaN is beyond
+    # Brackets of many ranks are to be narrow, or all of the lane would be inside.
+    sample = sample_of(x, sample_size if ranks.m <= 2 * APART else 16 * sample_size)
     count = len(x)
     if skip:
         count = max(1, round(len(x) * int(np.searchsorted(sample.ordered, top)) / len(sample.keys)))
-    intervals = [Interval(sorted(set(ranks(np.full(1, count))[0].tolist())), int(info.min) - 1, top, 0, count)]
+
+    def whole() -> list[Interval]:
+        return [Interval(sorted(set(ranks(np.full(1, count))[0].tolist())), int(info.min) - 1, top, 0, count)]
+
+    intervals = whole()
     known: dict[int, int] = {}
     passes = 0
     while intervals:
-        if passes == 1:
+        if passes:
             sample = sample_of(x, 16 * sample_size)
-        sieved = sift(x, brackets_of(intervals, sample.ordered, info, passes), sample, workers)
+        sieved = sift(x, brackets_of(intervals, sample.ordered, passes), sample, workers)
+        del sample  # what is kept may need the memory
         if passes == 0:
             count = sieved.numbers
             if count == 0 or (not skip and count < len(x)):
-                return nothing, count
-            wanted = sorted(set(ranks(np.full(1, count))[0].tolist()))
-            intervals = [Interval(wanted, int(info.min) - 1, top, 0, count)]
+                return np.full(ranks.m, info.max, info.dtype), count
+            intervals = whole()
         intervals = locate(intervals, sieved, known, workers)
         passes += 1
     return np.array([known[rank] for rank in ranks(np.full(1, count))[0].tolist()], info.dtype), count
 
 
-def brackets_of(intervals: list[Interval], sample: Array, info: Any, done: int) -> list[Bracket]:
+def brackets_of(intervals: list[Interval], sample: Array, done: int) -> list[Bracket]:
     """Pairs of keys around the ranks, in order; two of them share an end at most."""
     brackets: list[Bracket] = []
+    info = np.iinfo(sample.dtype)
     few = done > 0 and sum(interval.size for interval in intervals) <= budget
     for interval in intervals:
         low, high = max(interval.low, int(info.min)), min(interval.high, int(info.max))
@@ -298,6 +301,7 @@ def locate(intervals: list[Interval], sieved: Sieved, known: dict[int, int], wor
     inside = int(sieved.counts[:, 3::4].sum())
     if not sieved.complete and inside <= budget:
         room = sieved.counts[:, 3::4].sum(axis=1)
+        sieved.kept = sieved.kept[:0].copy()
         sieved = run_sift(sieved.x, sieved.brackets, sieved.grid, room, workers)
     totals = sieved.counts[:, 1:].sum(axis=0).reshape(-1, 4).tolist()
     left: list[Interval] = []
