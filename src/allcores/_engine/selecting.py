@@ -11,6 +11,7 @@ Nothing is copied whole but arrays whose reduced axes cannot be walked with one 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -147,7 +148,7 @@ def pick(x: Array, ranks: Array, row: int, values: Array, counts: Array, workers
 
 # ---- long lanes
 
-APART = 4  # quantiles that a small sample is enough for
+APART = 4  # brackets that are looked at one after the other
 SAMPLED = 3  # passes with brackets from a sample; then keys are halved
 DEVIATIONS = 3.5  # of a rank in a sample: half the width of its bracket
 
@@ -193,8 +194,9 @@ def select_long(x: Array, ranks: Ranks, skip: bool, workers: int) -> tuple[Array
     info = np.iinfo(key_dtype(x.dtype))
     floats = x.dtype.kind == "f"
     top = int(info.max) if floats else int(info.max) + 1  # NaN is beyond
-    # Brackets of many ranks are to be narrow, or all of the lane would be inside.
-    sample = sample_of(x, sample_size if ranks.m <= 2 * APART else 16 * sample_size)
+    # The larger the sample, the narrower are brackets: all that is inside them should fit.
+    fits = int((DEVIATIONS * ranks.m / 2 * len(x) / budget) ** 2)
+    sample = sample_of(x, max(sample_size, min(fits, 16 * sample_size)))
     count = len(x)
     if skip:
         count = max(1, round(len(x) * int(np.searchsorted(sample.ordered, top)) / len(sample.keys)))
@@ -269,17 +271,21 @@ class Sieved:
 def sift(x: Array, brackets: list[Bracket], sample: Sample, workers: int) -> Sieved:
     """One pass. A sample says how many keys will be inside the brackets, and in which chunks."""
     grid = cut_windows((1, len(x), 1), 1, windowing.chunk_size, workers)
-    ends = np.array([*np.ravel(brackets), np.iinfo(sample.keys.dtype).max], sample.keys.dtype)
-    before = np.searchsorted(ends, sample.keys)
-    inside = (before % 2 == 1) & (ends[np.minimum(before, len(ends) - 1)] != sample.keys)
+    lows, highs = np.array(brackets, sample.keys.dtype).T
+    inside = np.searchsorted(sample.ordered, highs, "left") - np.searchsorted(sample.ordered, lows, "right")
     unit = len(x) / len(sample.keys)
-    likely = np.bincount(sample.positions[inside] // grid.run, minlength=grid.chunks) * unit
-    mean = float(likely.mean())
-    room = np.maximum(1.1 * mean + 8 * mean**0.5 + 16, np.minimum(1.25 * likely + 2 * unit, grid.run))
-    if room.sum() > budget:
-        room = np.full(grid.chunks, min(room.min(), budget / grid.chunks))
-        if mean > room[0]:
-            room[:] = 0  # not all fits: nothing is kept
+    mean = max(0, int(inside.sum())) * unit / grid.chunks
+    room = np.full(grid.chunks, min(1.1 * mean + 8 * mean**0.5 + 16, budget / grid.chunks))
+    if mean > room[0]:
+        room[:] = 0  # not all fits: nothing is kept
+    elif len(brackets) <= APART:
+        # Where the lane has an order some chunks need more.
+        likely = np.zeros(grid.chunks)
+        for low, high in zip(lows, highs, strict=True):
+            here = sample.positions[(sample.keys > low) & (sample.keys < high)]
+            likely += np.bincount(here // grid.run, minlength=grid.chunks) * unit
+        more = np.maximum(room, np.minimum(1.25 * likely + 2 * unit, grid.run))
+        room = more if more.sum() <= budget else room
     return run_sift(x, brackets, grid, np.minimum(room, grid.run).astype(np.int64), workers)
 
 
@@ -313,32 +319,31 @@ def locate(intervals: list[Interval], sieved: Sieved, known: dict[int, int], wor
         else:
             left.append(Interval([rank], low, high, base, size))
 
+    starts = [below for below, *_ in totals]
+    before = np.cumsum([0, *(between for _, _, between, _ in totals)]).tolist()  # kept of earlier brackets
     for interval in intervals:
+        stop = interval.base + interval.size
         for rank in interval.ranks:
-            low, base, before = interval.low, interval.base, 0
-            for (begin, end), (below, at_low, between, at_high) in zip(sieved.brackets, totals, strict=True):
-                upto = below + at_low
-                if end <= interval.low:
-                    before += between
-                    continue
-                if rank < below:
-                    still(rank, low, min(begin, interval.high), base, min(below, interval.base + interval.size) - base)
-                    break
+            low, base, at = interval.low, interval.base, bisect_right(starts, rank) - 1
+            if at >= 0:
+                (begin, end), (below, at_low, between, at_high) = sieved.brackets[at], totals[at]
+                upto, beyond = below + at_low, below + at_low + between + at_high
                 if rank < upto:
                     known[rank] = begin
-                    break
-                if rank < upto + between:
-                    if sieved.complete:
-                        among_kept.append((rank, before + rank - upto))
-                    else:
-                        still(rank, begin, end, upto, between)
-                    break
-                if rank < upto + between + at_high:
+                elif rank < upto + between and sieved.complete:
+                    among_kept.append((rank, before[at] + rank - upto))
+                elif rank < upto + between:
+                    still(rank, begin, end, upto, between)
+                elif rank < beyond:
                     known[rank] = end
-                    break
-                low, base, before = end, upto + between + at_high, before + between
+                if rank < beyond:
+                    continue
+                if end > low:
+                    low, base = end, beyond
+            if at + 1 < len(starts) and sieved.brackets[at + 1][0] < interval.high:
+                still(rank, low, sieved.brackets[at + 1][0], base, starts[at + 1] - base)
             else:
-                still(rank, low, interval.high, base, interval.base + interval.size - base)
+                still(rank, low, interval.high, base, stop - base)
     if among_kept:
         places = np.array([[place for _, place in among_kept]], np.intp)
         values = np.empty((len(among_kept), 1, 1), sieved.kept.dtype)
