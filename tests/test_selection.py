@@ -193,6 +193,25 @@ def test_long_lanes(kind, backend, monkeypatch):
     check_topk(a, n - 5, 0)
 
 
+@pytest.mark.parametrize("char", "qQdf?")
+def test_few_of_a_long_lane(char, backend, monkeypatch):
+    """Ties, order, extremes of the range: where a sample helps, and where it misleads."""
+    monkeypatch.setattr(selecting, "longest", 500)
+    monkeypatch.setattr(selecting, "sample_size", 128)
+    n = 2000
+    dtype = np.dtype(char)
+    limits = {"q": (-(2**63), 2**63 - 1), "Q": (0, 2**64 - 1), "?": (0, 1)}.get(char, (-np.inf, np.inf))
+    rng = np.random.default_rng(0)
+    for a in (
+        *(np.full(n, limit, dtype) for limit in limits),
+        np.where(rng.random(n) < 0.01, *(np.array(limit, dtype) for limit in limits)),
+        np.sort(sample((n,), char)),
+        np.sort(sample((n,), char))[::-1],
+        *((salted(sample((n,), char), "all"), np.where(rng.random(n) < 0.99, np.nan, 1)) if char in "df" else ()),
+    ):
+        check_topk(a.astype(dtype), 7, 0)
+
+
 def test_killer():
     a = killer(1 << 17)
     assert ac.partition(a, len(a) // 2)[len(a) // 2] == np.sort(a)[len(a) // 2]

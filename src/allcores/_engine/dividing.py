@@ -107,7 +107,8 @@ def first_of_long(x: Array, out: Array, backwards: bool, workers: int) -> bool:
     low, high = (int(sample[-number]), top) if backwards else (int(info.min), int(sample[number]))
     grid = cut_windows((1, len(x), 1), 1, windowing.chunk_size, workers)
     room = 4 * number * len(x) // len(sample) // grid.chunks + 64
-    if room * grid.chunks > selecting.budget:
+    everything = low == info.min and high == info.max  # the kernel needs a key that is not in demand
+    if everything or room * grid.chunks > selecting.budget:
         return False
     counts, kept = np.empty(grid.chunks, POSITION), np.empty((grid.chunks, room), POSITION)
     fields = (Field(POSITION), Field(POSITION))
