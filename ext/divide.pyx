@@ -96,8 +96,7 @@ cdef inline void distribute(
                 place[i] += (v[i] > pivots[c]) + (v[i] >= pivots[c])
         for i in range(n):
             position = <int32_t> i
-            if next[place[i]] < to.n:
-                give(to, first, &position, 1, next[place[i]])
+            give(to, first, &position, 1, next[place[i]])
             next[place[i]] += 1
         return
     for c in range(2 * m + 1):
