@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import COMPILED, FUNCTIONS, MOVES, SCANNED, oracle, python
+from helpers import COMPILED, FUNCTIONS, MOVES, SCANNED, SELECTED, oracle, python
 
 import allcores as ac
-from allcores import _kernels, background, blocks, config, fallback, reductions, scans, windows
+from allcores import _kernels, background, blocks, config, fallback, quantiles, reductions, scans, selection, windows
 from allcores._engine import settings
-from allcores._engine.registry import KERNELS, SCANS, WINDOWS
+from allcores._engine.registry import KERNELS, SCANS, SELECTIONS, WINDOWS
 from allcores._kernels import fallback as fallback_kernels
 from allcores.futures import process, shared
 
@@ -152,16 +152,18 @@ def test_dependencies():
 
 
 def test_public_names():
-    assert {*FUNCTIONS, *MOVES, *SCANNED} <= set(ac.__all__)
-    assert set(fallback.__all__) == {*FUNCTIONS, *MOVES, *SCANNED}
+    assert {*FUNCTIONS, *MOVES, *SCANNED, *SELECTED} <= set(ac.__all__)
+    assert set(fallback.__all__) == {*FUNCTIONS, *MOVES, *SCANNED, *SELECTED}
     assert list(ac.__all__) == sorted(ac.__all__, key=lambda name: name)
     for name in ac.__all__:
         assert hasattr(ac, name)
     assert not hasattr(fallback, "nonsense")
-    assert {*FUNCTIONS, *MOVES, *SCANNED} <= set(dir(fallback))
+    assert {*FUNCTIONS, *MOVES, *SCANNED, *SELECTED} <= set(dir(fallback))
 
 
-@pytest.mark.parametrize("module", [reductions, scans, windows], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [quantiles, reductions, scans, selection, windows], ids=lambda module: module.__name__
+)
 def test_public_functions_of(module):
     assert list(module.__all__) == sorted(module.__all__)
     for name in module.__all__:
@@ -187,13 +189,15 @@ def test_every_kernel_has_its_function():
 
 
 def test_the_fallback_has_every_kernel():
-    assert set(fallback_kernels.__all__) == {*KERNELS, *WINDOWS, *SCANS, *FIRST_PASSES, *FOLDS}
+    assert set(fallback_kernels.__all__) == {*KERNELS, *WINDOWS, *SCANS, *SELECTIONS, *FIRST_PASSES, *FOLDS}
 
 
 @pytest.mark.parametrize("level", COMPILED)
 def test_every_level_has_every_kernel(level):
     names = set(vars(_kernels.load(level)))
-    assert {name for name in names if not name.startswith(("small_", "fold_", "ends_"))} == {*KERNELS, *WINDOWS, *SCANS}
+    assert {name for name in names if not name.startswith(("small_", "fold_", "ends_"))} == {
+        *(*KERNELS, *WINDOWS, *SCANS, *SELECTIONS)
+    }
     assert {name.removeprefix("fold_") for name in names if name.startswith("fold_")} == {
         *KERNELS,
         *(name.removeprefix("fold_") for name in FOLDS),
@@ -205,7 +209,7 @@ def test_every_level_has_every_kernel(level):
 def test_every_level_has_the_same_doors(level):
     """Doors are for public functions."""
     doors = {name.removeprefix("small_") for name in vars(_kernels.load(level)) if name.startswith("small_")}
-    assert doors <= {*FUNCTIONS, *MOVES}
+    assert doors <= {*FUNCTIONS, *MOVES, *SELECTED}
     assert doors == {
         name.removeprefix("small_") for name in vars(_kernels.load(COMPILED[0])) if name.startswith("small_")
     }
@@ -278,14 +282,23 @@ def test_signatures_of_scans(name):
         assert positional == ["a", "n" if name == "push" else "limit", "axis"]
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", SELECTIONS)
+def test_rows_of_selections(name):
+    row = SELECTIONS[name]
+    assert row.name == name
+    assert row.ns > 0
+    assert row.promise
+    assert "cursor" in inspect.signature(getattr(fallback_kernels, name)).parameters
+
+
+@pytest.mark.parametrize("name", [*FUNCTIONS, *SELECTED])
 def test_signatures(name):
     """NumPy's order of arguments and its keyword-only ones; ours are keyword-only."""
     ours = inspect.signature(getattr(ac, name)).parameters
     assert ours["workers"].kind is inspect.Parameter.KEYWORD_ONLY
     assert ours["workers"].default is None
     if not hasattr(np, name):
-        assert list(ours)[:2] == ["a", "axis"]
+        assert list(ours)[:2] == (["a", "k"] if name == "topk" else ["a", "axis"])
         return
     theirs = inspect.signature(oracle(name)).parameters
     assert [key for key in ours if key != "workers"] == list(theirs)
@@ -300,7 +313,7 @@ BLOCKS = tuple(name for name in blocks.__all__ if name.islower())
 OTHERS = ("set_workers", "get_workers", "show_config", "share", "shared_empty", "submit")
 
 
-@pytest.mark.parametrize("name", [*FUNCTIONS, *MOVES, *SCANNED, *BLOCKS, *OTHERS])
+@pytest.mark.parametrize("name", [*FUNCTIONS, *MOVES, *SCANNED, *SELECTED, *BLOCKS, *OTHERS])
 def test_docstrings(name):
     text = inspect.getdoc(getattr(ac, name))
     assert text
@@ -322,7 +335,7 @@ def test_docstrings(name):
 
 @pytest.mark.parametrize(
     "module",
-    [reductions, scans, windows, settings, config, shared, process, blocks, background],
+    [quantiles, reductions, scans, selection, windows, settings, config, shared, process, blocks, background],
     ids=lambda module: module.__name__,
 )
 def test_doctests(module):

@@ -8,6 +8,7 @@ from .background import submit
 from .blocks import apply_along_axis, map_blocks, map_overlap, reduction
 from .config import show_config
 from .futures.shared import share, shared_empty
+from .quantiles import median, nanmedian, nanpercentile, nanquantile, percentile, quantile
 from .reductions import (
     all,
     allnan,
@@ -49,6 +50,7 @@ from .scans import (
     push,
     replace,
 )
+from .selection import argpartition, partition, topk
 from .windows import (
     move_argmax,
     move_argmin,
@@ -77,6 +79,7 @@ __all__ = [
     "apply_along_axis",
     "argmax",
     "argmin",
+    "argpartition",
     "bfill",
     "count_nonzero",
     "fallback",
@@ -86,6 +89,7 @@ __all__ = [
     "map_overlap",
     "max",
     "mean",
+    "median",
     "min",
     "move_argmax",
     "move_argmin",
@@ -116,14 +120,20 @@ __all__ = [
     "nancount",
     "nanmax",
     "nanmean",
+    "nanmedian",
     "nanmin",
+    "nanpercentile",
     "nanprod",
+    "nanquantile",
     "nanstd",
     "nansum",
     "nanvar",
+    "partition",
+    "percentile",
     "prod",
     "ptp",
     "push",
+    "quantile",
     "reduction",
     "replace",
     "set_workers",
@@ -134,5 +144,6 @@ __all__ = [
     "std",
     "submit",
     "sum",
+    "topk",
     "var",
 ]

@@ -7,6 +7,7 @@ looked at any more.
 
 WINDOWS: the same for kernels of moving windows, which write their results in place. SCANS: for those of what depends on
 all elements before; `fields` is the number of what they know of a series, 0 where that is nothing but a position.
+SELECTIONS: for those of order statistics.
 """
 
 from __future__ import annotations
@@ -142,5 +143,25 @@ SCANS = {
         ScanRow("move_exp_nanstd", 2.2, fields=4),
         ScanRow("move_exp_nancov", 2.5, inputs=2, fields=5),
         ScanRow("move_exp_nancorr", 3.5, inputs=2, fields=6),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionRow:
+    name: str
+    ns: float  # an element of float64, on one core
+    cells: str = REALS
+    promise: str = BITS
+
+
+SELECTIONS = {
+    row.name: row
+    for row in (
+        SelectionRow("divide", 4.0),
+        SelectionRow("gather", 0.6),
+        SelectionRow("pick", 2.0),
+        SelectionRow("scatter", 3.0),
+        SelectionRow("sift", 0.8),
     )
 }

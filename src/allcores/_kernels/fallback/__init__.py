@@ -26,6 +26,7 @@ from .scan import (
     move_exp_nansum,
     move_exp_nanvar,
 )
+from .select import divide, gather, pick, scatter, sift
 from .truth import all, allnan, any, anynan, count_nonzero, nancount
 from .window import (
     move_argmax,
@@ -53,6 +54,7 @@ __all__ = [
     "argmax",
     "argmin",
     "count_nonzero",
+    "divide",
     "ends_move_exp_nancorr",
     "ends_move_exp_nancount",
     "ends_move_exp_nancov",
@@ -68,6 +70,7 @@ __all__ = [
     "fold_move_exp_nanstd",
     "fold_move_exp_nansum",
     "fold_move_exp_nanvar",
+    "gather",
     "max",
     "min",
     "move_argmax",
@@ -103,10 +106,13 @@ __all__ = [
     "nanprod",
     "nansum",
     "nanvar",
+    "pick",
     "prod",
     "ptp",
     "push",
     "replace",
+    "scatter",
+    "sift",
     "ss",
     "sum",
     "var",

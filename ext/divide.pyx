@@ -1,0 +1,415 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Lanes divided around elements of given ranks: what is less, what is equal, what lies between two of them, and so on.
+
+    divide     lanes that fit into the caches: the pivots are searched there
+    scatter    a chunk of one long lane, around known pivots, to places that were counted before
+    gather     the positions of few elements of one long lane
+
+Each class keeps its elements in their order, so that there is one result, whoever computes it. Results are elements or
+their positions, only the first ones where the result is shorter than the lane. Backwards, numbers are in descending
+order; NaN comes last in any case.
+"""
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code
+from compress cimport SLACK, allcores_where4, allcores_where8
+from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_clock, allcores_fetch_add, claim
+from keys cimport key, load_function, loader
+from lanes cimport Lanes, bring_up_columns, describe, lane_offset, walk
+from narrow cimport PIECE, ensure, largest, narrow, smallest
+from reals cimport int32_t, int64_t, uint32_t, uint64_t
+
+cdef enum:
+    BLOCK = 32              # keys that are looked at together
+
+
+cdef struct Target:
+    # Where results go: the lane of `out` under way, how many fit, and the lane that they are of.
+    char *out
+    Py_ssize_t stride, n
+    const char *x
+    Py_ssize_t x_stride, itemsize
+    bint positions          # instead of elements
+    bint backwards
+
+
+cdef struct Division:
+    Target target
+    char *data              # of out
+    Py_ssize_t *outer_strides
+    Py_ssize_t inner_stride
+    const Py_ssize_t *ranks
+    Py_ssize_t m
+    int64_t *pivots         # m
+    int64_t *next           # 2 m + 1: where the next element of each class goes
+
+
+cdef inline void give(Target *to, Py_ssize_t first, const int32_t *order, Py_ssize_t count, Py_ssize_t at) noexcept nogil:
+    """Elements order[0], order[1], ... of those from `first` on go to out[at], out[at + 1], ..."""
+    cdef Py_ssize_t i
+    cdef int64_t position
+    cdef char *out = to.out + at * to.stride
+    cdef const char *x = to.x + first * to.x_stride
+    if at + count > to.n:
+        count = to.n - at
+    if to.positions:
+        for i in range(count):
+            position = first + order[i]
+            memcpy(out + i * to.stride, &position, 8)
+    elif to.itemsize == 8:
+        for i in range(count):
+            memcpy(out + i * to.stride, x + order[i] * to.x_stride, 8)
+    elif to.itemsize == 4:
+        for i in range(count):
+            memcpy(out + i * to.stride, x + order[i] * to.x_stride, 4)
+    elif to.itemsize == 2:
+        for i in range(count):
+            memcpy(out + i * to.stride, x + order[i] * to.x_stride, 2)
+    else:
+        for i in range(count):
+            out[i * to.stride] = x[order[i] * to.x_stride]
+
+
+cdef inline Py_ssize_t members(const key *v, Py_ssize_t n, key low, key high, int32_t *order) noexcept nogil:
+    """Which of the keys are from low to high."""
+    if key is int32_t:
+        return allcores_where4(v, n, <uint32_t> low, <uint32_t> high - <uint32_t> low, order)
+    else:
+        return allcores_where8(v, n, <uint64_t> low, <uint64_t> high - <uint64_t> low, order)
+
+
+cdef inline void distribute(
+        Target *to, const key *v, Py_ssize_t first, Py_ssize_t n, const key *pivots, Py_ssize_t m, int64_t *next) noexcept nogil:
+    """Put at most PIECE elements, from `first` on, where their classes continue."""
+    cdef int32_t order[PIECE + SLACK]
+    cdef int32_t place[PIECE]
+    cdef int32_t position
+    cdef Py_ssize_t c, i, count
+    cdef key low, high
+    if m > 2:
+        # The class of each is twice the number of pivots below it, and one more where it equals one.
+        for i in range(n):
+            place[i] = 0
+        for c in range(m):
+            for i in range(n):
+                place[i] += (v[i] > pivots[c]) + (v[i] >= pivots[c])
+        for i in range(n):
+            position = <int32_t> i
+            give(to, first, &position, 1, next[place[i]])
+            next[place[i]] += 1
+        return
+    for c in range(2 * m + 1):
+        if next[c] >= to.n:
+            continue
+        if c & 1:
+            low = pivots[c // 2]
+            high = low
+        else:
+            low = smallest(<key *> NULL)
+            high = largest(<key *> NULL)
+            if (c > 0 and pivots[c // 2 - 1] == high) or (c < 2 * m and pivots[c // 2] == low):
+                continue            # nothing can be there
+            if c > 0:
+                low = pivots[c // 2 - 1] + 1
+            if c < 2 * m:
+                high = pivots[c // 2] - 1
+            if low > high:
+                continue
+        count = members(v, n, low, high, order)
+        give(to, first, order, count, next[c])
+        next[c] += count
+
+
+cdef inline void turn(key *v, Py_ssize_t n, bint may_miss) noexcept nogil:
+    """Descending order: the larger, the smaller; but NaN stays the largest."""
+    cdef Py_ssize_t i
+    cdef key missing = largest(<key *> NULL)
+    if may_miss:
+        for i in range(n):
+            v[i] = missing if v[i] == missing else ~v[i]
+    else:
+        for i in range(n):
+            v[i] = ~v[i]
+
+
+cdef inline int one_lane(Lanes *job, Py_ssize_t begin, Py_ssize_t free_from, key *_) noexcept nogil:
+    """A lane whose keys are in the arena from `begin`; the arena is free from `free_from` on."""
+    cdef Division *own = <Division *> job.own
+    cdef Target *to = &own.target
+    cdef Py_ssize_t c, i, at = 0, n = job.n, m = 0, take
+    cdef key *pivots = <key *> own.pivots
+    cdef key *v
+    cdef key less, same
+    if ensure(&job.arena, (free_from + n) * <Py_ssize_t> sizeof(key)) < 0:
+        return -1
+    v = <key *> job.arena.data + begin
+    if to.backwards:
+        turn(v, n, job.may_miss)
+    memcpy(<key *> job.arena.data + free_from, v, n * sizeof(key))
+    if narrow(&job.arena, free_from, n, own.ranks, own.m, pivots) < 0:
+        return -1
+    v = <key *> job.arena.data + begin
+    for c in range(own.m):          # equal ones are one
+        if c == 0 or pivots[c] != pivots[m - 1]:
+            pivots[m] = pivots[c]
+            m += 1
+    own.next[0] = 0
+    for c in range(m):
+        own.next[2 * c + 1] = 0
+        own.next[2 * c + 2] = 0
+        at = 0
+        while at < n:
+            take = PIECE if at + PIECE < n else n - at
+            less = 0
+            same = 0
+            for i in range(take):
+                less += v[at + i] < pivots[c]
+                same += v[at + i] == pivots[c]
+            own.next[2 * c + 1] += less
+            own.next[2 * c + 2] += less + same
+            at += take
+    at = 0
+    while at < n:
+        take = PIECE if at + PIECE < n else n - at
+        distribute(to, v + at, at, take, pivots, m, own.next)
+        at += take
+    return 0
+
+
+cdef inline int strip(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_t first, key *_) noexcept nogil:
+    cdef Division *own = <Division *> job.own
+    cdef Target *to = &own.target
+    cdef Py_ssize_t l, pitch = job.n + 8, position
+    cdef bint adjoin = job.inner > 1
+    if ensure(&job.arena, ((lanes if adjoin else 1) * pitch) * <Py_ssize_t> sizeof(key)) < 0:
+        return -1
+    if adjoin:
+        bring_up_columns(job, lane[0], lanes, job.arena.data, pitch * <Py_ssize_t> sizeof(key))
+    for l in range(lanes):
+        position = (first + l) // job.inner
+        to.x = lane[0] + l * job.inner_stride if adjoin else lane[l]
+        to.out = own.data + lane_offset(job.outer_ndim, job.outer_shape, own.outer_strides, position)
+        to.out += (first + l) % job.inner * own.inner_stride
+        if not adjoin:
+            job.load(lane[l], job.n_stride, job.n, job.arena.data, 1)
+        if one_lane(job, l * pitch if adjoin else 0, lanes * pitch if adjoin else pitch, <key *> NULL) < 0:
+            return -1
+    return 0
+
+
+cdef int strip4(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_t first) noexcept nogil:
+    return strip(job, lane, lanes, first, <int32_t *> NULL)
+
+
+cdef int strip8(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_t first) noexcept nogil:
+    return strip(job, lane, lanes, first, <int64_t *> NULL)
+
+
+def divide(x, ranks, positions, backwards, cursor, out):
+    """Lanes of x, divided around the elements of `ranks`, which are in order, to the lanes of out."""
+    cdef Lanes job
+    cdef Division own
+    cdef Py_buffer view[4]
+    cdef int held = 0, failed, i, d
+    job.arena.data = NULL
+    job.arena.room = 0
+    job.own = &own
+    try:
+        for given in (x, ranks):
+            PyObject_GetBuffer(given, &view[held], PyBUF_FULL_RO)
+            held += 1
+        for given in (cursor, out):
+            PyObject_GetBuffer(given, &view[held], PyBUF_FULL)
+            held += 1
+        describe(&job, &view[0])
+        job.strip = strip8 if job.itemsize == 8 else strip4
+        d = view[3].ndim - 2
+        own.ranks = <const Py_ssize_t *> view[1].buf
+        own.m = view[1].shape[0]
+        own.data = <char *> view[3].buf
+        own.outer_strides = view[3].strides
+        own.inner_stride = view[3].strides[d + 1]
+        own.target.stride = view[3].strides[d]
+        own.target.n = view[3].shape[d]
+        own.target.x_stride = job.n_stride
+        own.target.itemsize = job.itemsize
+        own.target.positions = positions
+        own.target.backwards = backwards
+        with nogil:
+            own.pivots = <int64_t *> malloc((3 * own.m + 1) * sizeof(int64_t))
+            failed = -1
+            if own.pivots != NULL:
+                own.next = own.pivots + own.m
+                failed = walk(&job, <Cursor *> view[2].buf)
+            free(own.pivots)
+            free(job.arena.data)
+        if failed < 0:
+            raise MemoryError("no memory for the lanes of a chunk")
+        return 0
+    finally:
+        for i in range(held):
+            PyBuffer_Release(&view[i])
+
+
+# ---- one long lane
+
+cdef void scatter_chunks(
+        Target *to, load_function load, bint may_miss, Py_ssize_t n, const int64_t *pivots, Py_ssize_t m, int64_t *next,
+        Cursor *cursor, key *own) noexcept nogil:
+    """`next`: for each chunk and class where its elements go. `own`: room for m keys."""
+    cdef key piece[PIECE]
+    cdef Py_ssize_t run = cursor.leaves, chunk, at, last, take, c
+    cdef int64_t deadline = allcores_clock() + PATIENCE
+    for c in range(m):
+        own[c] = <key> pivots[c]
+    while True:
+        chunk = claim(cursor, deadline)
+        if chunk < 0:
+            return
+        at = chunk * run
+        last = at + run if at + run < n else n
+        while at < last:
+            take = PIECE if at + PIECE < last else last - at
+            if to.x_stride == to.itemsize:
+                allcores_ahead(to.x + at * to.x_stride, <int> (take * to.itemsize))
+            load(to.x + at * to.x_stride, to.x_stride, take, piece, 1)
+            if to.backwards:
+                turn(piece, take, may_miss)
+            distribute(to, piece, at, take, own, m, next + chunk * (2 * m + 1))
+            at += take
+        allcores_fetch_add(&cursor.done, 1)
+
+
+def scatter(x, pivots, next, positions, backwards, cursor, out):
+    """x and out of one dimension. `pivots` are keys, all different and in order (backwards: turned ones).
+
+    next[chunk, class]: where the first element of a class in a chunk goes. It is moved on.
+    """
+    cdef Target to
+    cdef Py_buffer view[5]
+    cdef int held = 0, i
+    cdef char code
+    cdef Py_ssize_t n, m
+    cdef bint may_miss
+    cdef int64_t *own
+    cdef load_function load
+    try:
+        for given in (x, pivots):
+            PyObject_GetBuffer(given, &view[held], PyBUF_FULL_RO)
+            held += 1
+        for given in (next, cursor, out):
+            PyObject_GetBuffer(given, &view[held], PyBUF_FULL)
+            held += 1
+        code = dtype_code(&view[0])
+        load = loader(code)
+        if load == NULL:
+            raise TypeError("no kernel for arrays of this dtype")
+        may_miss = code == b"d" or code == b"f"
+        n = view[0].shape[0]
+        m = view[1].shape[0]
+        to.x = <const char *> view[0].buf
+        to.x_stride = view[0].strides[0]
+        to.itemsize = view[0].itemsize
+        to.positions = positions
+        to.backwards = backwards
+        to.out = <char *> view[4].buf
+        to.stride = view[4].strides[0]
+        to.n = view[4].shape[0]
+        with nogil:
+            own = <int64_t *> malloc(m * sizeof(int64_t))
+            if own != NULL and to.itemsize == 8:
+                scatter_chunks(&to, load, may_miss, n, <const int64_t *> view[1].buf, m, <int64_t *> view[2].buf,
+                               <Cursor *> view[3].buf, own)
+            elif own != NULL:
+                scatter_chunks(&to, load, may_miss, n, <const int64_t *> view[1].buf, m, <int64_t *> view[2].buf,
+                               <Cursor *> view[3].buf, <int32_t *> own)
+            free(own)
+        if own == NULL:
+            raise MemoryError("no memory for pivots")
+        return 0
+    finally:
+        for i in range(held):
+            PyBuffer_Release(&view[i])
+
+
+# ---- few elements of one long lane
+
+cdef inline Py_ssize_t positions_of(
+        const key *v, Py_ssize_t n, key low, key high, int64_t first, int64_t *out, int64_t room) noexcept nogil:
+    """Where keys from low to high are, from position `first` on; how many there are, of which `room` are put down."""
+    cdef Py_ssize_t at = 0, i, count = 0
+    cdef key any
+    while at < n:
+        any = 0
+        for i in range(BLOCK):          # few blocks have one: the piece is filled up with keys that are not in demand
+            any |= (v[at + i] >= low) & (v[at + i] <= high)
+        if any:
+            for i in range(at, at + BLOCK):
+                if low <= v[i] <= high:
+                    if count < room:
+                        out[count] = first + i
+                    count += 1
+        at += BLOCK
+    return count
+
+
+cdef void gather_chunks(
+        const char *x, Py_ssize_t stride, Py_ssize_t itemsize, Py_ssize_t n, load_function load, key low, key high,
+        Cursor *cursor, int64_t *counts, int64_t *kept, int64_t most) noexcept nogil:
+    cdef key piece[PIECE]
+    cdef Py_ssize_t run = cursor.leaves, chunk, at, last, take, i
+    cdef int64_t count
+    cdef int64_t deadline = allcores_clock() + PATIENCE
+    while True:
+        chunk = claim(cursor, deadline)
+        if chunk < 0:
+            return
+        at = chunk * run
+        last = at + run if at + run < n else n
+        count = 0
+        while at < last:
+            take = PIECE if at + PIECE < last else last - at
+            if stride == itemsize:
+                allcores_ahead(x + at * stride, <int> (take * itemsize))
+            load(x + at * stride, stride, take, piece, 1)
+            for i in range(take, (take + BLOCK - 1) // BLOCK * BLOCK):
+                piece[i] = high + 1 if high < largest(<key *> NULL) else low - 1
+            count += positions_of(piece, take, low, high, at, kept + chunk * most + (count if count < most else most),
+                                  most - count if count < most else 0)
+            at += take
+        counts[chunk] = count
+        allcores_fetch_add(&cursor.done, 1)
+
+
+def gather(x, low, high, cursor, counts, kept):
+    """kept[chunk]: where in x, of one dimension, elements with keys from low to high are. counts: how many they are,
+    even if not all of them fit."""
+    cdef Py_buffer view[4]
+    cdef int held = 0, i
+    cdef char code
+    cdef load_function load
+    cdef int64_t begin = low, end = high
+    try:
+        PyObject_GetBuffer(x, &view[held], PyBUF_FULL_RO)
+        held += 1
+        for given in (cursor, counts, kept):
+            PyObject_GetBuffer(given, &view[held], PyBUF_FULL)
+            held += 1
+        code = dtype_code(&view[0])
+        load = loader(code)
+        if load == NULL:
+            raise TypeError("no kernel for arrays of this dtype")
+        with nogil:
+            if view[0].itemsize == 8:
+                gather_chunks(<const char *> view[0].buf, view[0].strides[0], view[0].itemsize, view[0].shape[0], load,
+                              begin, end, <Cursor *> view[1].buf, <int64_t *> view[2].buf, <int64_t *> view[3].buf,
+                              view[3].shape[1])
+            else:
+                gather_chunks(<const char *> view[0].buf, view[0].strides[0], view[0].itemsize, view[0].shape[0], load,
+                              <int32_t> begin, <int32_t> end, <Cursor *> view[1].buf, <int64_t *> view[2].buf,
+                              <int64_t *> view[3].buf, view[3].shape[1])
+        return 0
+    finally:
+        for i in range(held):
+            PyBuffer_Release(&view[i])

@@ -1,0 +1,139 @@
+"""The loop around kernels that search whole lanes: claim a chunk, bring up its lanes as strips.
+
+    x: a view (outer..., n, inner), any strides. A chunk is  lines x n x tile of inner,  as engine/grid.py cuts it.
+
+    inner > 1: adjoining columns          inner == 1: lines, side by side if they are short
+"""
+from buffers cimport Py_buffer, dtype_code
+from cursor cimport PATIENCE, Cursor, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
+from keys cimport load_function, loader, store_function, storer
+from narrow cimport Arena
+from planes cimport WIDTH
+from reals cimport int64_t
+
+cdef enum:
+    SHORT = 80              # elements of a lane that is sorted side by side with others
+    STRIP = 65536           # keys of columns that are brought up together
+    COLUMNS = 64            # of these at most
+    ROWS = 16               # of columns that are turned at a time
+    AHEAD = 32              # rows
+
+
+# Lanes side by side, lane[0] .. lane[lanes - 1]; of columns only the first. `first` is the number of the first lane.
+# -1 where there is no memory.
+ctypedef int (*strip_function)(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_t first) noexcept nogil
+
+
+cdef struct Lanes:
+    char *data
+    int outer_ndim
+    Py_ssize_t *outer_shape
+    Py_ssize_t *outer_strides
+    Py_ssize_t outer, n, inner
+    Py_ssize_t n_stride, inner_stride
+    load_function load
+    store_function store
+    Py_ssize_t itemsize
+    bint may_miss           # floats: there may be NaN
+    strip_function strip
+    void *own               # the kernel's own
+    Arena arena
+
+
+cdef inline Py_ssize_t lane_offset(
+        int ndim, const Py_ssize_t *shape, const Py_ssize_t *strides, Py_ssize_t position) noexcept nogil:
+    """Bytes from the first outer position to this one."""
+    cdef int d = ndim - 1
+    cdef Py_ssize_t offset = 0
+    while d >= 0:
+        offset += position % shape[d] * strides[d]
+        position //= shape[d]
+        d -= 1
+    return offset
+
+
+cdef inline char *lane_at(Lanes *job, Py_ssize_t position, Py_ssize_t column) noexcept nogil:
+    return job.data + lane_offset(job.outer_ndim, job.outer_shape, job.outer_strides, position) + column * job.inner_stride
+
+
+cdef inline int describe(Lanes *job, const Py_buffer *x) except -1:
+    """A view (outer..., n, inner)."""
+    cdef int d = x.ndim - 2, i
+    cdef char code = dtype_code(x)
+    job.load = loader(code)
+    if job.load == NULL:
+        raise TypeError("no kernel for arrays of this dtype")
+    job.store = storer(code)
+    job.may_miss = code == b"d" or code == b"f"
+    job.data = <char *> x.buf
+    job.itemsize = x.itemsize
+    job.outer_ndim = d
+    job.outer_shape = x.shape
+    job.outer_strides = x.strides
+    job.n = x.shape[d]
+    job.inner = x.shape[d + 1]
+    job.n_stride = x.strides[d]
+    job.inner_stride = x.strides[d + 1]
+    job.outer = 1
+    for i in range(d):
+        job.outer *= x.shape[i]
+    return 0
+
+
+cdef inline int chunk(
+        Lanes *job, Py_ssize_t first, Py_ssize_t last, Py_ssize_t left, Py_ssize_t right) noexcept nogil:
+    cdef char *lane[COLUMNS]
+    cdef Py_ssize_t position, at, l, lanes, most = WIDTH
+    if job.inner > 1:
+        if job.n > SHORT:
+            most = STRIP // job.n // 8 * 8
+            most = 8 if most < 8 else COLUMNS if most > COLUMNS else most
+        for position in range(first, last):
+            at = left
+            while at < right:
+                lanes = most if at + most < right else right - at
+                lane[0] = lane_at(job, position, at)
+                if job.strip(job, lane, lanes, position * job.inner + at) < 0:
+                    return -1
+                at += lanes
+        return 0
+    position = first
+    while position < last:
+        lanes = most if position + most < last else last - position
+        for l in range(lanes):
+            lane[l] = lane_at(job, position + l, 0)
+        if job.strip(job, lane, lanes, position) < 0:
+            return -1
+        position += lanes
+    return 0
+
+
+cdef inline int walk(Lanes *job, Cursor *cursor) noexcept nogil:
+    cdef Py_ssize_t lines = cursor.lines, tile = cursor.tile
+    cdef Py_ssize_t tiles = (job.inner + tile - 1) // tile, number, first, left
+    cdef int64_t deadline = allcores_clock() + PATIENCE
+    while True:
+        number = claim(cursor, deadline)
+        if number < 0:
+            return 0
+        first = number // tiles * lines
+        left = number % tiles * tile
+        if chunk(job, first, first + lines if first + lines < job.outer else job.outer,
+                 left, left + tile if left + tile < job.inner else job.inner) < 0:
+            return -1
+        allcores_fetch_add(&cursor.done, 1)
+
+
+cdef inline void bring_up_columns(Lanes *job, const char *lane, Py_ssize_t lanes, char *to, Py_ssize_t pitch) noexcept nogil:
+    """Columns that adjoin, as keys: those of a column adjoin then. Columns begin `pitch` bytes apart.
+
+    In blocks of rows, so that a column gets a cache line at a time: half the time of row by row.
+    """
+    cdef Py_ssize_t i = 0, l, rows
+    cdef Py_ssize_t size = pitch // (job.n + 8)
+    while i < job.n:
+        rows = ROWS if i + ROWS < job.n else job.n - i
+        allcores_ahead_rows(lane + i * job.n_stride, job.n_stride, <int> rows, lanes * job.inner_stride, AHEAD * job.n_stride)
+        for l in range(lanes):
+            job.load(lane + i * job.n_stride + l * job.inner_stride, job.n_stride, rows, to + l * pitch + i * size, 1)
+        i += ROWS

@@ -1,0 +1,203 @@
+"""Partitions: from arguments to kernels that divide lanes around elements of given ranks, or find the first ones.
+
+    a  ->  lanes; the elements of some ranks are pivots  ->  less, equal, between, equal, ..., greater
+
+Within a class elements keep their order. That makes the result the same for all kernels, chunks and workers, which
+NumPy's order is not.
+
+    lanes that fit into the caches     one pass: pivots are searched, elements distributed
+    long lanes, one by one             pivots, as for quantiles; a pass that counts the classes of each chunk; a pass
+                                       that puts each element where it belongs
+      only the first few               one pass for those beyond an element of a sample
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from .._kernels.fallback.select import key_dtype, to_keys, turned
+from . import place, selecting, settings, windowing
+from .arguments import as_operand, ask_numpy
+from .grid import cut_windows
+from .operands import Array, side_by_side
+from .quantiles import kernel_dtype
+from .registry import SELECTIONS
+from .selecting import POSITION, run_sift, select_long, spread
+from .task import Field, Task
+from .windowing import check_axis, integer
+
+FEW = 64  # times as long is a lane of which few elements are the first
+
+
+def partition(name: str, a: Any, kth: Any, axis: Any, kind: Any, order: Any, workers: int | None) -> Any:
+    """partition, argpartition"""
+    workers = settings.resolve_workers(workers)
+    a, plain = as_operand(a)
+    searched = kernel_dtype(a.dtype) if plain and a.ndim and a.size else None
+    whole = axis is None
+    along = a.ndim - 1 if whole else axis % a.ndim if type(axis) is int and a.ndim and -a.ndim <= axis < a.ndim else -1
+    ranks = None
+    if searched is not None and along >= 0 and kind == "introselect" and order is None:
+        ranks = good_ranks(kth, a.size if whole else a.shape[along])
+    if ranks is None or searched is None:
+        return ask_numpy(getattr(np, name), a, kth=kth, axis=axis, kind=kind, order=order)
+    if whole:
+        a, along = a.reshape(-1), 0
+    positions = name == "argpartition"
+    source = a.astype(searched, copy=False)
+    result = np.empty_like(a, POSITION if positions else searched, subok=False)
+    divide(source, result, along, ranks, positions, False, workers)
+    return result.astype(np.intp if positions else a.dtype, copy=False)
+
+
+def good_ranks(kth: Any, n: int) -> Array | None:
+    """Ranks in order, each once; None where NumPy is to complain."""
+    try:
+        ranks = np.asarray(kth)
+    except ValueError:
+        return None
+    if ranks.ndim > 1 or ranks.dtype.kind not in "iu" or not ranks.size:
+        return None
+    ranks = ranks.reshape(-1).astype(np.intp)
+    if ((ranks < -n) | (ranks >= n)).any():
+        return None
+    return np.asarray(np.unique(np.where(ranks < 0, ranks + n, ranks)))
+
+
+def divide(a: Array, result: Array, axis: int, ranks: Array, positions: bool, backwards: bool, workers: int) -> None:
+    """Fill `result`, of a's shape but perhaps shorter along the axis."""
+    if result.shape == a.shape:
+        x, out = side_by_side([a, result], axis, 1)
+    elif a.flags.c_contiguous:
+        x, out = (v.reshape(prod(v.shape[:axis]), v.shape[axis], -1) for v in (a, result))
+    else:
+        x, out = (np.moveaxis(v, axis, -1)[..., None] for v in (a, result))
+    n = x.shape[-2]
+    if n <= selecting.longest:
+        grid = cut_windows(x.shape, None, windowing.chunk_size, workers)
+        operands, parameters = (x, np.ascontiguousarray(ranks, np.intp)), (int(positions), int(backwards))
+        task = Task(__version__, settings.backend(), "divide", operands, parameters, (Field(out.dtype),), grid)
+        place.run(task, (out,), workers, SELECTIONS["divide"].ns)
+        return
+    for lane in np.ndindex(*x.shape[:-2], x.shape[-1]):
+        at = (*lane[:-1], slice(None), lane[-1])
+        few = positions and FEW * out.shape[-2] < n
+        if not (few and first_of_long(x[at], out[at], backwards, workers)):
+            divide_long(x[at], out[at], ranks, positions, backwards, workers)
+
+
+def first_of_long(x: Array, out: Array, backwards: bool, workers: int) -> bool:
+    """Positions of the first elements of one lane, if they are few: from those beyond an element of a sample.
+
+    False where the sample has misled: there are fewer of these, or too many in a chunk.
+    """
+    info = np.iinfo(key_dtype(x.dtype))
+    top = int(info.max) - (x.dtype.kind == "f")  # NaN is beyond
+    sample = to_keys(x[spread(len(x), selecting.sample_size)])
+    sample = np.sort(sample[sample <= top])
+    likely = len(out) * len(sample) / len(x)
+    number = int(likely + 4 * likely**0.5) + 8
+    if number >= len(sample):
+        return False
+    low, high = (int(sample[-number]), top) if backwards else (int(info.min), int(sample[number]))
+    grid = cut_windows((1, len(x), 1), 1, windowing.chunk_size, workers)
+    room = 4 * number * len(x) // len(sample) // grid.chunks + 64
+    everything = low == info.min and high == info.max  # the kernel needs a key that is not in demand
+    if everything or room * grid.chunks > selecting.budget:
+        return False
+    counts, kept = np.empty(grid.chunks, POSITION), np.empty((grid.chunks, room), POSITION)
+    fields = (Field(POSITION), Field(POSITION))
+    task = Task(__version__, settings.backend(), "gather", (x,), (low, high), fields, grid)
+    place.run(task, (counts, kept), workers, SELECTIONS["gather"].ns)
+    if counts.max() > room or counts.sum() < len(out):
+        return False
+    found = kept[np.arange(room) < counts[:, None]]
+    among = np.empty((len(out), 1), POSITION)
+    divide(x[found][:, None], among, 0, np.array([len(out) - 1]), True, backwards, 1)
+    out[:] = found[among[:, 0]]
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class AmongNumbers:
+    """Ranks as they are, or the last one; backwards, from the other end."""
+
+    ranks: tuple[int, ...]
+    backwards: bool
+    m: int
+
+    def __call__(self, counts: Array) -> Array:
+        last = np.maximum(counts, 1)[:, None] - 1
+        wanted = np.minimum(np.array(self.ranks), last)
+        return np.asarray(last - wanted if self.backwards else wanted)
+
+
+def divide_long(x: Array, out: Array, ranks: Array, positions: bool, backwards: bool, workers: int) -> None:
+    """One lane, of one dimension. Backwards, there is one rank."""
+    top = int(np.iinfo(key_dtype(x.dtype)).max)
+
+    keys, count = select_long(x, AmongNumbers(tuple(ranks.tolist()), backwards, len(ranks)), True, workers)
+    pivots = sorted({int(key) if rank < count else top for key, rank in zip(keys, ranks, strict=True)})
+    grid = cut_windows((1, len(x), 1), 1, windowing.chunk_size, workers)
+    sieved = run_sift(x, [(key, key) for key in pivots], grid, np.zeros(grid.chunks, np.int64), workers)
+    lengths = np.full(grid.chunks, grid.run)
+    lengths[-1] = len(x) - grid.run * (grid.chunks - 1)
+    numbers, below, same = sieved.counts[:, 0], sieved.counts[:, 1::4], sieved.counts[:, 2::4]
+    if backwards and not (pivots[0] == top and x.dtype.kind == "f"):  # NaN is last in both directions
+        less, turned = numbers[:, None] - below - same, np.array([~pivots[0]], np.int64)
+    else:
+        less, turned = below, np.array(pivots, np.int64)
+    # What comes up to each border between two classes, then how much is in each class.
+    borders = np.stack([less, less + same], axis=2).reshape(grid.chunks, -1)
+    classes = np.diff(borders, axis=1, prepend=0, append=lengths[:, None])
+    totals = classes.sum(axis=0)
+    following = np.cumsum(totals) - totals + np.cumsum(classes, axis=0) - classes
+    following = np.ascontiguousarray(following, np.int64)
+    operands, parameters = (x, turned, following), (int(positions), int(backwards))
+    task = Task(__version__, settings.backend(), "scatter", operands, parameters, (Field(out.dtype),), grid)
+    place.run(task, (out,), workers, SELECTIONS["scatter"].ns)
+
+
+# ---- the first ones
+
+
+def topk(a: Any, k: Any, axis: Any, largest: bool, ordered: bool, workers: int | None) -> tuple[Array, Array]:
+    workers = settings.resolve_workers(workers)
+    a = np.asarray(a)
+    if axis is None:
+        a, axis = a.reshape(-1), 0
+    axis = check_axis(axis, a.ndim)
+    count = integer("k", k)
+    if not 0 <= count <= a.shape[axis]:
+        raise ValueError(f"k must be between 0 and {a.shape[axis]}, the length of the axis, got {count}")
+    shape = tuple(count if i == axis else length for i, length in enumerate(a.shape))
+    indices = np.empty(shape, POSITION)
+    searched = kernel_dtype(a.dtype)
+    if searched is None:
+        indices[...] = np.take(in_order(a, axis, largest), np.arange(count), axis)
+    elif indices.size:
+        divide(a.astype(searched, copy=False), indices, axis, np.array([count - 1]), True, largest, workers)
+    values = np.take_along_axis(a, indices, axis)
+    if ordered and searched is not None and count > 1:
+        keys = turned(to_keys(values.astype(searched, copy=False)), searched, largest)
+        order = np.argsort(keys, axis, kind="stable")
+        values, indices = np.take_along_axis(values, order, axis), np.take_along_axis(indices, order, axis)
+    return values, indices.astype(np.intp, copy=False)
+
+
+def in_order(a: Array, axis: int, largest: bool) -> Array:
+    """Positions in order of dtypes without a kernel, by NumPy: equal ones by position, what is missing last."""
+    if not largest:
+        return np.argsort(a, axis, kind="stable")
+    last = a.shape[axis] - 1
+    order = last - np.flip(np.argsort(np.flip(a, axis), axis, kind="stable"), axis)
+    if a.dtype.kind not in "fcmM":
+        return np.asarray(order)
+    missing = np.isnat(a) if a.dtype.kind in "mM" else np.isnan(a)
+    later = np.argsort(np.take_along_axis(missing, order, axis), axis, kind="stable")
+    return np.asarray(np.take_along_axis(order, later, axis))

@@ -1,0 +1,353 @@
+"""Medians and quantiles: from the arguments of NumPy's signatures to ranks, and from elements to results.
+
+Elements are picked by kernels; what is computed of them is computed here, by NumPy, in NumPy's order of operations and
+dtypes. So there is nothing to round differently: the same bits as NumPy's, of float16 and other byte orders, too.
+"""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
+
+from .._kernels.fallback.ranks import METHODS, PARAMETERS
+from . import doors, settings
+from .arguments import NoValue, as_operand, ask_numpy, keepdims_shape
+from .notices import warn_caller
+from .operands import Array
+from .registry import SELECTIONS
+from .selecting import lanes_of, select
+
+CELLS = SELECTIONS["pick"].cells
+SMALL = 16384  # elements that one core searches before a second one would have begun
+MEDIAN = METHODS.index("median")
+DISCRETE = ("inverted_cdf", "closest_observation", "lower", "higher", "nearest")
+BETWEEN = tuple(method for method in METHODS[:MEDIAN] if method not in DISCRETE)  # whose results are float64
+
+Axes = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What kernels cover of a call."""
+
+    a: Array  # of a dtype that has a kernel
+    dtype: np.dtype[Any]  # that of the user's array
+    reduced: Axes
+    out: Array | None
+    keepdims: bool
+    workers: int
+
+    def pick(self, ranks: Any, skip: bool) -> tuple[Array, Array]:
+        """Elements in the user's dtype, and numbers in each lane."""
+        values, counts = select(lanes_of(self.a, self.reduced), ranks, skip, self.workers)
+        return values.astype(self.dtype, copy=False), counts
+
+    @property
+    def n(self) -> int:
+        return prod(self.a.shape[axis] for axis in self.reduced)
+
+    def shape(self, planes: tuple[int, ...] = ()) -> tuple[int, ...]:
+        if self.keepdims:
+            return planes + keepdims_shape(self.a.shape, self.reduced)
+        return planes + tuple(length for i, length in enumerate(self.a.shape) if i not in self.reduced)
+
+    def deliver(self, result: Array, planes: tuple[int, ...] = ()) -> Any:
+        result = result.reshape(self.shape(planes))
+        if self.out is not None:
+            self.out[...] = result
+            return self.out
+        return result[()] if result.ndim == 0 else result
+
+
+def kernel_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
+    """The dtype in which elements are searched, without loss; None where there is none."""
+    native = dtype.newbyteorder("=")
+    if native.char == "e":
+        return np.dtype(np.float32)
+    return native if native.char in CELLS else None
+
+
+def reduced_axes(axis: Any, ndim: int) -> Axes:
+    """Nothing where they are for NumPy to complain about."""
+    if axis is None:
+        return tuple(range(ndim))
+    if type(axis) is int:
+        return (axis % ndim,) if -ndim <= axis < ndim else ()
+    try:
+        axes = axis if isinstance(axis, (tuple, list)) else (operator.index(axis),)
+        return tuple(sorted(normalize_axis_tuple(tuple(axes), ndim)))
+    except (TypeError, ValueError):
+        return ()
+
+
+def prepare(
+    a: Any, axis: Any, out: Any, keepdims: Any, dtype: Any, planes: tuple[int, ...], workers: int
+) -> Request | None:
+    """A request where kernels cover the call; None where NumPy is to answer, or to complain. `dtype`: the result's."""
+    if a.ndim == 0 or a.size == 0 or not (keepdims is NoValue or isinstance(keepdims, (bool, np.bool_))):
+        return None
+    searched = kernel_dtype(a.dtype)
+    reduced = reduced_axes(axis, a.ndim)
+    if searched is None or not reduced:
+        return None
+    request = Request(a, a.dtype, reduced, out, keepdims is not NoValue and bool(keepdims), workers)
+    if out is not None and (
+        type(out) is not np.ndarray
+        or out.shape != request.shape(planes)
+        or out.dtype != dtype
+        or not out.flags.writeable
+    ):
+        return None
+    if a.dtype != searched:
+        return Request(a.astype(searched), a.dtype, reduced, out, request.keepdims, workers)
+    return request
+
+
+def warn_of_empty(counts: Array, skip: bool) -> None:
+    if skip and not counts.all():
+        warn_caller("All-NaN slice encountered")
+
+
+def short_way(a: Any, q: float, method: int, axis: Any, skip: bool, workers: Any) -> Any:
+    """The result of a small array of one dimension, by the compiled door; None where it does not take it."""
+    if (
+        type(a) is not np.ndarray
+        or a.ndim != 1
+        or a.size > SMALL
+        or not (axis is None or (type(axis) is int and axis in (0, -1)))
+    ):
+        return None
+    if not (workers is None or settings.is_count(workers)):
+        return None
+    value = doors.quantile(a, q, method, skip)
+    return None if value is None else np.float32(value) if a.dtype.char == "f" else np.float64(value)
+
+
+# ---- medians
+
+
+@dataclass(frozen=True, slots=True)
+class Middle:
+    """The two middle elements, which are one where their number is odd."""
+
+    m: int = 2
+
+    def __call__(self, counts: Array) -> Array:
+        least = np.maximum(counts, 1)
+        return np.stack([(least - 1) // 2, least // 2], axis=1)
+
+
+def median(name: str, a: Any, axis: Any, out: Any, overwrite_input: Any, keepdims: Any, workers: int | None) -> Any:
+    """median, nanmedian"""
+    skip = name == "nanmedian"
+    if settings.doors > 0 and out is None and (keepdims is False or keepdims is NoValue):
+        small = short_way(a, 0.5, MEDIAN, axis, skip, workers)
+        if small is not None:
+            return small
+    workers = settings.resolve_workers(workers)
+    a, plain = as_operand(a)
+    natural = a.dtype.newbyteorder("=") if a.dtype.kind == "f" else np.dtype(np.float64)
+    request = prepare(a, axis, out, keepdims, natural, (), workers) if plain else None
+    if request is None:
+        given = {"axis": axis, "out": out, "overwrite_input": overwrite_input, "keepdims": keepdims}
+        return ask_numpy(getattr(np, name), a, **given)
+    (low, high), counts = request.pick(Middle(), skip)
+    warn_of_empty(counts, skip)
+    return request.deliver(mean_of_two(low, high, counts))
+
+
+def mean_of_two(low: Array, high: Array, counts: Array) -> Array:
+    """As np.mean has it: float16 is added in float32, and integers are added in float64. Of one, that one."""
+    wide = np.dtype(np.float64) if low.dtype.kind != "f" else low.dtype.newbyteorder("=")
+    inner = np.dtype(np.float32) if wide.char == "e" else wide
+    mean, even = np.array(low, inner), counts % 2 == 0
+    if even.any():
+        np.add(mean, high, out=mean, where=even)
+        np.divide(mean, 2, out=mean, where=even)
+        mean += 0  # what underflows is a positive zero, too
+    return mean.astype(wide, copy=False)
+
+
+# ---- quantiles
+
+
+def virtual(counts: Array, q: Array, method: str) -> tuple[Array, Array, Array | None]:
+    """Of lanes of so many numbers, (lanes,), and quantiles, (k,): two ranks, and the weight of the second one.
+
+    (lanes, k) each. No weight: the element as it is, and the ranks are the same.
+    """
+    n, less = counts.astype(q.dtype)[:, None], (counts - 1).astype(q.dtype)[:, None]
+    last = (counts - 1)[:, None]
+    if method == "linear":
+        index = less * q
+        if q.dtype.kind != "f":
+            return index, index, None
+    elif method == "midpoint":
+        index = 0.5 * (np.floor(less * q) + np.ceil(less * q))
+    elif method == "averaged_inverted_cdf":
+        index = n * q - 1
+    elif method in PARAMETERS:
+        alpha, beta = PARAMETERS[method]
+        index = n * q + (alpha + q * (1 - alpha - beta)) - 1
+    else:
+        low = discrete(n, less, q, method)
+        return low, low, None
+    low = np.floor(index)
+    weight = index - low
+    if method == "midpoint":
+        weight = np.where(index % 1 == 0, 0.0, 0.5)
+    elif method == "averaged_inverted_cdf":
+        weight = np.where(weight == 0, 0.5, 1.0)
+    low = low.astype(np.intp)
+    inside = (index >= 0) & (index < last)
+    low = np.clip(low, 0, last)
+    # Beyond the ends both are the same element, whatever the weight.
+    return low, low + inside, np.where(inside, weight, 1.0).astype(index.dtype)
+
+
+def discrete(n: Array, less: Array, q: Array, method: str) -> Array:
+    if method == "lower":
+        return np.asarray(np.floor(less * q).astype(np.intp))
+    if method == "higher":
+        return np.asarray(np.ceil(less * q).astype(np.intp))
+    if method == "nearest":
+        return np.asarray(np.around(less * q).astype(np.intp))
+    index = n * q - 1 if method == "inverted_cdf" else n * q - 1 - 0.5
+    below = np.floor(index)
+    at = index == below
+    if method == "closest_observation":
+        at = at & (below % 2 == 1)
+    rank: Array = np.maximum(np.where(at, below, below + 1).astype(np.intp), 0)
+    return rank
+
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """The elements that quantiles are made of: one each, or two."""
+
+    q: bytes
+    char: str
+    method: str
+    m: int
+
+    def __call__(self, counts: Array) -> Array:
+        low, high, weight = virtual(np.maximum(counts, 1), np.frombuffer(self.q, self.char), self.method)
+        return low if weight is None else np.stack([low, high], axis=2).reshape(len(counts), -1)
+
+    def weights(self, counts: Array) -> Array:
+        """Of the second element of each two, (lanes, k)."""
+        weight = virtual(np.maximum(counts, 1), np.frombuffer(self.q, self.char), self.method)[2]
+        assert weight is not None
+        return weight
+
+
+@lru_cache(maxsize=64)
+def weights_of_whole(ranks: Quantiles, n: int) -> Array:
+    return ranks.weights(np.full(1, n))
+
+
+def quantile(
+    name: str,
+    a: Any,
+    q: Any,
+    axis: Any,
+    out: Any,
+    overwrite_input: Any,
+    method: Any,
+    keepdims: Any,
+    weights: Any,
+    workers: int | None,
+) -> Any:
+    """quantile, percentile, nanquantile, nanpercentile"""
+    plainly = weights is None and out is None and (keepdims is False or keepdims is NoValue)
+    if settings.doors > 0 and plainly and type(q) is float and type(method) is str and method in BETWEEN:
+        point = q / 100 if name.endswith("percentile") else q
+        if 0 <= point <= 1:
+            small = short_way(a, point, METHODS.index(method), axis, name.startswith("nan"), workers)
+            if small is not None:
+                return small
+    workers = settings.resolve_workers(workers)
+    a, plain = as_operand(a)
+    request = points = None
+    weak = type(q) in (int, float)
+    if plain and weights is None and isinstance(method, str) and method in METHODS[:MEDIAN]:
+        points = good_points(q, method, percent=name.endswith("percentile"))
+    if points is not None:
+        exact = method in DISCRETE or points.dtype.kind != "f"
+        dtype = a.dtype if exact else interpolated_dtype(a.dtype, points.dtype, weak)
+        if dtype is not None:
+            request = prepare(a, axis, out, keepdims, dtype, points.shape, workers)
+    if request is None or points is None:
+        given = {"axis": axis, "out": out, "overwrite_input": overwrite_input, "method": method, "keepdims": keepdims}
+        return ask_numpy(getattr(np, name), a, q=q, weights=weights, **given)
+    skip = name.startswith("nan")
+    flat = points.reshape(-1)
+
+    ranks = Quantiles(flat.tobytes(), flat.dtype.char, method, flat.size if exact else 2 * flat.size)
+    values, counts = request.pick(ranks, skip)
+    warn_of_empty(counts, skip)
+    if exact:
+        return request.deliver(values, points.shape)
+    if skip and request.a.dtype.kind == "f":
+        some, where = np.unique(counts, return_inverse=True)
+        weight = np.moveaxis(ranks.weights(some)[where.reshape(counts.shape)], -1, 0)
+    else:  # the results of lanes with NaN are NaN whatever the weight
+        weight = weights_of_whole(ranks, request.n).reshape(-1, *(1,) * counts.ndim)
+    return request.deliver(interpolate(values[0::2], values[1::2], weight, weak), points.shape)
+
+
+def good_points(q: Any, method: str, percent: bool) -> Array | None:
+    """The quantiles as an array; None where NumPy is to complain, or to find a dtype that nobody expects."""
+    if isinstance(q, np.ndarray) and type(q) is not np.ndarray:
+        return None
+    try:
+        points = np.asarray(q)
+        if points.dtype.kind not in "iuf" or points.dtype.char not in "fdbhilqBHILQ" or not points.dtype.isnative:
+            return None
+        points = np.asarray(np.true_divide(points, 100)) if percent else points
+    except (TypeError, ValueError):
+        return None
+    if points.ndim > 2 or points.size == 0 or not (points.min() >= 0 and points.max() <= 1):
+        return None
+    if points.dtype.kind != "f":
+        if method in ("averaged_inverted_cdf", "weibull", "interpolated_inverted_cdf"):
+            return None  # NumPy rounds the weights to integers
+        points = points.astype(np.intp if method == "linear" else np.float64)
+    return points
+
+
+def interpolated_dtype(dtype: np.dtype[Any], points: np.dtype[Any], weak: bool) -> np.dtype[Any] | None:
+    """What NumPy makes of elements and weights. It subtracts, which bools don't."""
+    if dtype.kind not in "iuf":
+        return None
+    native = dtype.newbyteorder("=")
+    if weak:
+        return native if native.kind == "f" else np.dtype(np.float64)
+    return np.result_type(native, points)
+
+
+def interpolate(a: Array, b: Array, t: Array, weak: bool) -> Array:
+    """From a to b by t, from the nearer end.
+
+    The difference of integers is taken as unsigned: NumPy's own wraps around where it does not fit.
+    """
+    native = a.dtype.newbyteorder("=")
+    a, b = a.astype(native, copy=False), b.astype(native, copy=False)
+    if native.kind in "iu":
+        unsigned = np.dtype(f"u{native.itemsize}")
+        span = b.view(unsigned) - a.view(unsigned)
+    else:
+        span = b - a
+    rest, nearer = 1 - t, t >= 0.5
+    if weak and native.kind == "f":  # as Python's floats are
+        t, rest = t.astype(native), rest.astype(native)
+    result = np.asarray(a + span * t)
+    np.subtract(b, span * rest, out=result, where=nearer, casting="unsafe", dtype=result.dtype)
+    result += 0  # what underflows is a positive zero, too
+    return result

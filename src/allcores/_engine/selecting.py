@@ -1,0 +1,352 @@
+"""Elements of given ranks: from an array and its axes to what the kernels of ext/select.pyx find.
+
+    lanes that fit into the caches      one pass: each worker brings up a few lanes as keys, and searches them
+      numbers counted beforehand        where ranks depend on that, and a table of all counts would be long
+    long lanes, one by one              sample -> brackets around the ranks
+                                        pass: what is below, at the ends, inside; what is inside is kept
+                                        few inside -> search these; many -> narrower brackets, another pass
+
+Nothing is copied whole but arrays whose reduced axes cannot be walked with one stride.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+from typing import Protocol
+
+import numpy as np
+
+from .. import __version__
+from .._kernels.fallback.select import from_keys, key_dtype, to_keys
+from . import place, settings, windowing
+from .grid import Stretches, cut_windows
+from .operands import Array, Canonical, canonical, relined
+from .reduction import Call, arrange, one_pass
+from .registry import KERNELS, SELECTIONS
+from .task import Field, Task
+
+# Tests change these: results must not.
+longest = 1 << 17  # elements of a lane that is searched by one worker
+budget = 1 << 19  # keys that are kept of a long lane: 4 MB, and twice that to search them
+sample_size = 1 << 14
+
+MOST_RANKS = 512  # of a lane, in one pass
+
+POSITION = np.dtype(np.int64)
+
+
+class Ranks(Protocol):
+    """Which ranks are wanted."""
+
+    def __hash__(self) -> int: ...
+
+    @property
+    def m(self) -> int:
+        """How many of a lane."""
+
+    def __call__(self, counts: Array) -> Array:
+        """Of numbers in a lane, (lanes,), the ranks, (lanes, m)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of the ranks."""
+
+    ranks: Ranks
+    begin: int
+    m: int
+
+    def __call__(self, counts: Array) -> Array:
+        return self.ranks(counts)[:, self.begin : self.begin + self.m]
+
+
+@lru_cache(maxsize=64)
+def table(ranks: Ranks, n: int, every: bool) -> Array:
+    """The ranks of a lane of n numbers; or of up to n, by their number."""
+    counts = np.arange(n + 1) if every else np.full(1, n)
+    return np.ascontiguousarray(ranks(counts), np.intp)
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """The lanes of an array: what its reduced axes make of it."""
+
+    a: Array  # with the user's axes
+    reduced: tuple[int, ...]
+    view: Canonical
+
+    @property
+    def n(self) -> int:
+        return int(self.view.x.shape[-2])
+
+    def arrange(self, result: Array) -> Array:
+        """From the order of lanes in memory, (..., outer, inner), to the kept axes of the user."""
+        planes, carried = result.shape[:-2], self.view.carried
+        axes = [axis for group in carried for axis in group.axes]
+        if axes == sorted(axes) and not self.view.flipped:
+            return result.reshape(
+                (*planes, *(length for i, length in enumerate(self.a.shape) if i not in self.reduced))
+            )
+        lengths = [axis.length for axis in carried]
+        every = [
+            arrange(plane.reshape(lengths), self.a, self.reduced, self.view) for plane in result.reshape(-1, *lengths)
+        ]
+        return np.stack(every).reshape((*planes, *every[0].shape))
+
+
+def lanes_of(a: Array, reduced: tuple[int, ...]) -> Lanes:
+    view = canonical(a, reduced)
+    if any(axis.reduced for axis in view.carried):
+        a = relined(a, reduced)
+        view = canonical(a, reduced)
+    return Lanes(a, reduced, view)
+
+
+def select(lanes: Lanes, ranks: Ranks, skip: bool, workers: int) -> tuple[Array, Array]:
+    """Elements of the ranks of each lane, (m, kept...), and how many numbers a lane has, (kept...).
+
+    `skip`: NaN is left out. Otherwise the results of a lane that has one are NaN, and so are those of no numbers.
+    """
+    x = lanes.view.x
+    shape = prod(x.shape[:-2]), x.shape[-1]
+    values, counts = np.empty((ranks.m, *shape), x.dtype), np.empty(shape, POSITION)
+    skip = skip and x.dtype.kind == "f"
+    for begin in range(0, ranks.m, MOST_RANKS):
+        some = ranks if ranks.m <= MOST_RANKS else Part(ranks, begin, min(MOST_RANKS, ranks.m - begin))
+        part = values[begin : begin + some.m]
+        if lanes.n <= longest:
+            select_lanes(x, some, skip, part, counts, workers)
+            continue
+        for lane in np.ndindex(*shape):
+            at = np.unravel_index(lane[0], x.shape[:-2]) if x.ndim > 2 else ()
+            keys, counts[lane] = select_long(x[(*at, slice(None), lane[1])], some, skip, workers)
+            part[(slice(None), *lane)] = from_keys(keys, x.dtype)
+    return lanes.arrange(values), lanes.arrange(counts)
+
+
+def select_lanes(x: Array, ranks: Ranks, skip: bool, values: Array, counts: Array, workers: int) -> None:
+    n = x.shape[-2]
+    if not skip:
+        wanted, row = table(ranks, n, False), 0
+    elif (n + 1) * len(values) <= max(longest, counts.size):
+        wanted, row = table(ranks, n, True), 1
+    else:
+        (numbers,) = one_pass(KERNELS["nancount"], x, None, False, Call(workers))
+        wanted, row = np.ascontiguousarray(ranks(numbers.reshape(-1)), np.intp), 2
+    pick(x, wanted, row, values, counts, workers)
+
+
+def pick(x: Array, ranks: Array, row: int, values: Array, counts: Array, workers: int) -> None:
+    grid = cut_windows(x.shape, None, windowing.chunk_size, workers)
+    fields = (Field(x.dtype), Field(POSITION))
+    task = Task(__version__, settings.backend(), "pick", (x, ranks), (row,), fields, grid)
+    place.run(task, (values, counts), workers, SELECTIONS["pick"].ns)
+
+
+# ---- long lanes
+
+APART = 4  # brackets that are looked at one after the other
+SAMPLED = 3  # passes with brackets from a sample; then keys are halved
+DEVIATIONS = 3.5  # of a rank in a sample: half the width of its bracket
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Where some of the ranks are: between two keys, without these."""
+
+    ranks: list[int]  # in order
+    low: int
+    high: int
+    base: int  # elements up to `low`
+    size: int  # elements between, more or less
+
+
+Bracket = tuple[int, int]
+
+
+def spread(n: int, count: int) -> Array:
+    """`count` positions in a lane of n: one in each of as many stretches, at irregular places."""
+    i = np.arange(count, dtype=np.uint64)
+    within = (i * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(40)).astype(np.float64) / 2**24
+    return ((i.astype(np.float64) + within) * (n / count)).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Some keys of a long lane."""
+
+    positions: Array
+    keys: Array
+    ordered: Array
+
+
+def sample_of(x: Array, count: int) -> Sample:
+    positions = spread(len(x), min(len(x), count))
+    keys = to_keys(x[positions])
+    return Sample(positions, keys, np.sort(keys))
+
+
+def select_long(x: Array, ranks: Ranks, skip: bool, workers: int) -> tuple[Array, int]:
+    """Keys of the ranks of one lane, (m,), and how many numbers it has."""
+    info = np.iinfo(key_dtype(x.dtype))
+    floats = x.dtype.kind == "f"
+    top = int(info.max) if floats else int(info.max) + 1  # NaN is beyond
+    # The larger the sample, the narrower are brackets: all that is inside them should fit.
+    fits = int((DEVIATIONS * ranks.m / 2 * len(x) / budget) ** 2)
+    sample = sample_of(x, max(sample_size, min(fits, 16 * sample_size)))
+    count = len(x)
+    if skip:
+        count = max(1, round(len(x) * int(np.searchsorted(sample.ordered, top)) / len(sample.keys)))
+
+    def whole() -> list[Interval]:
+        return [Interval(sorted(set(ranks(np.full(1, count))[0].tolist())), int(info.min) - 1, top, 0, count)]
+
+    intervals = whole()
+    known: dict[int, int] = {}
+    passes = 0
+    while intervals:
+        if passes:
+            sample = sample_of(x, 16 * sample_size)
+        sieved = sift(x, brackets_of(intervals, sample.ordered, passes), sample, workers)
+        del sample  # what is kept may need the memory
+        if passes == 0:
+            count = sieved.numbers
+            if count == 0 or (not skip and count < len(x)):
+                return np.full(ranks.m, info.max, info.dtype), count
+            intervals = whole()
+        intervals = locate(intervals, sieved, known, workers)
+        passes += 1
+    return np.array([known[rank] for rank in ranks(np.full(1, count))[0].tolist()], info.dtype), count
+
+
+def brackets_of(intervals: list[Interval], sample: Array, done: int) -> list[Bracket]:
+    """Pairs of keys around the ranks, in order; two of them share an end at most."""
+    brackets: list[Bracket] = []
+    info = np.iinfo(sample.dtype)
+    few = done > 0 and sum(interval.size for interval in intervals) <= budget
+    for interval in intervals:
+        low, high = max(interval.low, int(info.min)), min(interval.high, int(info.max))
+        if few:
+            brackets.append((low, high))
+            continue
+        inside = sample[np.searchsorted(sample, low, "right") : np.searchsorted(sample, high, "left")]
+        if done >= SAMPLED or len(inside) < 64:
+            middle = (interval.low + interval.high) // 2
+            brackets.append((middle, middle))
+            continue
+        before = len(brackets)
+        for rank in interval.ranks:
+            share = min((rank - interval.base + 0.5) / interval.size, 1.0)
+            margin = DEVIATIONS * (len(inside) * share * (1 - share)) ** 0.5 + 2
+            left, right = int(len(inside) * share - margin), int(len(inside) * share + margin) + 1
+            begin = int(inside[left]) if left >= 0 else low
+            end = int(inside[right]) if right < len(inside) else high
+            if len(brackets) == before or begin > brackets[-1][1] or brackets[-1][1] == begin < end:
+                # They may share an end: of few distinct values all would be inside, if such brackets were joined.
+                brackets.append((begin, end))
+            else:
+                brackets[-1] = brackets[-1][0], max(end, brackets[-1][1])
+    return brackets
+
+
+@dataclass(slots=True)
+class Sieved:
+    """What a pass over a long lane has found."""
+
+    x: Array
+    brackets: list[Bracket]
+    grid: Stretches
+    counts: Array  # (chunks, 1 + 4 brackets)
+    kept: Array
+    complete: bool  # whether all keys inside brackets were kept
+
+    @property
+    def numbers(self) -> int:
+        return int(self.counts[:, 0].sum())
+
+
+def sift(x: Array, brackets: list[Bracket], sample: Sample, workers: int) -> Sieved:
+    """One pass. A sample says how many keys will be inside the brackets, and in which chunks."""
+    grid = cut_windows((1, len(x), 1), 1, windowing.chunk_size, workers)
+    lows, highs = np.array(brackets, sample.keys.dtype).T
+    inside = np.searchsorted(sample.ordered, highs, "left") - np.searchsorted(sample.ordered, lows, "right")
+    unit = len(x) / len(sample.keys)
+    mean = max(0, int(inside.sum())) * unit / grid.chunks
+    room = np.full(grid.chunks, min(1.1 * mean + 8 * mean**0.5 + 16, budget / grid.chunks))
+    if mean > room[0]:
+        room[:] = 0  # not all fits: nothing is kept
+    elif len(brackets) <= APART:
+        # Where the lane has an order some chunks need more.
+        likely = np.zeros(grid.chunks)
+        for low, high in zip(lows, highs, strict=True):
+            here = sample.positions[(sample.keys > low) & (sample.keys < high)]
+            likely += np.bincount(here // grid.run, minlength=grid.chunks) * unit
+        more = np.maximum(room, np.minimum(1.25 * likely + 2 * unit, grid.run))
+        room = more if more.sum() <= budget else room
+    return run_sift(x, brackets, grid, np.minimum(room, grid.run).astype(np.int64), workers)
+
+
+def run_sift(x: Array, brackets: list[Bracket], grid: Stretches, room: Array, workers: int) -> Sieved:
+    keys = key_dtype(x.dtype)
+    begin = np.cumsum(room) - room
+    counts = np.empty((grid.chunks, 1 + 4 * len(brackets)), np.int64)
+    kept = np.full(int(room.sum()), np.iinfo(keys).max, keys)  # what is not filled comes last in order
+    operands = (x, np.array(brackets, np.int64), begin, room)
+    fields = (Field(POSITION), Field(keys))
+    task = Task(__version__, settings.backend(), "sift", operands, (), fields, grid)
+    place.run(task, (counts, kept), workers, SELECTIONS["sift"].ns * len(brackets))
+    complete = bool((counts[:, 3::4].sum(axis=1) <= room).all())
+    return Sieved(x, brackets, grid, counts, kept, complete)
+
+
+def locate(intervals: list[Interval], sieved: Sieved, known: dict[int, int], workers: int) -> list[Interval]:
+    """Put the keys of ranks that a pass has found into `known`; return where the other ranks are."""
+    inside = int(sieved.counts[:, 3::4].sum())
+    if not sieved.complete and inside <= budget:
+        room = sieved.counts[:, 3::4].sum(axis=1)
+        sieved.kept = sieved.kept[:0].copy()
+        sieved = run_sift(sieved.x, sieved.brackets, sieved.grid, room, workers)
+    totals = sieved.counts[:, 1:].sum(axis=0).reshape(-1, 4).tolist()
+    left: list[Interval] = []
+    among_kept: list[tuple[int, int]] = []  # a rank, and which one it is among the kept
+
+    def still(rank: int, low: int, high: int, base: int, size: int) -> None:
+        if left and left[-1].low == low and left[-1].high == high:
+            left[-1].ranks.append(rank)
+        else:
+            left.append(Interval([rank], low, high, base, size))
+
+    starts = [below for below, *_ in totals]
+    before = np.cumsum([0, *(between for _, _, between, _ in totals)]).tolist()  # kept of earlier brackets
+    for interval in intervals:
+        stop = interval.base + interval.size
+        for rank in interval.ranks:
+            low, base, at = interval.low, interval.base, bisect_right(starts, rank) - 1
+            if at >= 0:
+                (begin, end), (below, at_low, between, at_high) = sieved.brackets[at], totals[at]
+                upto, beyond = below + at_low, below + at_low + between + at_high
+                if rank < upto:
+                    known[rank] = begin
+                elif rank < upto + between and sieved.complete:
+                    among_kept.append((rank, before[at] + rank - upto))
+                elif rank < upto + between:
+                    still(rank, begin, end, upto, between)
+                elif rank < beyond:
+                    known[rank] = end
+                if rank < beyond:
+                    continue
+                if end > low:
+                    low, base = end, beyond
+            if at + 1 < len(starts) and sieved.brackets[at + 1][0] < interval.high:
+                still(rank, low, sieved.brackets[at + 1][0], base, starts[at + 1] - base)
+            else:
+                still(rank, low, interval.high, base, stop - base)
+    if among_kept:
+        places = np.array([[place for _, place in among_kept]], np.intp)
+        values = np.empty((len(among_kept), 1, 1), sieved.kept.dtype)
+        pick(sieved.kept.reshape(-1, 1), places, 0, values, np.empty((1, 1), POSITION), 1)
+        known.update(zip((rank for rank, _ in among_kept), values[:, 0, 0].tolist(), strict=True))
+    return left

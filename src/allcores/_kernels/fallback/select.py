@@ -1,0 +1,152 @@
+"""Order statistics by sorting; the compiled twin is ext/select.pyx.
+
+Keys are integers of the same order as the elements: NaN is the largest one, and both zeros are the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import drive
+from .drive import LEAVES, Array, claim
+from .window import claimed
+
+
+def key_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of keys: int32 for elements of up to four bytes, else int64."""
+    return np.dtype(np.int64 if dtype.itemsize == 8 else np.int32)
+
+
+def to_keys(v: Array) -> Array:
+    keys = key_dtype(v.dtype)
+    info = np.iinfo(keys)
+    if v.dtype.kind == "f":
+        bits = (v + v.dtype.type(0)).view(keys)
+        bits = bits ^ ((bits >> (8 * keys.itemsize - 1)) & info.max)
+        return np.where(v == v, bits, info.max).astype(keys, copy=False)
+    if v.dtype.kind == "u" and v.dtype.itemsize == keys.itemsize:
+        return v.view(keys) ^ info.min
+    return v.astype(keys)
+
+
+def from_keys(keys: Array, dtype: np.dtype[Any]) -> Array:
+    """The elements that have these keys; of the largest one, NaN."""
+    info = np.iinfo(keys.dtype)
+    if dtype.kind == "f":
+        return np.asarray((keys ^ ((keys >> (8 * dtype.itemsize - 1)) & info.max)).view(dtype))
+    if dtype.kind == "u" and dtype.itemsize == keys.dtype.itemsize:
+        return np.asarray((keys ^ info.min).view(dtype))
+    values: Array = keys.astype(dtype)
+    return values
+
+
+def pick(x: Array, ranks: Array, row: int, cursor: Array, values: Array, counts: Array) -> int:
+    """values[j, lane]: the element of rank ranks[.., j] of each lane; NaN where there is none. counts: its numbers.
+
+    Ranks are from 0. `row` says which ones: the first row of `ranks`, which is for lanes without NaN (0), that of the
+    count of numbers (1), or that of the lane (2).
+    """
+    outer = x.shape[:-2]
+    n, inner = x.shape[-2:]
+    shape = outer or (1,)
+    lanes = np.arange(values[0].size).reshape(-1, inner)
+    x, values, counts = x.reshape((*shape, n, inner)), values.reshape(len(values), -1), counts.reshape(-1)
+    for positions, _, _, columns in claimed(x.shape, cursor):
+        block = x[(*positions, slice(None), columns)]
+        keys = to_keys(block)
+        keys.sort(axis=1)
+        lane = lanes[np.ravel_multi_index(positions, shape), columns]
+        count = np.count_nonzero(block == block, axis=1)
+        wanted = ranks[0 if row == 0 else count if row == 1 else lane]
+        wanted = np.broadcast_to(wanted, (*lane.shape, ranks.shape[1]))
+        missing = (count == 0) | ((row == 0) & (count < n))
+        found = np.take_along_axis(keys, np.where(missing[..., None], n - 1, wanted).swapaxes(1, 2), axis=1)
+        counts[lane] = count
+        values[:, lane] = np.moveaxis(from_keys(found, x.dtype), 1, 0)
+    return 0
+
+
+def sift(x: Array, brackets: Array, begin: Array, room: Array, cursor: Array, counts: Array, kept: Array) -> int:
+    """Count the elements of x, of one dimension, around brackets of keys; keep what is inside, up to `room` a chunk."""
+    run = int(cursor[LEAVES])
+    while (chunk := claim(cursor)) >= 0:
+        piece = x[chunk * run : (chunk + 1) * run]
+        keys = to_keys(piece)
+        found: list[Any] = [np.count_nonzero(piece == piece)]
+        inside = []
+        for low, high in brackets.astype(keys.dtype):
+            between = keys[(keys > low) & (keys < high)]
+            inside.append(between)
+            at_high = 0 if low == high else np.count_nonzero(keys == high)
+            found += [np.count_nonzero(keys < low), np.count_nonzero(keys == low), len(between), at_high]
+        counts[chunk] = found
+        taken = np.concatenate(inside)[: room[chunk]]
+        kept[begin[chunk] : begin[chunk] + len(taken)] = taken
+        with drive.claiming:
+            cursor[drive.DONE] += 1
+    return 0
+
+
+def turned(keys: Array, dtype: np.dtype[Any], backwards: int) -> Array:
+    """Keys for descending order, if `backwards`: but NaN comes last in any case."""
+    if not backwards:
+        return keys
+    top = np.iinfo(keys.dtype).max
+    return np.where((keys == top) & (dtype.kind == "f"), top, ~keys).astype(keys.dtype, copy=False)
+
+
+def divide(x: Array, ranks: Array, positions: int, backwards: int, cursor: Array, out: Array) -> int:
+    """Lanes of x, divided around the elements of `ranks`, which are in order, to the lanes of out.
+
+    Each class, what is less than a pivot, equal to it, greater, keeps its elements in their order. Only the first ones
+    where out is shorter; `positions`: where they were instead of the elements.
+    """
+    for where, _, _, columns in claimed(x.shape, cursor):
+        block = x[(*where, slice(None), columns)]
+        keys = turned(to_keys(block), x.dtype, backwards)
+        pivots = np.sort(keys, axis=1)[:, ranks]
+        classes = np.zeros(keys.shape, np.int64)
+        for j in range(len(ranks)):
+            pivot = pivots[:, j : j + 1]
+            classes += (keys > pivot).astype(np.int64) + (keys >= pivot)
+        order = np.argsort(classes, axis=1, kind="stable")[:, : out.shape[-2]]
+        out[(*where, slice(None), columns)] = order if positions else np.take_along_axis(block, order, axis=1)
+    return 0
+
+
+def scatter(x: Array, pivots: Array, next: Array, positions: int, backwards: int, cursor: Array, out: Array) -> int:
+    """x and out of one dimension. `pivots` are keys, all different and in order (backwards: turned ones).
+
+    next[chunk, class]: where the first element of a class in a chunk goes. It is moved on.
+    """
+    run = int(cursor[LEAVES])
+    while (chunk := claim(cursor)) >= 0:
+        begin = chunk * run
+        piece = x[begin : begin + run]
+        keys = turned(to_keys(piece), x.dtype, backwards)
+        classes = np.searchsorted(pivots, keys, "left") + np.searchsorted(pivots, keys, "right")
+        for c in range(next.shape[1]):
+            members = np.flatnonzero(classes == c)
+            first = next[chunk, c]
+            members = members[: max(0, len(out) - first)]
+            out[first : first + len(members)] = begin + members if positions else piece[members]
+            next[chunk, c] += len(members)
+        with drive.claiming:
+            cursor[drive.DONE] += 1
+    return 0
+
+
+def gather(x: Array, low: int, high: int, cursor: Array, counts: Array, kept: Array) -> int:
+    """kept[chunk]: where in x, of one dimension, elements with keys from low to high are. counts: how many they are,
+    even if not all of them fit."""
+    run = int(cursor[LEAVES])
+    while (chunk := claim(cursor)) >= 0:
+        keys = to_keys(x[chunk * run : (chunk + 1) * run])
+        found = np.flatnonzero((keys >= low) & (keys <= high)) + chunk * run
+        counts[chunk] = len(found)
+        kept[chunk, : len(found)] = found[: kept.shape[1]]
+        with drive.claiming:
+            cursor[drive.DONE] += 1
+    return 0

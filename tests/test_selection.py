@@ -1,0 +1,256 @@
+"""Partitions by their property and by their definition, topk by sorting; long lanes; the same bits everywhere."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from helpers import BACKENDS, DTYPES, LAYOUTS, bits, outcome, salted, sample
+from test_quantiles import DATA, OtherNumPy, backend, killer, long_lanes
+
+import allcores as ac
+from allcores._engine import place, selecting, settings, windowing
+
+__all__ = ["backend", "long_lanes"]  # fixtures
+
+
+def classes(a, kth, axis: int):
+    """The class of each element: twice the number of pivots below it, and one more for each that it equals."""
+    n = a.shape[axis]
+    pivots = np.take(np.sort(a, axis=axis), np.unique(np.asarray(kth, np.intp).ravel() % n), axis=axis)
+    result = np.zeros(a.shape, np.int64)
+    for j in range(pivots.shape[axis]):
+        pivot = np.take(pivots, [j], axis=axis)
+        missing = pivot != pivot
+        above = (a > pivot) | ((a != a) & ~missing)
+        result += 2 * above + ((a == pivot) | ((a != a) & missing))
+    return result
+
+
+def expected(a, kth, axis: int):
+    """Positions, by the definition."""
+    return np.argsort(classes(a, kth, axis), axis=axis, kind="stable")
+
+
+def check(a, kth, axis: int = -1) -> None:
+    got, where = ac.partition(a, kth, axis), ac.argpartition(a, kth, axis)
+    want = expected(a, kth, axis)
+    message = repr((a.dtype.str, a.shape, a.strides, kth, axis))
+    assert got.dtype == a.dtype, message
+    assert where.dtype == np.intp, message
+    np.testing.assert_array_equal(where, want, err_msg=message)
+    # Bit for bit the elements themselves, of zeros the sign, too.
+    assert bits(got) == bits(np.take_along_axis(a, want, axis).astype(a.dtype, copy=False)), message
+    in_order = np.sort(a, axis=axis)
+    for k in np.asarray(kth).ravel():
+        np.testing.assert_array_equal(np.take(got, k, axis), np.take(in_order, k, axis), err_msg=message)
+        np.testing.assert_array_equal(np.take(got, k, axis), np.take(np.partition(a, k, axis), k, axis))
+
+
+@pytest.mark.parametrize("char", DTYPES)
+def test_partitions(char, backend):
+    for n in (1, 2, 33, 64, 65, 300):
+        for shape in ((n,), (n, 3), (2, n, 9), (4, n, 1)):
+            axis = 0 if len(shape) < 3 else 1
+            a = sample(shape, char)
+            few = (a.astype("d") % 3).astype(char)
+            for x in (a, few, *((salted(a, "some"), salted(a, "zeros")) if char in "fd" else ())):
+                for kth in (0, n // 2, -1, [n // 3, n // 2], [0, n // 2, n - 1, n // 2, -n]):
+                    check(x, kth, axis)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts(layout, backend):
+    a = LAYOUTS[layout](salted(sample((5, 9, 7), "d").round(1), "some"))
+    for axis in range(-3, 3):
+        kth = a.shape[axis] // 2
+        check(a, kth, axis)
+        check_topk(a, kth, axis)
+    np.testing.assert_array_equal(ac.partition(a, 20, None)[20], np.sort(a, axis=None)[20])
+
+
+def test_many_pivots(backend):
+    a = salted(sample((700,), "d").round(2), "some")
+    check(a, np.arange(0, 700, 3))
+    assert bits(ac.partition(a, np.array([], int))) == bits(np.partition(a, np.array([], int)))
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [
+        ((9,), {}),
+        ((-10,), {}),
+        (([1, 9],), {}),
+        ((1.5,), {}),
+        (("a",), {}),
+        (([[1]],), {}),
+        ((1, 3), {}),
+        ((1, 1.0), {}),
+        ((1,), {"kind": "quick"}),
+        ((1,), {"order": "x"}),
+    ],
+)
+def test_bad_arguments(args, kwargs, backend):
+    a = sample((9,), "d")
+    for name in ("partition", "argpartition"):
+        want = outcome(getattr(np, name), a, *args, **kwargs)
+        assert isinstance(want, type)
+        assert outcome(getattr(ac, name), a, *args, **kwargs) is want
+
+
+def test_other_dtypes(backend):
+    for dtype in ("e", ">f8", ">i4", "g", "F", "O", "m8[s]"):
+        a = (sample((40,), "d") * 10).astype(dtype)
+        got = ac.partition(a, 13)
+        assert got.dtype == a.dtype
+        assert got[13] == np.sort(a)[13]
+        assert a[ac.argpartition(a, 13)][13] == got[13]
+        if dtype != "O":
+            check_topk(a, 5, 0)
+    for a in (np.empty(0), np.empty((0, 3)), np.empty((3, 0))):
+        for axis in (-1, None):
+            want = outcome(np.partition, a, 0, axis)
+            got = outcome(ac.partition, a, 0, axis)
+            assert got is want or got.shape == want.shape
+    masked = np.ma.array([3.0, 2.0, 1.0], mask=[False, False, True])
+    assert type(outcome(ac.partition, masked, 1)) is type(outcome(np.partition, masked, 1))
+
+
+# ---- topk
+
+
+def best(a, axis: int, largest: bool):
+    """Positions in order: the best first, equal ones by position, what is missing last."""
+    n = a.shape[axis]
+    lines = np.moveaxis(a, axis, -1)
+    result = np.empty(lines.shape, np.intp)
+    for at in np.ndindex(lines.shape[:-1]):
+        line = lines[at].tolist() if a.dtype.kind != "m" else lines[at].astype("q").tolist()
+        numbers = [i for i in range(n) if line[i] == line[i]]
+        key = [(line[i].real, line[i].imag) if isinstance(line[i], complex) else line[i] for i in range(n)]
+        numbers.sort(key=key.__getitem__, reverse=largest)  # Python's sort is stable, backwards, too
+        result[at] = numbers + [i for i in range(n) if line[i] != line[i]]
+    return np.moveaxis(result, -1, axis)
+
+
+def check_topk(a, k: int, axis: int) -> None:
+    for largest in (True, False):
+        want = np.take(best(a, axis, largest), np.arange(k), axis)
+        values, indices = ac.topk(a, k, axis, largest=largest)
+        assert values.dtype == a.dtype
+        assert indices.dtype == np.intp
+        np.testing.assert_array_equal(indices, want, err_msg=repr((a.dtype.str, a.shape, a.strides, k, axis, largest)))
+        np.testing.assert_array_equal(values, np.take_along_axis(a, want, axis))
+        values, indices = ac.topk(a, k, axis, largest=largest, sorted=False)
+        np.testing.assert_array_equal(np.sort(indices, axis=axis), np.sort(want, axis=axis))
+        np.testing.assert_array_equal(values, np.take_along_axis(a, indices, axis))
+
+
+@pytest.mark.parametrize("char", DTYPES)
+def test_topk(char, backend):
+    for shape, axis in (((1,), 0), ((40,), 0), ((70, 3), 0), ((3, 130), 1)):
+        a = sample(shape, char)
+        if char in "bhilq":
+            a.flat[0] = np.iinfo(char).min  # what is turned into the largest key
+        few = (a.astype("d") % 3).astype(char)
+        for x in (a, few, *((salted(a, "some"), salted(a, "all"), salted(a, "zeros")) if char in "fd" else ())):
+            for k in sorted({0, 1, min(5, a.shape[axis]), a.shape[axis] - 1, a.shape[axis]}):
+                check_topk(x, k, axis)
+
+
+def test_order_of_unsorted(backend):
+    a = np.array([5.0, 1.0, 7.0, 5.0, 9.0, 5.0])
+    assert ac.topk(a, 4, sorted=False)[1].tolist() == [2, 4, 0, 3]
+    assert ac.topk(a, 3, largest=False, sorted=False)[1].tolist() == [1, 0, 3]
+    assert ac.topk([[1, 2], [3, 4]], 2, None)[1].tolist() == [3, 2]
+
+
+@pytest.mark.parametrize(
+    ("k", "axis", "error"),
+    [(10, 0, ValueError), (-1, 0, ValueError), (1.5, 0, TypeError), (True, 0, TypeError), (1, 1, ValueError)],
+)
+def test_bad_k(k, axis, error):
+    with pytest.raises(error):
+        ac.topk(np.arange(9.0), k, axis)
+
+
+# ---- long lanes, and the same bits
+
+
+@pytest.mark.parametrize("kind", DATA)
+def test_long_lanes(kind, backend, monkeypatch):
+    monkeypatch.setattr(selecting, "longest", 1000)
+    monkeypatch.setattr(selecting, "budget", 2000)
+    monkeypatch.setattr(selecting, "sample_size", 256)
+    n = 3000
+    a = np.ascontiguousarray(DATA[kind](np.random.default_rng(3), n))
+    for x in (a, np.repeat(a, 2)[::2]):
+        check(x, n // 3)
+        check(x, [5, n // 2, -2])
+    check_topk(a, 20, 0)
+    check_topk(a, n - 5, 0)
+
+
+@pytest.mark.parametrize("char", "qQdf?")
+def test_few_of_a_long_lane(char, backend, monkeypatch):
+    """Ties, order, extremes of the range: where a sample helps, and where it misleads."""
+    monkeypatch.setattr(selecting, "longest", 500)
+    monkeypatch.setattr(selecting, "sample_size", 128)
+    n = 2000
+    dtype = np.dtype(char)
+    limits = {"q": (-(2**63), 2**63 - 1), "Q": (0, 2**64 - 1), "?": (0, 1)}.get(char, (-np.inf, np.inf))
+    rng = np.random.default_rng(0)
+    for a in (
+        *(np.full(n, limit, dtype) for limit in limits),
+        np.where(rng.random(n) < 0.01, *(np.array(limit, dtype) for limit in limits)),
+        np.sort(sample((n,), char)),
+        np.sort(sample((n,), char))[::-1],
+        *((salted(sample((n,), char), "all"), np.where(rng.random(n) < 0.99, np.nan, 1)) if char in "df" else ()),
+    ):
+        check_topk(a.astype(dtype), 7, 0)
+
+
+def test_killer():
+    a = killer(1 << 17)
+    assert ac.partition(a, len(a) // 2)[len(a) // 2] == np.sort(a)[len(a) // 2]
+
+
+@pytest.mark.parametrize("shape", [(300, 7), (30, 40), (700,)])
+def test_same_bits(shape, monkeypatch):
+    a = salted(sample(shape, "d").round(1), "some")
+    b = salted(sample(shape, "f").round(1), "zeros")
+
+    def results():
+        for x in (a, b):
+            for axis in range(len(shape)):
+                k = shape[axis] // 3
+                yield from (ac.partition(x, k, axis), ac.argpartition(x, [k, k + 1, -1], axis))
+                yield from ac.topk(x, k, axis)
+                yield from ac.topk(x, k, axis, largest=False, sorted=False)
+
+    want = [bits(result) for result in results()]
+    monkeypatch.setattr(place, "threshold", 0)
+    for name in BACKENDS:
+        for chunk, workers, longest in ((1, 3, 1 << 17), (700, 2, 100), (10**8, 1, 1)):
+            monkeypatch.setattr(windowing, "chunk_size", chunk)
+            monkeypatch.setattr(selecting, "longest", longest)
+            with settings.use_backend(name), settings.set_workers(workers):
+                assert [bits(result) for result in results()] == want, (name, chunk)
+
+
+@pytest.mark.parametrize("char", DTYPES)
+def test_cells_are_computed_here(char, monkeypatch):
+    a = sample((7, 137), char)
+    want = np.sort(a, axis=1)[:, 30]
+    for name, module in list(sys.modules.items()):
+        if name.startswith("allcores.") and "_kernels" not in name and getattr(module, "np", None) is np:
+            monkeypatch.setattr(module, "np", OtherNumPy())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(ac.partition(a, 30)[:, 30], want)
+        np.testing.assert_array_equal(np.take_along_axis(a, ac.argpartition(a, 30), 1)[:, 30], want)
+        ac.topk(a, 9, sorted=False)
+    with pytest.raises(AssertionError, match="is used"):
+        ac.partition(a.astype("F"), 3)
