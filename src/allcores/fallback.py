@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from . import reductions, scans, windows
+from . import reductions, scans, sorting, windows
 from ._engine import settings
 
 
@@ -22,13 +22,13 @@ def _on_fallback(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-__all__: list[str] = [*reductions.__all__, *scans.__all__, *windows.__all__]
+__all__: list[str] = [*reductions.__all__, *scans.__all__, *sorting.__all__, *windows.__all__]
 
 
 def __getattr__(name: str) -> Callable[..., Any]:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = next(module for module in (reductions, scans, windows) if name in module.__all__)
+    module = next(module for module in (reductions, scans, sorting, windows) if name in module.__all__)
     call = _on_fallback(getattr(module, name))
     globals()[name] = call
     return call

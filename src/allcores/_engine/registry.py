@@ -7,6 +7,7 @@ looked at any more.
 
 WINDOWS: the same for kernels of moving windows, which write their results in place. SCANS: for those of what depends on
 all elements before; `fields` is the number of what they know of a series, 0 where that is nothing but a position.
+SORTS: for those of sorting.
 """
 
 from __future__ import annotations
@@ -142,5 +143,38 @@ SCANS = {
         ScanRow("move_exp_nanstd", 5.0, fields=4),
         ScanRow("move_exp_nancov", 5.0, inputs=2, fields=5),
         ScanRow("move_exp_nancorr", 8.0, inputs=2, fields=6),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SortRow:
+    name: str
+    ns: float  # an element of float64, on one core
+    cells: str = REALS
+    promise: str = BITS
+
+
+SORTS = {
+    row.name: row
+    for row in (
+        # Whole lines.
+        SortRow("sort", 6.0),
+        SortRow("argsort", 9.0),
+        SortRow("rankdata", 12.0),
+        # Passes over a long one.
+        SortRow("in_order", 0.5),
+        SortRow("tally", 0.6, cells="?bhBH"),
+        SortRow("refill", 0.3, cells="?bhBH"),
+        SortRow("spread", 2.5),
+        SortRow("gather_sort", 4.0),
+        SortRow("gather_argsort", 6.0),
+        SortRow("gather_rank", 8.0),
+        SortRow("gather_distinct", 5.0),
+        SortRow("gather_first", 7.0),
+        # What is done with the result.
+        SortRow("pack", 0.5),
+        SortRow("take", 2.0),
+        SortRow("searchsorted", 8.0),
     )
 }
