@@ -20,7 +20,8 @@ from reals cimport int8_t, int16_t, int32_t, real, uint8_t, uint16_t, uint32_t, 
 cdef enum:
     DIGIT = 11              # bits of a digit, at most
     BINS = 2048             # digits
-    TALLIES = 6 * 2048      # counters that a sort needs
+    LARGE_DIGIT = 12        # where two of them say it all
+    TALLIES = 6 * 2048      # counters that a sort needs: six digits, or two large ones
     FEW = 32                # elements that are sorted by insertion at once
 
 ctypedef fused word:
@@ -209,6 +210,16 @@ cdef inline int digit_of(Py_ssize_t n) noexcept nogil:
     return 7 if n <= 64 else 8 if n <= 200 else 9 if n <= 600 else 10 if n <= 1500 else DIGIT
 
 
+cdef inline int two_digits(Py_ssize_t n, int bits) noexcept nogil:
+    """Bits of each of two digits for keys of so many bits; if they have more, only the highest are sorted by."""
+    cdef int digit = digit_of(n)
+    if 2 * digit >= bits:
+        return (bits + 1) // 2
+    if digit == DIGIT and n > 4096 and 2 * LARGE_DIGIT >= bits:
+        return LARGE_DIGIT
+    return digit
+
+
 cdef inline void starts(uint32_t *tally, Py_ssize_t n) noexcept nogil:
     """Counts to positions."""
     cdef uint32_t total = 0, c
@@ -283,7 +294,7 @@ cdef inline void sort_digits(word *a, word *b, Py_ssize_t n, word least, int bit
 cdef inline void sort_unordered(word *a, word *b, Py_ssize_t n, uint32_t *tallies) noexcept nogil:
     cdef word least, most, k, v
     cdef uint32_t *low = tallies
-    cdef uint32_t *high = tallies + BINS
+    cdef uint32_t *high = tallies + 2 * BINS
     cdef Py_ssize_t i
     cdef int bits, digit, shift
     cdef word mask
@@ -303,10 +314,8 @@ cdef inline void sort_unordered(word *a, word *b, Py_ssize_t n, uint32_t *tallie
                 i += 1
                 low[k] -= 1
         return
-    shift = bits - 2 * digit
-    if shift <= 0:
-        shift = 0
-        digit = (bits + 1) // 2
+    digit = two_digits(n, bits)
+    shift = bits - 2 * digit if bits > 2 * digit else 0
     mask = (<word> 1 << digit) - 1
     memset(low, 0, (<Py_ssize_t> 1 << digit) * sizeof(uint32_t))
     memset(high, 0, (<Py_ssize_t> 1 << digit) * sizeof(uint32_t))
@@ -470,7 +479,7 @@ cdef inline void order_unordered(
         const word *key, uint64_t *a, uint64_t *b, Py_ssize_t n, uint32_t *tallies) noexcept nogil:
     cdef word least, most
     cdef uint32_t *low = tallies
-    cdef uint32_t *high = tallies + BINS
+    cdef uint32_t *high = tallies + 2 * BINS
     cdef uint64_t *swap
     cdef uint64_t k, mask
     cdef Py_ssize_t i
@@ -488,10 +497,8 @@ cdef inline void order_unordered(
         pass_items(a, b, n, 32, ~<uint64_t> 0, low)
         memcpy(a, b, n * sizeof(uint64_t))
         return
-    shift = bits - lost - 2 * digit
-    if shift <= 0:
-        shift = 0
-        digit = (bits + 1) // 2
+    digit = two_digits(n, bits - lost)
+    shift = bits - lost - 2 * digit if bits - lost > 2 * digit else 0
     mask = (<uint64_t> 1 << digit) - 1
     memset(low, 0, (<Py_ssize_t> 1 << digit) * sizeof(uint32_t))
     memset(high, 0, (<Py_ssize_t> 1 << digit) * sizeof(uint32_t))

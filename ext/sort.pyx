@@ -17,6 +17,8 @@ from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
+from cpython.buffer cimport PyBuffer_IsContiguous
+
 from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code
 from cursor cimport PATIENCE, Cursor, allcores_clock, allcores_fetch_add, claim
 from keys cimport (
@@ -27,6 +29,9 @@ from views cimport Chunk, View, line_of, next_chunk, view_of
 
 cdef enum:
     BLOCK = 2048            # keys at a time
+    PIECE = 32              # elements that may go to one bucket together
+    AHEAD = 16              # searches side by side: one waits for memory while others go on
+    SMALL = 65_536          # bytes: less than a hand-over to another thread
     LARGE = 131_072         # elements of a bucket that may be one value
 
 
@@ -284,6 +289,49 @@ def rankdata(a, method, missing, cursor, out):
     return 0
 
 
+# ---- short ways for small arrays: no views, grid, cursor or task, which take ten times as long
+
+cdef object small(Task task, a, out):
+    """Lines along the last axis of contiguous arrays; None for what is not that, or not small."""
+    cdef Py_buffer view[2]
+    cdef Desk desk
+    cdef View x, to
+    cdef Py_ssize_t at, size
+    cdef bint fine = True
+    desk.memory = NULL
+    desk.room = 0
+    hold(view, (a, out), 1)
+    try:
+        x.code = dtype_code(&view[0])
+        if (x.code == 0 or view[0].ndim == 0 or view[0].len == 0 or view[0].len > SMALL
+                or not PyBuffer_IsContiguous(&view[0], b"C") or not PyBuffer_IsContiguous(&view[1], b"C")):
+            return None
+        x.n = view[0].shape[view[0].ndim - 1]
+        x.n_stride = view[0].itemsize
+        to.n_stride = size = view[1].itemsize
+        for at in range(0, view[0].len // view[0].itemsize, x.n):
+            if is_wide(x.code):
+                fine = do_line(&desk, task, &x, <char *> view[0].buf + at * x.n_stride, &to,
+                               <char *> view[1].buf + at * size, NULL, <uint64_t *> NULL)
+            else:
+                fine = do_line(&desk, task, &x, <char *> view[0].buf + at * x.n_stride, &to,
+                               <char *> view[1].buf + at * size, NULL, <uint32_t *> NULL)
+            if not fine:
+                raise MemoryError
+        free(desk.memory)
+        return out
+    finally:
+        release(view, 2)
+
+
+def small_sort(a, out):
+    return small(SORT, a, out)
+
+
+def small_argsort(a, out):
+    return small(ARGSORT, a, out)
+
+
 # ---- long lines: is there anything to do?
 
 cdef inline bint go_on(char code, const char *x, Py_ssize_t stride, Py_ssize_t n, bint down, word *block) noexcept nogil:
@@ -463,30 +511,49 @@ cdef struct Splits:
 
 cdef inline void classify(const Splits *splits, const word *key, Py_ssize_t n, uint16_t *bucket) noexcept nogil:
     cdef word low = <word> splits.low, top = <word> splits.top, d, k
-    cdef Py_ssize_t i, at, step
+    cdef Py_ssize_t i, l, step, width
+    cdef Py_ssize_t ats[AHEAD]
     if splits.count == 0:
         for i in range(n):
             k = key[i]
             d = (k - low if k > low else 0) >> splits.shift
             bucket[i] = splits.table[d if d < top else top]
         return
-    for i in range(n):
-        k = key[i]
-        at = 0
+    i = 0
+    while i < n:
+        # Side by side: each waits for the one before in its own search alone.
+        width = AHEAD if i + AHEAD < n else n - i
+        for l in range(AHEAD):
+            ats[l] = 0
         step = (splits.count + 1) >> 1
         while step:
-            at += step if splits.split[at + step - 1] <= k else 0
+            for l in range(width):
+                ats[l] += step & -<Py_ssize_t> (splits.split[ats[l] + step - 1] <= key[i + l])
             step >>= 1
-        bucket[i] = <uint16_t> at
+        for l in range(width):
+            bucket[i + l] = <uint16_t> ats[l]
+        i += AHEAD
+
+
+cdef inline bint one_bucket(const uint16_t *bucket, Py_ssize_t n) noexcept nogil:
+    """Of PIECE elements: of lines that ascend for a while, most pieces are in one bucket."""
+    cdef Py_ssize_t i
+    cdef uint16_t differ = 0
+    if n != PIECE:
+        return False
+    for i in range(PIECE):
+        differ |= bucket[i] ^ bucket[0]
+    return differ == 0
 
 
 cdef inline void spread_run(
         const View *x, const Chunk *chunk, const Splits *splits, Py_ssize_t buckets, uint16_t *bucket, uint32_t *next,
         int32_t *counts, word *parts, uint16_t *places, word *block) noexcept nogil:
     """One run, sorted by bucket: positions are noted where there is room for them."""
-    cdef Py_ssize_t at = chunk.begin, n, i, first
+    cdef Py_ssize_t at = chunk.begin, n, i, j, m, first
     cdef uint32_t to
     cdef int32_t total = 0
+    cdef const uint16_t *here
     memset(next, 0, buckets * sizeof(uint32_t))
     while at < chunk.end:
         n = BLOCK if at + BLOCK < chunk.end else chunk.end - at
@@ -495,8 +562,16 @@ cdef inline void spread_run(
             even(block, n)
         first = at - chunk.begin
         classify(splits, block, n, bucket + first)
-        for i in range(first, first + n):
-            next[bucket[i]] += 1
+        j = 0
+        while j < n:
+            m = PIECE if j + PIECE < n else n - j
+            here = bucket + first + j
+            if one_bucket(here, m):
+                next[here[0]] += PIECE
+            else:
+                for i in range(m):
+                    next[here[i]] += 1
+            j += PIECE
         at += n
     for i in range(buckets):
         counts[i] = total
@@ -509,17 +584,29 @@ cdef inline void spread_run(
         n = BLOCK if at + BLOCK < chunk.end else chunk.end - at
         read_keys(x.code, x.data + at * x.n_stride, x.n_stride, n, block)
         first = at - chunk.begin
-        if places == NULL:
-            for i in range(n):
-                to = next[bucket[first + i]]
-                next[bucket[first + i]] = to + 1
-                parts[to] = block[i]
-        else:
-            for i in range(n):
-                to = next[bucket[first + i]]
-                next[bucket[first + i]] = to + 1
-                parts[to] = block[i]
-                places[chunk.begin + to] = <uint16_t> (first + i)
+        j = 0
+        while j < n:
+            m = PIECE if j + PIECE < n else n - j
+            here = bucket + first + j
+            if one_bucket(here, m):
+                to = next[here[0]]
+                next[here[0]] += PIECE
+                memcpy(parts + to, block + j, PIECE * sizeof(word))
+                if places != NULL:
+                    for i in range(PIECE):
+                        places[chunk.begin + to + i] = <uint16_t> (first + j + i)
+            elif places == NULL:
+                for i in range(m):
+                    to = next[here[i]]
+                    next[here[i]] = to + 1
+                    parts[to] = block[j + i]
+            else:
+                for i in range(m):
+                    to = next[here[i]]
+                    next[here[i]] = to + 1
+                    parts[to] = block[j + i]
+                    places[chunk.begin + to] = <uint16_t> (first + j + i)
+            j += PIECE
         at += n
 
 
@@ -948,7 +1035,6 @@ def take(source, index, cursor, out):
 # ---- searching
 
 cdef enum:
-    AHEAD = 16              # searches side by side: one waits for memory while others go on
     TABLE = 65_536          # elements up to which keys of the sorted array are kept
 
 

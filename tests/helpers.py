@@ -12,12 +12,13 @@ from itertools import chain, combinations
 import numpy as np
 
 import allcores as ac
-from allcores import _kernels, reductions, scans, windows
+from allcores import _kernels, reductions, scans, sorting, windows
 from allcores._engine.registry import KERNELS
 
 FUNCTIONS = tuple(reductions.__all__)
 MOVES = tuple(windows.__all__)
 SCANNED = tuple(scans.__all__)
+SORTED = tuple(sorting.__all__)
 BACKENDS = _kernels.available()
 ALL_BACKENDS = ("fallback", *_kernels.built())
 COMPILED = tuple(name for name in BACKENDS if name != "fallback")

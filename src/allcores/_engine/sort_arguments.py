@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 
 from .._kernels.fallback.sort import DIFFERENT, EQUAL, METHODS, NOTHING, ranks
-from . import settings, sorting
+from . import doors, settings, sorting
 from .arguments import as_operand
 from .operands import Array
+from .registry import REALS
 from .sorting import POSITION, covered
 from .windowing import check_axis, check_out, deliver
 
 KINDS = (None, "quicksort", "heapsort", "mergesort", "stable")
+SMALL = 8192  # elements up to which the short way is asked
 POLICIES = (None, "propagate", "omit", "raise")
 
 
@@ -50,7 +52,22 @@ def same_memory(a: Array, b: Array) -> bool:
     return a.strides == b.strides and a.__array_interface__["data"] == b.__array_interface__["data"]
 
 
+def small(name: str, a: Any, axis: Any, dtype: Any, workers: Any) -> Any:
+    """What the short way gives for a small array, if it is for it."""
+    if settings.doors <= 0 or type(a) is not np.ndarray or not 0 < a.ndim <= 2 or type(axis) is not int:
+        return None
+    if (axis != -1 and axis != a.ndim - 1) or a.size > SMALL or not (workers is None or settings.is_count(workers)):
+        return None
+    if a.dtype.char not in REALS or not a.dtype.isnative:
+        return None
+    return getattr(doors, name)(a, np.empty(a.shape, dtype or a.dtype))
+
+
 def sort(a: Any, axis: Any, kind: Any, order: Any, stable: Any, out: Any, workers: int | None) -> Any:
+    if kind is order is stable is out is None:
+        result = small("sort", a, axis, None, workers)
+        if result is not None:
+            return result
     workers = settings.resolve_workers(workers)
     a, work, arguments = prepare(a, axis, kind, order, stable)
     if work is None:
@@ -72,6 +89,10 @@ def sort(a: Any, axis: Any, kind: Any, order: Any, stable: Any, out: Any, worker
 
 
 def argsort(a: Any, axis: Any, kind: Any, order: Any, stable: Any, workers: int | None) -> Any:
+    if kind is order is stable is None and np.intp is np.int64:
+        result = small("argsort", a, axis, POSITION, workers)
+        if result is not None:
+            return result
     workers = settings.resolve_workers(workers)
     a, work, arguments = prepare(a, axis, kind, order, stable)
     if work is None:

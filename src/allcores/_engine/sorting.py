@@ -162,6 +162,8 @@ def spread(line: Array, positions: bool, workers: int) -> Heap:
     n = len(line)
     buckets = power_above(max(1, min(n // BUCKET, BUCKETS)))
     table, split, low, shift = splits(line, buckets)
+    if len(split):
+        buckets = len(split) + 1
     grid = runs(n, min(RUN, ceil_div(n, 4 * workers)))
     counts = np.empty((grid.parts, buckets + 1), np.int32)
     parts = np.empty(n, WORDS.get(line.itemsize, NARROW))
@@ -201,7 +203,7 @@ def splits(line: Array, buckets: int) -> tuple[Array, Array, int, int]:
     chosen, times = np.unique(sample[np.arange(1, buckets // 2) * size // (buckets // 2)], return_counts=True)
     ends = chosen[(times > 1) & (chosen < most)]
     keys = np.union1d(chosen, ends + ends.dtype.type(1)).astype(np.uint64)
-    split = np.full(buckets - 1, np.iinfo(np.uint64).max, np.uint64)
+    split = np.full(power_above(len(keys) + 1) - 1, np.iinfo(np.uint64).max, np.uint64)
     split[: len(keys)] = keys
     return NO_TABLE, split, 0, 0
 
