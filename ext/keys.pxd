@@ -480,7 +480,6 @@ cdef inline void order_unordered(
     cdef word least, most
     cdef uint32_t *low = tallies
     cdef uint32_t *high = tallies + 2 * BINS
-    cdef uint64_t *swap
     cdef uint64_t k, mask
     cdef Py_ssize_t i
     cdef int bits, digit = digit_of(n), lost, shift

@@ -335,7 +335,7 @@ def small_argsort(a, out):
 # ---- long lines: is there anything to do?
 
 cdef inline bint go_on(char code, const char *x, Py_ssize_t stride, Py_ssize_t n, bint down, word *block) noexcept nogil:
-    """Whether n + 1 elements ascend; or descend, strictly but for equal integers."""
+    """Whether elements ascend; or descend, strictly."""
     cdef Py_ssize_t i
     cdef word broken = 0
     read_keys(code, x, stride, n, block)
@@ -375,8 +375,8 @@ cdef inline bint copy_in_order(
 
 
 def in_order(a, down, positions, cursor, kept, out):
-    """Copy the one line of `a` (1, n, 1) while it ascends, or turn it round while it descends. kept[chunk]: whether a run was in order; `out` None: look only.
-    `positions`: copy these, not elements."""
+    """Copy the one line of `a` (1, n, 1) while it ascends, or turn it round while it descends; with `positions` these,
+    not elements; `out` None: look only. kept[run]: whether a run was in order."""
     cdef Py_buffer view[4]
     cdef uint64_t block[BLOCK + 1]
     cdef View x
@@ -404,6 +404,8 @@ def in_order(a, down, positions, cursor, kept, out):
                     fine = copy_in_order(&x, &chunk, turned, to, stride, indexes, <uint32_t *> block)
                 good[chunk.part] = fine
                 allcores_fetch_add(&shared.done, 1)
+                if not fine:
+                    allcores_fetch_add(&shared.next, shared.end)    # no need to look at any other
         return 0
     finally:
         release(view, 4)

@@ -317,7 +317,8 @@ def test_signatures(name):
 
 
 @pytest.mark.parametrize(
-    "name", [*FUNCTIONS, *MOVES, *SCANNED, *SORTED, "set_workers", "get_workers", "show_config", "share", "shared_empty"]
+    "name",
+    [*FUNCTIONS, *MOVES, *SCANNED, *SORTED, "set_workers", "get_workers", "show_config", "share", "shared_empty"],
 )
 def test_docstrings(name):
     text = inspect.getdoc(getattr(ac, name))

@@ -1,4 +1,4 @@
-"""Sorting, order, ranks, distinct values, searching: NumPy and SciPy are the oracles, and the same bits in every way."""
+"""Sorting, order, ranks, distinct values, searching: by NumPy and SciPy, and the same bits in every way."""
 
 from __future__ import annotations
 
@@ -171,7 +171,14 @@ def test_out(backend, passes):
 def test_bad_arguments(backend):
     a = np.array([3.0, 1.0, 2.0])
     out = np.zeros(3)
-    for kwargs in ({"axis": 1}, {"axis": "x"}, {"kind": "x"}, {"kind": "stable", "stable": True}, {"order": "f"}, {"workers": 0}):
+    for kwargs in (
+        {"axis": 1},
+        {"axis": "x"},
+        {"kind": "x"},
+        {"kind": "stable", "stable": True},
+        {"order": "f"},
+        {"workers": 0},
+    ):
         for function in (ac.sort, ac.argsort):
             with pytest.raises((ValueError, TypeError)):
                 function(a, **kwargs)
@@ -284,7 +291,13 @@ def test_unique(char, backend, passes):
     for n in (0, 1, 50, 300, 3000):
         for share in (5, 10**6):
             a = sample((n,), char, n)
-            a = (np.round(a * share) / share if char in "fd" else a % np.dtype(char).type(min(share, 100)) if char != "?" else a).astype(char)
+            a = (
+                np.round(a * share) / share
+                if char in "fd"
+                else a % np.dtype(char).type(min(share, 100))
+                if char != "?"
+                else a
+            ).astype(char)
             for x in (a, salted(a, "some") if char in "fd" and n else a, a.reshape(-1, 10) if n % 10 == 0 else a):
                 for equal in (True, False):
                     want = np.unique(x, True, True, True, equal_nan=equal)
@@ -298,7 +311,9 @@ def test_unique(char, backend, passes):
                     np.testing.assert_array_equal(ac.unique(x, equal_nan=equal), want[0])
                     np.testing.assert_array_equal(ac.unique(x, False, True, equal_nan=equal)[1], want[2])
                 np.testing.assert_array_equal(ac.unique_values(x), np.unique(x, equal_nan=False))
-                np.testing.assert_array_equal(ac.unique_counts(x).counts, np.unique(x, return_counts=True, equal_nan=False)[1])
+                np.testing.assert_array_equal(
+                    ac.unique_counts(x).counts, np.unique(x, return_counts=True, equal_nan=False)[1]
+                )
 
 
 def test_unique_of_zeros(backend, passes):
@@ -321,7 +336,12 @@ def test_unique_of_zeros(backend, passes):
 def test_searchsorted(char, backend, team):
     for n in (0, 1, 2, 3, 17, 1000):
         a = np.sort(salted(sample((n,), char), "some") if char in "fd" and n > 3 else sample((n,), char))
-        for v in (sample((40,), char, 3), sample((3, 700), char, 4)[:, ::2], a[:1], a[0] if n else np.dtype(char).type(0)):
+        for v in (
+            sample((40,), char, 3),
+            sample((3, 700), char, 4)[:, ::2],
+            a[:1],
+            a[0] if n else np.dtype(char).type(0),
+        ):
             if char in "fd" and np.ndim(v):
                 v = np.concatenate([v.ravel(), [np.nan, -0.0, 0.0, np.inf]]).astype(char)
             for side in ("left", "right"):
@@ -341,7 +361,13 @@ def test_searchsorted_of_other_arguments(backend):
     for v in (2.5, [1, 2], np.array([2**40]), np.uint64(3), np.nan, True, [], np.float32(3)):
         for side in ("left", "right"):
             np.testing.assert_array_equal(ac.searchsorted(a, v, side), np.searchsorted(a, v, side))
-    for bad in ((a, 1, "x"), (a.reshape(1, 3), 1), (a, 1, "left", [0, 1]), (a, 9, "left", [0, 1, 9]), (a, 1, "left", [0.0] * 3)):
+    for bad in (
+        (a, 1, "x"),
+        (a.reshape(1, 3), 1),
+        (a, 1, "left", [0, 1]),
+        (a, 9, "left", [0, 1, 9]),
+        (a, 1, "left", [0.0] * 3),
+    ):
         with pytest.raises((ValueError, TypeError)):
             ac.searchsorted(*bad)
     np.testing.assert_array_equal(ac.searchsorted(["a", "c"], ["b"]), [1])
@@ -377,7 +403,12 @@ def test_same_bits(monkeypatch, team):
     with settings.use_backend(BACKENDS[-1]), settings.set_workers(1):
         wanted = [[bits(result) for result in everything(a)] for a in lines()]
     for backend in BACKENDS:
-        for long, run, bucket, workers in ((10**6, 64, 64, 3), (100, 64, 64, 2), (100, 1000, 500, 4), (100, 65_536, 10, 3)):
+        for long, run, bucket, workers in (
+            (10**6, 64, 64, 3),
+            (100, 64, 64, 2),
+            (100, 1000, 500, 4),
+            (100, 65_536, 10, 3),
+        ):
             monkeypatch.setattr(sorting, "LONG", long)
             monkeypatch.setattr(sorting, "RUN", run)
             monkeypatch.setattr(sorting, "BUCKET", bucket)
@@ -399,7 +430,12 @@ class OtherNumPy:
             return getattr(np, name)
 
         def function(a, *args, **kwargs):
-            if name in ("sort", "unique") and not args and np.size(a) <= sorting.SAMPLE and kwargs.keys() <= {"return_counts"}:
+            if (
+                name in ("sort", "unique")
+                and not args
+                and np.size(a) <= sorting.SAMPLE
+                and kwargs.keys() <= {"return_counts"}
+            ):
                 return getattr(np, name)(a, **kwargs)
             raise Delegated
 

@@ -1,15 +1,16 @@
 """Sorting, the order of elements, ranks, distinct values and searching, on all cores.
 
 NumPy's functions with ``workers=``, and bottleneck's `rankdata` and `nanrankdata`. Inputs are array-likes as
-`numpy.asarray` takes them, pandas and xarray objects among them; subclasses of ndarray get NumPy's own function, and so
-do dtypes without a kernel (float16, complex, times, strings, objects, other byte orders). Compiled are bool, all integer
-widths, float32 and float64, in any layout.
+`numpy.asarray` takes them, pandas and xarray objects among them; subclasses of ndarray get NumPy's own function, and
+so do dtypes without a kernel (float16, complex, times, strings, objects, other byte orders). Compiled are bool, all
+integer widths, float32 and float64, in any layout.
 
-Every sort is stable, whatever its `kind`: NaN comes last, -0.0 and 0.0 are equal and keep their order. So the result is
-one, and the same bits for any number of workers. (The sign and payload of NaN are not kept.)
+Every sort is stable, whatever its `kind`: NaN comes last, -0.0 and 0.0 are equal and keep their order. So the result
+is one, and the same bits for any number of workers. (The sign and payload of NaN are not kept.)
 
-Memory: one copy of the elements beside the result while a line of more than 65,536 elements is sorted, 2 bytes an element
-more where positions are asked for; for shorter ones, four times the longest line for each worker. Nothing grows faster than n log n.
+Memory: one copy of the elements beside the result while a line of more than 65,536 elements is sorted, and 2 bytes an
+element more where positions are asked for. For shorter lines 33 bytes an element of the
+longest one, for each worker.
 """
 
 from __future__ import annotations
@@ -183,11 +184,11 @@ def rankdata(
     axis : int or None, optional
         Along which axis; None: of the flattened array.
     method : {'average', 'min', 'max', 'dense', 'ordinal'}, optional
-        The rank of equal elements: the mean, the least or the greatest of those they take together; the least, where the
-        next greater elements follow without a gap; or each its own, in order of position.
+        The rank of equal elements: the mean, the least or the greatest of those they take together; the least, where
+        the next greater elements follow without a gap; or each its own, in order of position.
     nan_policy : {'propagate', 'omit', 'raise'}, optional
-        As in `scipy.stats.rankdata`: where there is a NaN, all along the axis is NaN; NaN has no rank; or an error. None, as
-        in bottleneck: NaN comes last, each with its own rank.
+        As in `scipy.stats.rankdata`: where there is a NaN, all along the axis is NaN; NaN has no rank; or an error.
+        None, as in bottleneck: NaN comes last, each with its own rank.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
 
@@ -340,9 +341,7 @@ def unique(
     >>> ac.unique([3, 1, 3], return_counts=True)
     (array([1, 3]), array([1, 2]))
     """
-    return sort_arguments.unique(
-        ar, return_index, return_inverse, return_counts, axis, equal_nan, sorted, workers
-    )
+    return sort_arguments.unique(ar, return_index, return_inverse, return_counts, axis, equal_nan, sorted, workers)
 
 
 class UniqueCounts(NamedTuple):

@@ -36,7 +36,9 @@ def line_or_axis(a: Array, axis: Any) -> tuple[Array, int] | None:
     return (a, axis % a.ndim) if -a.ndim <= axis < a.ndim else None
 
 
-def prepare(a: Any, axis: Any, kind: Any, order: Any, stable: Any) -> tuple[Any, tuple[Array, int] | None, dict[str, Any]]:
+def prepare(
+    a: Any, axis: Any, kind: Any, order: Any, stable: Any
+) -> tuple[Any, tuple[Array, int] | None, dict[str, Any]]:
     """The operand; what kernels are to sort, if they cover it; and arguments for NumPy if not, whose sort is stable."""
     a, plain = as_operand(a)
     arguments = {"axis": axis, "kind": kind, "order": order, "stable": stable}
@@ -172,7 +174,7 @@ def unique(
     workers = settings.resolve_workers(workers)
     a, plain = as_operand(ar)
     if not plain or axis is not None or not covered(a):
-        more = {} if in_order else {"sorted": in_order}
+        more: dict[str, Any] = {} if in_order else {"sorted": in_order}
         return np.unique(a, bool(index), bool(inverse), bool(counts), axis, equal_nan=equal_nan, **more)
     line = a.reshape(-1)
     if not line.size:

@@ -45,7 +45,9 @@ NO_TABLE: Array = np.zeros(1, np.uint16)
 
 def letter(dtype: np.dtype[Any]) -> int:
     """The letter by which kernels know a dtype: long is int or long long."""
-    return ord({"l": "q" if dtype.itemsize == 8 else "i", "L": "Q" if dtype.itemsize == 8 else "I"}.get(dtype.char, dtype.char))
+    return ord(
+        {"l": "q" if dtype.itemsize == 8 else "i", "L": "Q" if dtype.itemsize == 8 else "I"}.get(dtype.char, dtype.char)
+    )
 
 
 def covered(a: Array) -> bool:
@@ -57,7 +59,15 @@ def runs(n: int, run: int) -> Stretches:
     return Stretches(1, n, 1, 1, max(1, run), 1)
 
 
-def execute(name: str, operands: tuple[Any, ...], parameters: tuple[Any, ...], grid: Stretches, sinks: tuple[Any, ...], workers: int, cost: float = 1.0) -> None:
+def execute(
+    name: str,
+    operands: tuple[Any, ...],
+    parameters: tuple[Any, ...],
+    grid: Stretches,
+    sinks: tuple[Any, ...],
+    workers: int,
+    cost: float = 1.0,
+) -> None:
     """One pass; `cost`: elements a unit of the grid's n."""
     fields = tuple(Field(sink.dtype) for sink in sinks if sink is not None)
     task = Task(__version__, settings.backend(), name, operands, parameters, fields, grid)
@@ -240,7 +250,9 @@ def packed(source: Array, offsets: Array, number: Array, workers: int) -> Array:
     return out
 
 
-def rank_heap(heap: Heap, dtype: np.dtype[Any], sink: Array, method: int, missing: int, workers: int, number: Array | None = None) -> None:
+def rank_heap(
+    heap: Heap, dtype: np.dtype[Any], sink: Array, method: int, missing: int, workers: int, number: Array | None = None
+) -> None:
     """Ranks of a line; `number`: how many different elements each bucket has, if known."""
     distinct = None
     if method == DENSE:

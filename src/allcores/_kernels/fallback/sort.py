@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -25,7 +25,9 @@ def keys_of(a: Array) -> Array:
         return keys
     if a.dtype.kind == "i":
         wide = a.astype(np.int64 if word.itemsize == 8 else np.int32)
-        return wide.view(word) ^ (word.type(1) << word.type(8 * word.itemsize - 1))
+        top = word.type(1) << word.type(8 * word.itemsize - 1)
+        keys = wide.view(word) ^ top
+        return keys
     return a.astype(word)
 
 
@@ -77,13 +79,17 @@ def ranks(v: Array, order: Array, method: int, missing: int, before: int = 0, di
     group = np.cumsum(new) - 1
     first = np.flatnonzero(new)
     last = np.append(first[1:], n)
-    values = {
-        "average": lambda: before + 0.5 * (first + last + 1.0)[group],
-        "min": lambda: before + first[group] + 1.0,
-        "max": lambda: before + last[group] * 1.0,
-        "dense": lambda: distinct + group + 1.0,
-        "ordinal": lambda: before + np.arange(1.0, n + 1),
-    }[METHODS[method]]()
+    name = METHODS[method]
+    if name == "average":
+        values = before + 0.5 * (first + last + 1.0)[group]
+    elif name == "min":
+        values = before + first[group] + 1.0
+    elif name == "max":
+        values = before + last[group] * 1.0
+    elif name == "dense":
+        values = distinct + group + 1.0
+    else:
+        values = before + np.arange(1.0, n + 1)
     if missing == NOTHING:
         values[ordered != ordered] = np.nan
     out = np.empty(n)
@@ -187,7 +193,10 @@ def buckets_of(
     """Claimed buckets: elements, and where they are in the line."""
     while (bucket := claim(cursor)) >= 0:
         at = np.concatenate(
-            [np.arange(b, e) + i * run for i, (b, e) in enumerate(zip(counts[:, bucket], counts[:, bucket + 1], strict=True))]
+            [
+                np.arange(b, e) + i * run
+                for i, (b, e) in enumerate(zip(counts[:, bucket], counts[:, bucket + 1], strict=True))
+            ]
         )
         where = at if places is None else places[at] + at // run * run
         yield bucket, elements_of(parts[at], dtype), where
@@ -281,7 +290,9 @@ def gather_first(
     return 0
 
 
-def note(out: Array, times: Array | None, number: Array, bucket: int, offsets: Array, new: Array, source: Array) -> None:
+def note(
+    out: Array, times: Array | None, number: Array, bucket: int, offsets: Array, new: Array, source: Array
+) -> None:
     begin = int(offsets[bucket])
     out[begin : begin + len(new)] = source[new]
     number[bucket] = len(new)
