@@ -389,6 +389,71 @@ cdef inline void put_zeros(word *k, Py_ssize_t n, const uint8_t *signs, Py_ssize
         k[first + i] = below + 1 - signs[i]
 
 
+# ---- many short lines side by side
+
+cdef extern from *:
+    """
+    #if defined(_MSC_VER)
+    #define ALLCORES_RESTRICT __restrict
+    #else
+    #define ALLCORES_RESTRICT restrict
+    #endif
+    /* The lesser of each pair to a, the greater one to b: as signed integers, which AVX2 compares in one instruction. */
+    static inline void allcores_exchange_64(void *pa, void *pb, ptrdiff_t n) {
+        int64_t *ALLCORES_RESTRICT a = (int64_t *)pa, *ALLCORES_RESTRICT b = (int64_t *)pb;
+        for (ptrdiff_t i = 0; i < n; i++) {
+            int64_t v = a[i], w = b[i];
+            a[i] = v < w ? v : w;
+            b[i] = v < w ? w : v;
+        }
+    }
+    static inline void allcores_exchange_32(void *pa, void *pb, ptrdiff_t n) {
+        int32_t *ALLCORES_RESTRICT a = (int32_t *)pa, *ALLCORES_RESTRICT b = (int32_t *)pb;
+        for (ptrdiff_t i = 0; i < n; i++) {
+            int32_t v = a[i], w = b[i];
+            a[i] = v < w ? v : w;
+            b[i] = v < w ? w : v;
+        }
+    }
+    """
+    void allcores_exchange_64(void *a, void *b, Py_ssize_t n) noexcept nogil
+    void allcores_exchange_32(void *a, void *b, Py_ssize_t n) noexcept nogil
+
+
+cdef inline void exchange_rows(word *rows, Py_ssize_t n, Py_ssize_t width) noexcept nogil:
+    """Sort n rows of keys, column by column, with Batcher's merge exchange: the same comparisons whatever the keys, so
+    that columns go side by side. Comparisons that follow each other are of adjoining rows, in one loop."""
+    cdef word top = <word> 1 << (8 * sizeof(word) - 1)
+    cdef Py_ssize_t p = 1, q, r, d, i, m, first = 1
+    for i in range(n * width):
+        rows[i] ^= top
+    while first < n:
+        first <<= 1
+    p = first >> 1
+    while p > 0:
+        q = first >> 1
+        r = 0
+        d = p
+        while True:
+            i = r
+            while i < n - d:
+                # Rows i, i + 1, ... have bit p as in r, p of them.
+                m = p if i + p < n - d else n - d - i
+                if word is uint64_t:
+                    allcores_exchange_64(rows + i * width, rows + (i + d) * width, m * width)
+                else:
+                    allcores_exchange_32(rows + i * width, rows + (i + d) * width, m * width)
+                i += 2 * p
+            if q == p:
+                break
+            d = q - p
+            q >>= 1
+            r = p
+        p >>= 1
+    for i in range(n * width):
+        rows[i] ^= top
+
+
 # ---- the order of keys: items of 32 bits of a key, above 32 bits of its position
 
 cdef inline bint settle_items(uint64_t *item, Py_ssize_t n, Py_ssize_t budget) noexcept nogil:

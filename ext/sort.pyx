@@ -1,7 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Sorting and what follows from it: the order of elements, ranks, distinct values, searching.
 
-Lines that fit into the caches are sorted one by one, as keys: see keys.pxd. A long line is cut twice:
+Lines that fit into the caches are sorted one by one, as keys: see keys.pxd; short ones 16 side by side, all by the same
+comparisons. A long line is cut twice:
 
     in_order      a cheap look first: one that ascends or descends is copied, and that was all
     spread        runs of the line, each sorted into buckets, which are ranges of keys       claimed: runs
@@ -22,13 +23,15 @@ from cpython.buffer cimport PyBuffer_IsContiguous
 from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code
 from cursor cimport PATIENCE, Cursor, allcores_clock, allcores_fetch_add, claim
 from keys cimport (
-    TALLIES, even, is_floating, is_wide, minus_zero, note_zeros, order_keys, put_zeros, read_keys, sort_keys, word,
-    write_keys)
+    TALLIES, even, exchange_rows, is_floating, is_wide, minus_zero, note_zeros, order_keys, put_zeros, read_keys,
+    sort_keys, word, write_keys)
 from reals cimport uint8_t, uint16_t, uint32_t, uint64_t
 from views cimport Chunk, View, line_of, next_chunk, view_of
 
 cdef enum:
     BLOCK = 2048            # keys at a time
+    WIDTH = 16              # short lines that are sorted side by side
+    SIDE_BYTES = 49_152     # of these, at most: in the first-level cache, or nearly
     PIECE = 32              # elements that may go to one bucket together
     AHEAD = 16              # searches side by side: one waits for memory while others go on
     SMALL = 65_536          # bytes: less than a hand-over to another thread
@@ -222,6 +225,83 @@ cdef inline bint do_line(
     return True
 
 
+cdef inline Py_ssize_t side_by_side(char code) noexcept nogil:
+    """Up to how many elements lines are sorted side by side."""
+    return SIDE_BYTES // (8 if is_wide(code) else 4) // WIDTH
+
+
+cdef inline void turn(const word *from_, Py_ssize_t rows, Py_ssize_t columns, word *to) noexcept nogil:
+    """Rows to columns."""
+    cdef Py_ssize_t i, j
+    for i in range(rows):
+        for j in range(columns):
+            to[j * rows + i] = from_[i * columns + j]
+
+
+cdef inline bint sort_side(
+        Desk *desk, const View *x, char **line, Py_ssize_t width, const View *to, char **out, bint adjoin,
+        word *_) noexcept nogil:
+    """`width` lines at once. -0.0 is left to those who put it back in order: then nothing is done, and 0 returned."""
+    cdef word *rows = <word *> desk.key
+    cdef word *lines = <word *> desk.spare
+    cdef Py_ssize_t i, l, size = x.inner_stride
+    cdef word below = minus_zero(_), found = 0
+    if adjoin:
+        for i in range(x.n):
+            read_keys(x.code, line[0] + i * x.n_stride, size, width, rows + i * width)
+    else:
+        for l in range(width):
+            read_keys(x.code, line[l], x.n_stride, x.n, lines + l * x.n)
+        if width == WIDTH:
+            turn(lines, WIDTH, x.n, rows)
+        else:
+            turn(lines, width, x.n, rows)
+    if is_floating(x.code):
+        for i in range(x.n * width):
+            found |= rows[i] == below
+        if found:
+            return False
+    exchange_rows(rows, x.n, width)
+    if adjoin:
+        for i in range(x.n):
+            write_keys(x.code, rows + i * width, width, out[0] + i * to.n_stride, to.inner_stride)
+    else:
+        if width == WIDTH:
+            turn(rows, x.n, WIDTH, lines)
+        else:
+            turn(rows, x.n, width, lines)
+        for l in range(width):
+            write_keys(x.code, lines + l * x.n, x.n, out[l], to.n_stride)
+    return True
+
+
+cdef inline bint sort_short(Desk *desk, const View *x, const View *to, const Chunk *chunk, word *_) noexcept nogil:
+    """The lines of a chunk, WIDTH at a time. 0 where there is no memory."""
+    cdef char *line[WIDTH]
+    cdef char *out[WIDTH]
+    cdef Py_ssize_t position = chunk.first, column = chunk.left, width, l
+    cdef bint adjoin = x.inner > 1
+    if not lay(desk, x.n * WIDTH, sizeof(word), False):
+        return False
+    while position < chunk.last:
+        width = chunk.right - column if adjoin else chunk.last - position
+        width = width if width < WIDTH else WIDTH
+        for l in range(width):
+            line[l] = line_of(x, position if adjoin else position + l) + (column + l if adjoin else 0) * x.inner_stride
+            out[l] = line_of(to, position if adjoin else position + l) + (column + l if adjoin else 0) * to.inner_stride
+        if not sort_side(desk, x, line, width, to, out, adjoin, _):
+            for l in range(width):
+                do_line(desk, SORT, x, line[l], to, out[l], NULL, _)
+        if not adjoin:
+            position += width
+            continue
+        column += width
+        if column == chunk.right:
+            column = chunk.left
+            position += 1
+    return True
+
+
 cdef int do_lines(Task task, x, const Ranking *how, cursor, out) except -1:
     """Each line of `x` to that of `out`, which may be the same memory."""
     cdef Py_buffer view[3]
@@ -246,6 +326,13 @@ cdef int do_lines(Task task, x, const Ranking *how, cursor, out) except -1:
         with nogil:
             deadline = allcores_clock() + PATIENCE
             while fine and next_chunk(shared, deadline, a.outer, a.n, a.inner, &chunk):
+                if task == SORT and 1 < a.n <= side_by_side(a.code):
+                    if is_wide(a.code):
+                        fine = sort_short(&desk, &a, &to, &chunk, <uint64_t *> NULL)
+                    else:
+                        fine = sort_short(&desk, &a, &to, &chunk, <uint32_t *> NULL)
+                    allcores_fetch_add(&shared.done, 1)
+                    continue
                 for position in range(chunk.first, chunk.last):
                     line = line_of(&a, position)
                     result = line_of(&to, position)
