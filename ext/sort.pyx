@@ -11,7 +11,7 @@ comparisons. A long line is cut twice:
     gather_*      the pieces of one bucket, in order, sorted in the caches                   claimed: buckets
 
 Both write once what they read once: no worker ever writes to more places at a time than its caches have room for.
-Elements of one or two bytes are counted instead. Everything is stable; equal keys are never in two buckets.
+Integers from a narrow range are counted instead. Everything is stable; equal keys are never in two buckets.
 """
 from libc.math cimport NAN
 from libc.stdint cimport int32_t, int64_t
@@ -498,89 +498,111 @@ def in_order(a, down, positions, cursor, kept, out):
         release(view, 4)
 
 
-# ---- long lines of one or two bytes an element: counted
+# ---- long lines of integers from a narrow range: counted
 
-cdef inline uint32_t least_key(char code) noexcept nogil:
-    return <uint32_t> 0x7fffff80 if code == b"b" else <uint32_t> 0x7fff8000 if code == b"h" else 0
+cdef inline bint count_run(
+        const View *x, const Chunk *chunk, word least, word width, int64_t *count, word *block) noexcept nogil:
+    """0 where one is not in the range."""
+    cdef Py_ssize_t at = chunk.begin, n, i
+    cdef word k
+    memset(count, 0, <Py_ssize_t> width * sizeof(int64_t))
+    while at < chunk.end:
+        n = BLOCK if at + BLOCK < chunk.end else chunk.end - at
+        read_keys(x.code, x.data + at * x.n_stride, x.n_stride, n, block)
+        for i in range(n):
+            k = block[i] - least
+            if k >= width:
+                return False
+            count[k] += 1
+        at += n
+    return True
 
 
-def tally(a, cursor, counts):
-    """How often each integer occurs in each run of the one line of `a` (1, n, 1)."""
-    cdef Py_buffer view[3]
-    cdef uint32_t block[BLOCK]
+def tally(a, least, cursor, kept, counts):
+    """How often each key from `least` on occurs in each run of the one line of `a` (1, n, 1). kept[run]: whether there
+    are no others."""
+    cdef Py_buffer view[4]
+    cdef uint64_t block[BLOCK]
     cdef View x
     cdef Chunk chunk
     cdef Cursor *shared
     cdef int64_t *count
-    cdef Py_ssize_t at, n, i
-    cdef uint32_t least
+    cdef uint64_t low = least
+    cdef Py_ssize_t width
+    cdef bint fine
     cdef int64_t deadline
-    hold(view, (a, counts, cursor), 1)
+    hold(view, (a, kept, counts, cursor), 1)
     try:
         view_of(&x, &view[0])
-        shared = <Cursor *> view[2].buf
+        width = view[2].shape[1]
+        shared = <Cursor *> view[3].buf
         with nogil:
-            least = least_key(x.code)
             deadline = allcores_clock() + PATIENCE
             while next_chunk(shared, deadline, 1, x.n, 1, &chunk):
-                count = <int64_t *> view[1].buf + chunk.part * view[1].shape[1]
-                memset(count, 0, view[1].shape[1] * sizeof(int64_t))
-                at = chunk.begin
-                while at < chunk.end:
-                    n = BLOCK if at + BLOCK < chunk.end else chunk.end - at
-                    read_keys(x.code, x.data + at * x.n_stride, x.n_stride, n, block)
-                    for i in range(n):
-                        count[block[i] - least] += 1
-                    at += n
+                count = <int64_t *> view[2].buf + chunk.part * width
+                if is_wide(x.code):
+                    fine = count_run(&x, &chunk, low, <uint64_t> width, count, block)
+                else:
+                    fine = count_run(&x, &chunk, <uint32_t> low, <uint32_t> width, count, <uint32_t *> block)
+                (<uint8_t *> view[1].buf)[chunk.part] = fine
                 allcores_fetch_add(&shared.done, 1)
+                if not fine:
+                    allcores_fetch_add(&shared.next, shared.end)    # no need to look at any other
         return 0
     finally:
-        release(view, 3)
+        release(view, 4)
 
 
-def refill(ends, cursor, out):
-    """All integers in order. ends[i]: how many elements are not greater than integer i."""
+cdef inline void fill_run(
+        char code, const int64_t *end, Py_ssize_t number, word least, const Chunk *chunk, char *out, Py_ssize_t stride,
+        word *block) noexcept nogil:
+    cdef Py_ssize_t at = chunk.begin, n, i, upto, first = 0, last = number, middle
+    while first < last:
+        middle = (first + last) >> 1
+        if end[middle] <= at:
+            first = middle + 1
+        else:
+            last = middle
+    while at < chunk.end:
+        n = BLOCK if at + BLOCK < chunk.end else chunk.end - at
+        i = 0
+        while i < n:
+            while end[first] <= at + i:
+                first += 1
+            upto = end[first] - at if end[first] - at < n else n
+            for i in range(i, upto):
+                block[i] = least + <word> first
+            i = upto
+        write_keys(code, block, n, out + at * stride, stride)
+        at += n
+
+
+def refill(ends, least, cursor, out):
+    """Keys from `least` on, in order. ends[i]: how many elements are not greater than the i-th of them."""
     cdef Py_buffer view[3]
-    cdef uint32_t block[BLOCK]
+    cdef uint64_t block[BLOCK]
     cdef Chunk chunk
     cdef Cursor *shared
     cdef const int64_t *end
-    cdef Py_ssize_t at, n, i, upto, integer, first, last, middle, length
-    cdef uint32_t least
+    cdef uint64_t low = least
+    cdef Py_ssize_t number, length
     cdef int64_t deadline
     cdef char code
     hold(view, (ends, out, cursor), 1)
     try:
         shared = <Cursor *> view[2].buf
         end = <const int64_t *> view[0].buf
+        number = view[0].shape[0]
         code = dtype_code(&view[1])
         length = view[1].shape[0]
         with nogil:
-            least = least_key(code)
             deadline = allcores_clock() + PATIENCE
             while next_chunk(shared, deadline, 1, length, 1, &chunk):
-                first = 0
-                last = view[0].shape[0]
-                while first < last:
-                    middle = (first + last) >> 1
-                    if end[middle] <= chunk.begin:
-                        first = middle + 1
-                    else:
-                        last = middle
-                integer = first
-                at = chunk.begin
-                while at < chunk.end:
-                    n = BLOCK if at + BLOCK < chunk.end else chunk.end - at
-                    i = 0
-                    while i < n:
-                        while end[integer] <= at + i:
-                            integer += 1
-                        upto = end[integer] - at if end[integer] - at < n else n
-                        for i in range(i, upto):
-                            block[i] = least + <uint32_t> integer
-                        i = upto
-                    write_keys(code, block, n, <char *> view[1].buf + at * view[1].strides[0], view[1].strides[0])
-                    at += n
+                if is_wide(code):
+                    fill_run(code, end, number, low, &chunk, <char *> view[1].buf, view[1].strides[0], block)
+                else:
+                    fill_run(code, end, number, <uint32_t> low, &chunk, <char *> view[1].buf, view[1].strides[0],
+                             <uint32_t *> block)
                 allcores_fetch_add(&shared.done, 1)
         return 0
     finally:

@@ -134,6 +134,22 @@ def test_real_thresholds(backend):
     check(np.repeat(rng.normal(size=3), 100_000))
 
 
+@pytest.mark.parametrize("char", "ilqILQ")
+def test_narrow_ranges(char, backend, team, monkeypatch):
+    """Counted; and an outlier that no sample has."""
+    monkeypatch.setattr(sorting, "LONG", 100)
+    info = np.iinfo(char)
+    for low in (info.min, 0, info.max - 40):
+        a = (sample((3000,), "B") % 40).astype(char) + np.dtype(char).type(low)
+        for outlier in (low, info.min, info.max, low + 30):
+            a[2999] = outlier
+            check(a)
+            for got, want in zip(ac.unique(a, return_counts=True), np.unique(a, return_counts=True), strict=True):
+                exactly(got, want)
+            again = a.copy()
+            exactly(ac.sort(again, out=again), np.sort(a))
+
+
 @pytest.mark.parametrize("char", "fd")
 def test_zeros_and_nan(char, backend, team, monkeypatch):
     """Equal zeros keep their order; NaN of any sign and payload comes last."""

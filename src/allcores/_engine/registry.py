@@ -164,8 +164,8 @@ SORTS = {
         SortRow("rankdata", 12.0),
         # Passes over a long one.
         SortRow("in_order", 0.5),
-        SortRow("tally", 0.6, cells="?bhBH"),
-        SortRow("refill", 0.3, cells="?bhBH"),
+        SortRow("tally", 0.8, cells="?" + INTEGERS),
+        SortRow("refill", 0.4, cells="?" + INTEGERS),
         SortRow("spread", 2.5),
         SortRow("gather_sort", 4.0),
         SortRow("gather_argsort", 6.0),

@@ -175,7 +175,8 @@ def unique(
     a, plain = as_operand(ar)
     if not plain or axis is not None or not covered(a):
         more: dict[str, Any] = {} if in_order else {"sorted": in_order}
-        return np.unique(a, bool(index), bool(inverse), bool(counts), axis, equal_nan=equal_nan, **more)
+        function: Any = np.unique
+        return function(a, bool(index), bool(inverse), bool(counts), axis, equal_nan=equal_nan, **more)
     line = a.reshape(-1)
     if not line.size:
         empty = np.empty(0, POSITION)

@@ -3,7 +3,7 @@
     lines up to LONG     one pass over (outer..., n, inner): each line is sorted in the caches of one worker
 
     a longer line        in_order   it ascends, or descends: copied, and that was all
-                         tally, refill    elements of one or two bytes: counted, written anew
+                         tally, refill    integers from a narrow range: counted, written anew
                          splits     a sample of the keys says where buckets begin, each of some BUCKET elements
                          spread     runs of the line, each sorted into buckets     claimed: runs
                          gather_*   the pieces of each bucket, sorted              claimed: buckets
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from .._kernels.fallback.sort import evened, keys_of
+from .._kernels.fallback.sort import elements_of, evened, keys_of
 from . import place, settings, windowing
 from .grid import Stretches, ceil_div, cut_windows, power_above
 from .operands import Array, side_by_side
@@ -34,6 +34,7 @@ BUCKET = 16_384  # elements of a bucket, about
 BUCKETS = 1024  # at most: more pieces would be shorter than a few cache lines
 BINS = 1 << 17  # ranges of keys that a table tells apart
 SAMPLE = 16_384
+COUNTED = 1 << 17  # different integers that are counted, at most: the counters stay in the caches
 
 POSITION = np.dtype(np.int64)
 DOUBLE = np.dtype(np.float64)
@@ -97,12 +98,9 @@ def sort(a: Array, result: Array, axis: int, workers: int) -> None:
         lines("sort", a, result, axis, (), workers)
         return
     for line, sink in each_line(a, result, axis):
-        if not already(line, sink, False, workers):
-            if a.dtype.itemsize <= 2:
-                count(line, sink, workers)
-            else:
-                heap = spread(line, False, workers)
-                execute("gather_sort", (heap.parts, *heap.ends), (heap.run,), heap.grid, (sink,), workers, heap.cost)
+        if not already(line, sink, False, workers) and not count(line, sink, workers):
+            heap = spread(line, False, workers)
+            execute("gather_sort", (heap.parts, *heap.ends), (heap.run,), heap.grid, (sink,), workers, heap.cost)
 
 
 def argsort(a: Array, result: Array, axis: int, workers: int) -> None:
@@ -141,14 +139,45 @@ def already(line: Array, sink: Array, positions: bool, workers: int) -> bool:
     return bool(kept.all())
 
 
-def count(line: Array, sink: Array, workers: int) -> None:
-    """Integers of one or two bytes."""
+def sample_of(line: Array, size: int) -> Array:
+    """Sorted keys, at positions that look random but are the same for each array of this length."""
+    with np.errstate(over="ignore"):
+        at = np.arange(size, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(11)
+    return np.sort(evened(keys_of(line[(at % np.uint64(len(line))).astype(np.intp)]), line.dtype))
+
+
+def counted(line: Array, workers: int) -> tuple[int, Array] | None:
+    """Of integers from a narrow range: its first key, and how often each occurs. None for others."""
     n = len(line)
-    grid = runs(n, max(ceil_div(n, 4 * workers), 4 * RUN))
-    counts: Array = np.empty((grid.parts, 1 << 8 * line.itemsize), POSITION)
-    execute("tally", (line.reshape(1, n, 1),), (), grid, (counts,), workers)
-    ends = np.cumsum(counts.sum(axis=0))
-    execute("refill", (ends,), (), runs(n, min(RUN, ceil_div(n, 4 * workers))), (sink,), workers)
+    if line.dtype.kind == "f":
+        return None
+    if line.itemsize <= 2:
+        width = 1 << 8 * line.itemsize
+        least = (1 << 31) - width // 2 if line.dtype.kind == "i" else 0
+    else:
+        sample = sample_of(line, min(n, SAMPLE // 16))
+        span = int(sample[-1]) - int(sample[0]) + 1
+        if 3 * span > min(COUNTED, n):
+            return None
+        # As far again on both sides, for what is not in the sample.
+        least = max(0, int(sample[0]) - span)
+        width = min(3 * span, int(np.iinfo(sample.dtype).max) + 1 - least)  # beyond it keys begin anew
+    grid = runs(n, max(ceil_div(n, 4 * workers), width))
+    kept = np.zeros(grid.parts, np.uint8)
+    counts: Array = np.empty((grid.parts, width), POSITION)
+    execute("tally", (line.reshape(1, n, 1),), (least,), grid, (kept, counts), workers)
+    return (least, counts.sum(axis=0)) if kept.all() else None
+
+
+def count(line: Array, sink: Array, workers: int) -> bool:
+    """Sort integers from a narrow range, if they are that."""
+    found = counted(line, workers)
+    if found is None:
+        return False
+    least, times = found
+    n = len(line)
+    execute("refill", (np.cumsum(times),), (least,), runs(n, min(RUN, ceil_div(n, 4 * workers))), (sink,), workers)
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,17 +215,12 @@ def spread(line: Array, positions: bool, workers: int) -> Heap:
 
 
 def splits(line: Array, buckets: int) -> tuple[Array, Array, int, int]:
-    """Where buckets begin: a table of ranges of keys; or, where one of these would hold far more than others, keys.
-
-    Of a sample at positions that look random but are the same for each array of this length.
-    """
+    """Where buckets begin: a table of ranges of keys; or, where one of these would hold far more than others, keys."""
     n = len(line)
     if buckets == 1:
         return NO_TABLE, NO_SPLIT, 0, 0
     size = min(SAMPLE, n, 32 * buckets)
-    with np.errstate(over="ignore"):
-        at = np.arange(size, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(11)
-    sample = np.sort(evened(keys_of(line[(at % np.uint64(n)).astype(np.intp)]), line.dtype))
+    sample = sample_of(line, size)
     low, high = int(sample[0]), int(sample[-1])
     shift = max(0, (high - low).bit_length() - BINS.bit_length() + 1)
     bins = ((sample - sample[0]) >> sample.dtype.type(shift)).astype(np.intp)
@@ -277,6 +301,13 @@ def unique(
     a: Array, index: bool, inverse: bool, counts: bool, missing: int, workers: int
 ) -> tuple[Array, Array | None, Array | None, Array | None]:
     """Of a line: the different elements in order, where each occurs first, which of them each element is, how often."""
+    if not (index or inverse) and len(a) > LONG:
+        tallied = counted(a, workers)
+        if tallied is not None:
+            at = np.flatnonzero(tallied[1])
+            word = keys_of(a[:1]).dtype
+            keys = at.astype(word) + word.type(tallied[0])
+            return elements_of(keys, a.dtype), None, None, tallied[1][at]
     heap = spread(a, index or inverse, workers)
     number, found, times = distinct_of(heap, a.dtype, missing, index, counts, workers)
     which = None

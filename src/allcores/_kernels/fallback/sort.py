@@ -20,14 +20,14 @@ def keys_of(a: Array) -> Array:
     if a.dtype.kind == "f":
         bits = a.view(word)
         top = word.type(1) << word.type(8 * word.itemsize - 1)
-        keys = np.where(bits & top, ~bits, bits | top)
+        keys: Array = np.where(bits & top, ~bits, bits | top)
         keys[a != a] = ~word.type(0)
         return keys
     if a.dtype.kind == "i":
         wide = a.astype(np.int64 if word.itemsize == 8 else np.int32)
         top = word.type(1) << word.type(8 * word.itemsize - 1)
-        keys = wide.view(word) ^ top
-        return keys
+        turned: Array = wide.view(word) ^ top
+        return turned
     return a.astype(word)
 
 
@@ -37,7 +37,8 @@ def elements_of(keys: Array, dtype: np.dtype) -> Array:
     if dtype.kind == "f":
         return np.where(keys & top, keys ^ top, ~keys).view(dtype)
     if dtype.kind == "i":
-        return (keys ^ top).view(np.int64 if keys.dtype.itemsize == 8 else np.int32).astype(dtype)
+        wide: Array = (keys ^ top).view(np.int64 if keys.dtype.itemsize == 8 else np.int32)
+        return wide.astype(dtype)
     return keys.astype(dtype)
 
 
@@ -135,24 +136,26 @@ def in_order(a: Array, down: int, positions: int, cursor: Array, kept: Array, ou
     return 0
 
 
-def least_key(dtype: np.dtype) -> int:
-    """The key of the least integer of one or two bytes."""
-    return 0 if dtype.kind != "i" else (1 << 31) - (1 << (8 * dtype.itemsize - 1))
-
-
-def tally(a: Array, cursor: Array, counts: Array) -> int:
-    """How often each integer occurs in each run of the one line of `a` (1, n, 1)."""
+def tally(a: Array, least: int, cursor: Array, kept: Array, counts: Array) -> int:
+    """How often each key from `least` on occurs in each run of the one line of `a` (1, n, 1). kept[run]: whether there
+    are no others."""
     line = a[0, :, 0]
+    width = counts.shape[1]
     for run, here in runs_of(len(line), cursor):
-        counts[run] = np.bincount(keys_of(line[here]) - least_key(a.dtype), minlength=counts.shape[1])
+        keys = keys_of(line[here])
+        above = keys - keys.dtype.type(least)  # wraps around for lesser ones
+        kept[run] = np.all(above < width)
+        if kept[run]:
+            counts[run] = np.bincount(above.astype(np.intp), minlength=width)
     return 0
 
 
-def refill(ends: Array, cursor: Array, out: Array) -> int:
-    """All integers in order. ends[i]: how many elements are not greater than integer i."""
+def refill(ends: Array, least: int, cursor: Array, out: Array) -> int:
+    """Keys from `least` on, in order. ends[i]: how many elements are not greater than the i-th of them."""
+    word = keys_of(out[:0]).dtype
     for _, here in runs_of(len(out), cursor):
-        keys = np.searchsorted(ends, np.arange(here.start, here.stop), side="right") + least_key(out.dtype)
-        out[here] = elements_of(keys.astype(np.uint32), out.dtype)
+        above = np.searchsorted(ends, np.arange(here.start, here.stop), side="right").astype(word)
+        out[here] = elements_of(above + word.type(least), out.dtype)
     return 0
 
 
