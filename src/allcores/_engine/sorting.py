@@ -33,6 +33,7 @@ RUN = 65_536  # elements that are spread at a time, at most: their places have 1
 BUCKET = 16_384  # elements of a bucket, about
 BUCKETS = 1024  # at most: more pieces would be shorter than a few cache lines
 BINS = 1 << 17  # ranges of keys that a table tells apart
+FEWER_BINS = 1 << 12  # where they do: the table stays in the first-level cache
 SAMPLE = 16_384
 COUNTED = 1 << 17  # different integers that are counted, at most: the counters stay in the caches
 
@@ -222,10 +223,13 @@ def splits(line: Array, buckets: int) -> tuple[Array, Array, int, int]:
     size = min(SAMPLE, n, 32 * buckets)
     sample = sample_of(line, size)
     low, high = int(sample[0]), int(sample[-1])
-    shift = max(0, (high - low).bit_length() - BINS.bit_length() + 1)
-    bins = ((sample - sample[0]) >> sample.dtype.type(shift)).astype(np.intp)
-    first = np.flatnonzero(np.diff(bins, prepend=-1))
-    number = np.diff(first, append=size)
+    for most in (FEWER_BINS, BINS):
+        shift = max(0, (high - low).bit_length() - most.bit_length() + 1)
+        bins = ((sample - sample[0]) >> sample.dtype.type(shift)).astype(np.intp)
+        first = np.flatnonzero(np.diff(bins, prepend=-1))
+        number = np.diff(first, append=size)
+        if number.max() * buckets <= 2 * size:
+            break
     if number.max() * 32 <= size:
         # A bin is in the bucket of its middle.
         table = np.zeros((high - low >> shift) + 1, np.uint16)
@@ -233,9 +237,9 @@ def splits(line: Array, buckets: int) -> tuple[Array, Array, int, int]:
         table[bins[first]] = np.diff(bucket, prepend=0)
         return np.cumsum(table, dtype=np.uint16), NO_SPLIT, low, shift
     # A key that is there often gets a bucket of its own: from itself to the next key.
-    most = np.iinfo(sample.dtype).max
+    last = np.iinfo(sample.dtype).max
     chosen, times = np.unique(sample[np.arange(1, buckets // 2) * size // (buckets // 2)], return_counts=True)
-    ends = chosen[(times > 1) & (chosen < most)]
+    ends = chosen[(times > 1) & (chosen < last)]
     keys = np.union1d(chosen, ends + ends.dtype.type(1)).astype(np.uint64)
     split = np.full(power_above(len(keys) + 1) - 1, np.iinfo(np.uint64).max, np.uint64)
     split[: len(keys)] = keys
