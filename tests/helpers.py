@@ -12,13 +12,14 @@ from itertools import chain, combinations
 import numpy as np
 
 import allcores as ac
-from allcores import _kernels, quantiles, reductions, scans, selection, windows
+from allcores import _kernels, quantiles, reductions, scans, selection, sorting, windows
 from allcores._engine.registry import KERNELS
 
 FUNCTIONS = tuple(reductions.__all__)
 MOVES = tuple(windows.__all__)
 SCANNED = tuple(scans.__all__)
 SELECTED = (*quantiles.__all__, *selection.__all__)
+SORTED = tuple(sorting.__all__)
 BACKENDS = _kernels.available()
 ALL_BACKENDS = ("fallback", *_kernels.built())
 COMPILED = tuple(name for name in BACKENDS if name != "fallback")

@@ -10,12 +10,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import COMPILED, FUNCTIONS, MOVES, SCANNED, SELECTED, oracle, python
+from helpers import COMPILED, FUNCTIONS, MOVES, SCANNED, SELECTED, SORTED, oracle, python
 
 import allcores as ac
-from allcores import _kernels, background, blocks, config, fallback, quantiles, reductions, scans, selection, windows
+from allcores import (
+    _kernels,
+    background,
+    blocks,
+    config,
+    fallback,
+    quantiles,
+    reductions,
+    scans,
+    selection,
+    sorting,
+    windows,
+)
 from allcores._engine import settings
-from allcores._engine.registry import KERNELS, SCANS, SELECTIONS, WINDOWS
+from allcores._engine.registry import KERNELS, SCANS, SELECTIONS, SORTS, WINDOWS
 from allcores._kernels import fallback as fallback_kernels
 from allcores.futures import process, shared
 
@@ -152,17 +164,17 @@ def test_dependencies():
 
 
 def test_public_names():
-    assert {*FUNCTIONS, *MOVES, *SCANNED, *SELECTED} <= set(ac.__all__)
-    assert set(fallback.__all__) == {*FUNCTIONS, *MOVES, *SCANNED, *SELECTED}
+    assert {*FUNCTIONS, *MOVES, *SCANNED, *SELECTED, *SORTED} <= set(ac.__all__)
+    assert set(fallback.__all__) == {*FUNCTIONS, *MOVES, *SCANNED, *SELECTED, *SORTED}
     assert list(ac.__all__) == sorted(ac.__all__, key=lambda name: name)
     for name in ac.__all__:
         assert hasattr(ac, name)
     assert not hasattr(fallback, "nonsense")
-    assert {*FUNCTIONS, *MOVES, *SCANNED, *SELECTED} <= set(dir(fallback))
+    assert {*FUNCTIONS, *MOVES, *SCANNED, *SELECTED, *SORTED} <= set(dir(fallback))
 
 
 @pytest.mark.parametrize(
-    "module", [quantiles, reductions, scans, selection, windows], ids=lambda module: module.__name__
+    "module", [quantiles, reductions, scans, selection, sorting, windows], ids=lambda module: module.__name__
 )
 def test_public_functions_of(module):
     assert list(module.__all__) == sorted(module.__all__)
@@ -189,15 +201,14 @@ def test_every_kernel_has_its_function():
 
 
 def test_the_fallback_has_every_kernel():
-    assert set(fallback_kernels.__all__) == {*KERNELS, *WINDOWS, *SCANS, *SELECTIONS, *FIRST_PASSES, *FOLDS}
+    assert set(fallback_kernels.__all__) == {*KERNELS, *WINDOWS, *SCANS, *SELECTIONS, *SORTS, *FIRST_PASSES, *FOLDS}
 
 
 @pytest.mark.parametrize("level", COMPILED)
 def test_every_level_has_every_kernel(level):
     names = set(vars(_kernels.load(level)))
-    assert {name for name in names if not name.startswith(("small_", "fold_", "ends_"))} == {
-        *(*KERNELS, *WINDOWS, *SCANS, *SELECTIONS)
-    }
+    plain = {name for name in names if not name.startswith(("small_", "fold_", "ends_"))}
+    assert plain == {*KERNELS, *WINDOWS, *SCANS, *SELECTIONS, *SORTS}
     assert {name.removeprefix("fold_") for name in names if name.startswith("fold_")} == {
         *KERNELS,
         *(name.removeprefix("fold_") for name in FOLDS),
@@ -209,7 +220,7 @@ def test_every_level_has_every_kernel(level):
 def test_every_level_has_the_same_doors(level):
     """Doors are for public functions."""
     doors = {name.removeprefix("small_") for name in vars(_kernels.load(level)) if name.startswith("small_")}
-    assert doors <= {*FUNCTIONS, *MOVES, *SELECTED}
+    assert doors <= {*FUNCTIONS, *MOVES, *SELECTED, *SORTED}
     assert doors == {
         name.removeprefix("small_") for name in vars(_kernels.load(COMPILED[0])) if name.startswith("small_")
     }
@@ -282,13 +293,32 @@ def test_signatures_of_scans(name):
         assert positional == ["a", "n" if name == "push" else "limit", "axis"]
 
 
-@pytest.mark.parametrize("name", SELECTIONS)
-def test_rows_of_selections(name):
-    row = SELECTIONS[name]
+@pytest.mark.parametrize("name", [*SELECTIONS, *SORTS])
+def test_rows_of_orders(name):
+    row = {**SELECTIONS, **SORTS}[name]
     assert row.name == name
     assert row.ns > 0
     assert row.promise
     assert "cursor" in inspect.signature(getattr(fallback_kernels, name)).parameters
+
+
+@pytest.mark.parametrize("name", SORTED)
+def test_signatures_of_sorting(name):
+    """NumPy's arguments, but for those that only newer versions have; ours are keyword-only."""
+    ours = inspect.signature(getattr(ac, name)).parameters
+    assert ours["workers"].kind is inspect.Parameter.KEYWORD_ONLY
+    added = {"workers"} | ({"out"} if name == "sort" else set())
+    positional = [key for key, value in ours.items() if value.kind is not value.KEYWORD_ONLY]
+    if "rankdata" in name:
+        assert positional == ["a", "axis"]
+        return
+    try:
+        theirs = inspect.signature(getattr(np, name)).parameters
+    except ValueError:  # written in C, in older versions of NumPy
+        return
+    if not {"args", "kwargs"} & set(theirs):
+        newer = {"sorted"} - set(theirs)
+        assert [key for key in ours if key not in added | newer] == list(theirs)
 
 
 @pytest.mark.parametrize("name", [*FUNCTIONS, *SELECTED])
@@ -313,7 +343,7 @@ BLOCKS = tuple(name for name in blocks.__all__ if name.islower())
 OTHERS = ("set_workers", "get_workers", "show_config", "share", "shared_empty", "submit")
 
 
-@pytest.mark.parametrize("name", [*FUNCTIONS, *MOVES, *SCANNED, *SELECTED, *BLOCKS, *OTHERS])
+@pytest.mark.parametrize("name", [*FUNCTIONS, *MOVES, *SCANNED, *SELECTED, *SORTED, *BLOCKS, *OTHERS])
 def test_docstrings(name):
     text = inspect.getdoc(getattr(ac, name))
     assert text
@@ -335,7 +365,10 @@ def test_docstrings(name):
 
 @pytest.mark.parametrize(
     "module",
-    [quantiles, reductions, scans, selection, windows, settings, config, shared, process, blocks, background],
+    [
+        *(quantiles, reductions, scans, selection, sorting, windows, settings, config, shared, process, blocks),
+        background,
+    ],
     ids=lambda module: module.__name__,
 )
 def test_doctests(module):

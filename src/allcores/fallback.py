@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from . import quantiles, reductions, scans, selection, windows
+from . import quantiles, reductions, scans, selection, sorting, windows
 from ._engine import settings
 
 
@@ -22,13 +22,15 @@ def _on_fallback(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-__all__: list[str] = [*quantiles.__all__, *reductions.__all__, *scans.__all__, *selection.__all__, *windows.__all__]
+MODULES = (quantiles, reductions, scans, selection, sorting, windows)
+
+__all__: list[str] = [name for module in MODULES for name in module.__all__]
 
 
 def __getattr__(name: str) -> Callable[..., Any]:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = next(module for module in (quantiles, reductions, scans, selection, windows) if name in module.__all__)
+    module = next(module for module in MODULES if name in module.__all__)
     call = _on_fallback(getattr(module, name))
     globals()[name] = call
     return call

@@ -7,7 +7,7 @@ looked at any more.
 
 WINDOWS: the same for kernels of moving windows, which write their results in place. SCANS: for those of what depends on
 all elements before; `fields` is the number of what they know of a series, 0 where that is nothing but a position.
-SELECTIONS: for those of order statistics.
+SELECTIONS: for those of order statistics. SORTS: for those of sorting.
 """
 
 from __future__ import annotations
@@ -163,5 +163,38 @@ SELECTIONS = {
         SelectionRow("pick", 2.0),
         SelectionRow("scatter", 3.0),
         SelectionRow("sift", 0.8),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SortRow:
+    name: str
+    ns: float  # an element of float64, on one core
+    cells: str = REALS
+    promise: str = BITS
+
+
+SORTS = {
+    row.name: row
+    for row in (
+        # Whole lines.
+        SortRow("sort", 6.0),
+        SortRow("argsort", 9.0),
+        SortRow("rankdata", 12.0),
+        # Passes over a long one.
+        SortRow("in_order", 0.5),
+        SortRow("tally", 0.8, cells="?" + INTEGERS),
+        SortRow("refill", 0.4, cells="?" + INTEGERS),
+        SortRow("spread", 2.5),
+        SortRow("gather_sort", 4.0),
+        SortRow("gather_argsort", 6.0),
+        SortRow("gather_rank", 8.0),
+        SortRow("gather_distinct", 5.0),
+        SortRow("gather_first", 7.0),
+        # What is done with the result.
+        SortRow("pack", 0.5),
+        SortRow("take", 2.0),
+        SortRow("searchsorted", 8.0),
     )
 }

@@ -16,7 +16,7 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
-FAMILIES = ("reduce", "extrema", "truth", "window", "window_order", "scan", "fill", "select", "divide")
+FAMILIES = ("reduce", "extrema", "truth", "window", "window_order", "scan", "fill", "select", "divide", "sort")
 LEVELS = {"base": 0, "v2": 2, "v3": 3, "v4": 4}
 
 

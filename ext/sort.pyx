@@ -1,0 +1,1279 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Sorting and what follows from it: the order of elements, ranks, distinct values, searching.
+
+Lines that fit into the caches are sorted one by one, as keys: see radix.pxd; short ones 16 side by side, all by the same
+comparisons. A long line is cut twice:
+
+    in_order      a cheap look first: one that ascends or descends is copied, and that was all
+    spread        runs of the line, each sorted into buckets, which are ranges of keys       claimed: runs
+                  line     | run 0         | run 1         | ...
+                  parts    | 0 0 1 2 2 2 3 | 0 1 1 1 2 3 3 | ...
+    gather_*      the pieces of one bucket, in order, sorted in the caches                   claimed: buckets
+
+Both write once what they read once: no worker ever writes to more places at a time than its caches have room for.
+Integers from a narrow range are counted instead. Everything is stable; equal keys are never in two buckets.
+"""
+from libc.math cimport NAN
+from libc.stdint cimport int32_t, int64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+
+from cpython.buffer cimport PyBuffer_IsContiguous
+
+from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code
+from cursor cimport PATIENCE, Cursor, allcores_clock, allcores_fetch_add, claim
+from radix cimport (
+    TALLIES, even, exchange_rows, is_floating, is_wide, minus_zero, note_zeros, order_keys, put_zeros, read_keys,
+    sort_keys, word, write_keys)
+from reals cimport uint8_t, uint16_t, uint32_t, uint64_t
+from views cimport Chunk, View, line_of, next_chunk, view_of
+
+cdef enum:
+    BLOCK = 2048            # keys at a time
+    WIDTH = 16              # short lines that are sorted side by side
+    SIDE_BYTES = 49_152     # of these, at most: in the first-level cache, or nearly
+    PIECE = 32              # elements that may go to one bucket together
+    AHEAD = 16              # searches side by side: one waits for memory while others go on
+    SMALL = 65_536          # bytes: less than a hand-over to another thread
+    LARGE = 131_072         # elements of a bucket that may be one value
+
+
+# ---- where a worker sorts
+
+cdef struct Desk:
+    void *memory
+    Py_ssize_t room         # keys in each of its arrays
+    char *key
+    char *spare             # as long
+    uint64_t *item          # NULL unless positions are asked for
+    uint64_t *other
+    uint8_t *sign
+    uint32_t *tallies
+
+
+cdef inline bint lay(Desk *desk, Py_ssize_t n, Py_ssize_t size, bint items) noexcept nogil:
+    """Room for n keys of `size` bytes: kept from line to line, enlarged where it is too small. 0: no memory."""
+    cdef char *p
+    if n <= desk.room:
+        return True
+    free(desk.memory)
+    n = n + 63 >> 6 << 6
+    desk.memory = malloc(n * (2 * size + 1 + (16 if items else 0)) + TALLIES * sizeof(uint32_t))
+    desk.room = 0
+    if desk.memory == NULL:
+        return False
+    p = <char *> desk.memory
+    desk.key = p
+    desk.spare = p + n * size
+    p += 2 * n * size
+    desk.item = desk.other = NULL
+    if items:
+        desk.item = <uint64_t *> p
+        desk.other = desk.item + n
+        p += 16 * n
+    desk.tallies = <uint32_t *> p
+    desk.sign = <uint8_t *> (desk.tallies + TALLIES)
+    desk.room = n
+    return True
+
+
+# ---- arrays that a kernel holds
+
+cdef int hold(Py_buffer *view, tuple arrays, int inputs) except -1:
+    """Take the buffers of so many arrays, all but the first `inputs` to write; None has no memory."""
+    cdef int i
+    for i in range(len(arrays)):
+        view[i].ndim = -1           # not held
+        view[i].buf = NULL
+    try:
+        for i in range(len(arrays)):
+            if arrays[i] is not None:
+                PyObject_GetBuffer(arrays[i], &view[i], PyBUF_FULL_RO if i < inputs else PyBUF_FULL)
+    except BaseException:
+        release(view, <int> len(arrays))
+        raise
+    return 0
+
+
+cdef void release(Py_buffer *view, int n) noexcept:
+    cdef int i
+    for i in range(n):
+        if view[i].ndim >= 0:
+            PyBuffer_Release(&view[i])
+
+
+# ---- what is done with the keys of a line, or of a bucket
+
+cdef enum Method:           # the order is that of METHODS in the fallback
+    AVERAGE
+    MIN
+    MAX
+    DENSE
+    ORDINAL
+
+
+cdef enum Missing:          # what NaN is, to ranks and to distinct values
+    DIFFERENT               # each another
+    NOTHING                 # without a rank
+    EQUAL
+
+
+cdef struct Ranking:
+    Method method
+    Missing missing
+    bint integers           # int64 from 0, not float64 from 1
+    double before           # elements that are less
+    double distinct         # different ones of these
+
+
+cdef inline void sort_on(Desk *desk, char code, Py_ssize_t n, word *key) noexcept nogil:
+    """Zeros of both kinds keep their order."""
+    cdef Py_ssize_t zeros = 0
+    if is_floating(code):
+        zeros = note_zeros(key, n, desk.sign)
+    sort_keys(key, <word *> desk.spare, n, desk.tallies)
+    if zeros:
+        put_zeros(key, n, desk.sign, zeros)
+
+
+cdef inline void order_on(Desk *desk, char code, Py_ssize_t n, word *key) noexcept nogil:
+    if is_floating(code):
+        even(key, n)
+    order_keys(key, desk.item, desk.other, n, desk.tallies)
+
+
+cdef inline Py_ssize_t after_equals(
+        const word *key, const uint64_t *item, Py_ssize_t i, Py_ssize_t n, bint apart) noexcept nogil:
+    """The first of the ordered keys i + 1, ... that differs from key i. `apart`: NaN differs from NaN."""
+    cdef word v = key[<uint32_t> item[i]]
+    i += 1
+    if apart and v == ~<word> 0:
+        return i
+    while i < n and key[<uint32_t> item[i]] == v:
+        i += 1
+    return i
+
+
+cdef inline void give_ranks(
+        const Desk *desk, char code, Py_ssize_t n, const word *key, const int64_t *at, const Ranking *how, char *out,
+        Py_ssize_t stride) noexcept nogil:
+    """Of ordered keys. Key i is that of element at[i], or i."""
+    cdef const uint64_t *item = desk.item
+    cdef Py_ssize_t i = 0, j, k, position
+    cdef bint apart = is_floating(code) and how.missing == DIFFERENT
+    cdef double rank = 0, distinct = how.distinct
+    cdef int64_t whole
+    while i < n:
+        j = after_equals(key, item, i, n, apart)
+        distinct += 1
+        if how.missing == NOTHING and is_floating(code) and key[<uint32_t> item[i]] == ~<word> 0:
+            rank = NAN
+        elif how.method == AVERAGE:
+            rank = how.before + 0.5 * <double> (i + j + 1)
+        elif how.method == MIN:
+            rank = how.before + <double> (i + 1)
+        elif how.method == MAX:
+            rank = how.before + <double> j
+        elif how.method == DENSE:
+            rank = distinct
+        for k in range(i, j):
+            position = <uint32_t> item[k]
+            if at != NULL:
+                position = at[position]
+            if how.method == ORDINAL and rank == rank:
+                rank = how.before + <double> (k + 1)
+            if how.integers:
+                whole = <int64_t> rank - 1
+                memcpy(out + position * stride, &whole, 8)
+            else:
+                memcpy(out + position * stride, &rank, 8)
+        i = j
+        if rank != rank:
+            rank = 0
+
+
+# ---- lines that are sorted whole
+
+cdef enum Task:
+    SORT
+    ARGSORT
+    RANK
+
+
+cdef inline bint do_line(
+        Desk *desk, Task task, const View *x, const char *line, const View *to, char *out, const Ranking *how,
+        word *_) noexcept nogil:
+    """0 where there is no memory."""
+    cdef Py_ssize_t i
+    cdef int64_t at
+    cdef word *key
+    if not lay(desk, x.n, sizeof(word), task != SORT):
+        return False
+    key = <word *> desk.key
+    read_keys(x.code, line, x.n_stride, x.n, key)
+    if task == SORT:
+        sort_on(desk, x.code, x.n, key)
+        write_keys(x.code, key, x.n, out, to.n_stride)
+        return True
+    order_on(desk, x.code, x.n, key)
+    if task == RANK:
+        give_ranks(desk, x.code, x.n, key, NULL, how, out, to.n_stride)
+        return True
+    for i in range(x.n):
+        at = <int64_t> <uint32_t> desk.item[i]
+        memcpy(out + i * to.n_stride, &at, 8)
+    return True
+
+
+cdef inline Py_ssize_t side_by_side(char code) noexcept nogil:
+    """Up to how many elements lines are sorted side by side."""
+    return SIDE_BYTES // (8 if is_wide(code) else 4) // WIDTH
+
+
+cdef inline void turn(const word *from_, Py_ssize_t rows, Py_ssize_t columns, word *to) noexcept nogil:
+    """Rows to columns."""
+    cdef Py_ssize_t i, j
+    for i in range(rows):
+        for j in range(columns):
+            to[j * rows + i] = from_[i * columns + j]
+
+
+cdef inline bint sort_side(
+        Desk *desk, const View *x, char **line, Py_ssize_t width, const View *to, char **out, bint adjoin,
+        word *_) noexcept nogil:
+    """`width` lines at once. -0.0 is left to those who put it back in order: then nothing is done, and 0 returned."""
+    cdef word *rows = <word *> desk.key
+    cdef word *lines = <word *> desk.spare
+    cdef Py_ssize_t i, l, size = x.inner_stride
+    cdef word below = minus_zero(_), found = 0
+    if adjoin:
+        for i in range(x.n):
+            read_keys(x.code, line[0] + i * x.n_stride, size, width, rows + i * width)
+    else:
+        for l in range(width):
+            read_keys(x.code, line[l], x.n_stride, x.n, lines + l * x.n)
+        if width == WIDTH:
+            turn(lines, WIDTH, x.n, rows)
+        else:
+            turn(lines, width, x.n, rows)
+    if is_floating(x.code):
+        for i in range(x.n * width):
+            found |= rows[i] == below
+        if found:
+            return False
+    exchange_rows(rows, x.n, width)
+    if adjoin:
+        for i in range(x.n):
+            write_keys(x.code, rows + i * width, width, out[0] + i * to.n_stride, to.inner_stride)
+    else:
+        if width == WIDTH:
+            turn(rows, x.n, WIDTH, lines)
+        else:
+            turn(rows, x.n, width, lines)
+        for l in range(width):
+            write_keys(x.code, lines + l * x.n, x.n, out[l], to.n_stride)
+    return True
+
+
+cdef inline bint sort_short(Desk *desk, const View *x, const View *to, const Chunk *chunk, word *_) noexcept nogil:
+    """The lines of a chunk, WIDTH at a time. 0 where there is no memory."""
+    cdef char *line[WIDTH]
+    cdef char *out[WIDTH]
+    cdef Py_ssize_t position = chunk.first, column = chunk.left, width, l
+    cdef bint adjoin = x.inner > 1
+    if not lay(desk, x.n * WIDTH, sizeof(word), False):
+        return False
+    while position < chunk.last:
+        width = chunk.right - column if adjoin else chunk.last - position
+        width = width if width < WIDTH else WIDTH
+        for l in range(width):
+            line[l] = line_of(x, position if adjoin else position + l) + (column + l if adjoin else 0) * x.inner_stride
+            out[l] = line_of(to, position if adjoin else position + l) + (column + l if adjoin else 0) * to.inner_stride
+        if not sort_side(desk, x, line, width, to, out, adjoin, _):
+            for l in range(width):
+                do_line(desk, SORT, x, line[l], to, out[l], NULL, _)
+        if not adjoin:
+            position += width
+            continue
+        column += width
+        if column == chunk.right:
+            column = chunk.left
+            position += 1
+    return True
+
+
+cdef int do_lines(Task task, x, const Ranking *how, cursor, out) except -1:
+    """Each line of `x` to that of `out`, which may be the same memory."""
+    cdef Py_buffer view[3]
+    cdef View a, to
+    cdef Chunk chunk
+    cdef Cursor *shared
+    cdef Desk desk
+    cdef Py_ssize_t position, column
+    cdef char *line
+    cdef char *result
+    cdef bint fine = True
+    cdef int64_t deadline
+    desk.memory = NULL
+    desk.room = 0
+    hold(view, (x, out, cursor), 1)
+    try:
+        view_of(&a, &view[0])
+        view_of(&to, &view[1])
+        if task == SORT and to.code != a.code or task == ARGSORT and to.code != b"q" or task == RANK and to.code != b"d":
+            raise TypeError("no kernel for results of this dtype")
+        shared = <Cursor *> view[2].buf
+        with nogil:
+            deadline = allcores_clock() + PATIENCE
+            while fine and next_chunk(shared, deadline, a.outer, a.n, a.inner, &chunk):
+                if task == SORT and 1 < a.n <= side_by_side(a.code):
+                    if is_wide(a.code):
+                        fine = sort_short(&desk, &a, &to, &chunk, <uint64_t *> NULL)
+                    else:
+                        fine = sort_short(&desk, &a, &to, &chunk, <uint32_t *> NULL)
+                    allcores_fetch_add(&shared.done, 1)
+                    continue
+                for position in range(chunk.first, chunk.last):
+                    line = line_of(&a, position)
+                    result = line_of(&to, position)
+                    for column in range(chunk.left, chunk.right):
+                        if is_wide(a.code):
+                            fine = do_line(&desk, task, &a, line + column * a.inner_stride, &to,
+                                           result + column * to.inner_stride, how, <uint64_t *> NULL)
+                        else:
+                            fine = do_line(&desk, task, &a, line + column * a.inner_stride, &to,
+                                           result + column * to.inner_stride, how, <uint32_t *> NULL)
+                        if not fine:
+                            break
+                allcores_fetch_add(&shared.done, 1)
+            free(desk.memory)
+        if not fine:
+            raise MemoryError
+    finally:
+        release(view, 3)
+    return 0
+
+
+def sort(a, cursor, out):
+    """The lines of `a`, in order: NaN last, equal zeros as they were."""
+    do_lines(SORT, a, NULL, cursor, out)
+    return 0
+
+
+def argsort(a, cursor, out):
+    """Where the elements of each line are in it, in order; equal ones in order of position."""
+    do_lines(ARGSORT, a, NULL, cursor, out)
+    return 0
+
+
+def rankdata(a, method, missing, cursor, out):
+    cdef Ranking how
+    how.method = <Method> <int> method
+    how.missing = <Missing> <int> missing
+    how.integers = False
+    how.before = how.distinct = 0
+    do_lines(RANK, a, &how, cursor, out)
+    return 0
+
+
+# ---- short ways for small arrays: no views, grid, cursor or task, which take ten times as long
+
+cdef object small(Task task, a, out):
+    """Lines along the last axis of contiguous arrays; None for what is not that, or not small."""
+    cdef Py_buffer view[2]
+    cdef Desk desk
+    cdef View x, to
+    cdef Py_ssize_t at, size
+    cdef bint fine = True
+    desk.memory = NULL
+    desk.room = 0
+    hold(view, (a, out), 1)
+    try:
+        x.code = dtype_code(&view[0])
+        if (x.code == 0 or view[0].ndim == 0 or view[0].len == 0 or view[0].len > SMALL
+                or not PyBuffer_IsContiguous(&view[0], b"C") or not PyBuffer_IsContiguous(&view[1], b"C")):
+            return None
+        x.n = view[0].shape[view[0].ndim - 1]
+        x.n_stride = view[0].itemsize
+        to.n_stride = size = view[1].itemsize
+        for at in range(0, view[0].len // view[0].itemsize, x.n):
+            if is_wide(x.code):
+                fine = do_line(&desk, task, &x, <char *> view[0].buf + at * x.n_stride, &to,
+                               <char *> view[1].buf + at * size, NULL, <uint64_t *> NULL)
+            else:
+                fine = do_line(&desk, task, &x, <char *> view[0].buf + at * x.n_stride, &to,
+                               <char *> view[1].buf + at * size, NULL, <uint32_t *> NULL)
+            if not fine:
+                raise MemoryError
+        free(desk.memory)
+        return out
+    finally:
+        release(view, 2)
+
+
+def small_sort(a, out):
+    return small(SORT, a, out)
+
+
+def small_argsort(a, out):
+    return small(ARGSORT, a, out)
+
+
+# ---- long lines: is there anything to do?
+
+cdef inline bint go_on(char code, const char *x, Py_ssize_t stride, Py_ssize_t n, bint down, word *block) noexcept nogil:
+    """Whether elements ascend; or descend, strictly."""
+    cdef Py_ssize_t i
+    cdef word broken = 0
+    read_keys(code, x, stride, n, block)
+    if is_floating(code):
+        even(block, n)
+    if down:
+        for i in range(1, n):
+            broken |= block[i] >= block[i - 1]
+    else:
+        for i in range(1, n):
+            broken |= block[i] < block[i - 1]
+    return not broken
+
+
+cdef inline bint copy_in_order(
+        const View *x, Chunk *chunk, bint down, char *out, Py_ssize_t stride, bint positions, word *block) noexcept nogil:
+    """Copy the elements, or their positions, as long as they are in order. `out` NULL: look only."""
+    cdef Py_ssize_t at = chunk.begin, n, i, size = -stride if down else stride
+    cdef char *to
+    cdef int64_t position
+    while at < chunk.end:
+        n = BLOCK if at + BLOCK < chunk.end else chunk.end - at
+        # One more, that of the next block or chunk, so that nothing between two of them is missed.
+        if not go_on(x.code, x.data + at * x.n_stride, x.n_stride, n + (at + n < x.n), down, block):
+            return False
+        if out != NULL:
+            to = out + (x.n - 1 - at if down else at) * stride
+            if positions:
+                for i in range(n):
+                    position = at + i
+                    memcpy(to + i * size, &position, 8)
+            else:
+                read_keys(x.code, x.data + at * x.n_stride, x.n_stride, n, block)
+                write_keys(x.code, block, n, to, size)
+        at += n
+    return True
+
+
+def in_order(a, down, positions, cursor, kept, out):
+    """Copy the one line of `a` (1, n, 1) while it ascends, or turn it round while it descends; with `positions` these,
+    not elements; `out` None: look only. kept[run]: whether a run was in order."""
+    cdef Py_buffer view[4]
+    cdef uint64_t block[BLOCK + 1]
+    cdef View x
+    cdef Chunk chunk
+    cdef Cursor *shared
+    cdef uint8_t *good
+    cdef char *to
+    cdef Py_ssize_t stride = 0
+    cdef bint turned = down, indexes = positions, fine
+    cdef int64_t deadline
+    hold(view, (a, kept, cursor, out), 1)
+    try:
+        view_of(&x, &view[0])
+        good = <uint8_t *> view[1].buf
+        shared = <Cursor *> view[2].buf
+        to = <char *> view[3].buf
+        if to != NULL:
+            stride = view[3].strides[0]
+        with nogil:
+            deadline = allcores_clock() + PATIENCE
+            while next_chunk(shared, deadline, 1, x.n, 1, &chunk):
+                if is_wide(x.code):
+                    fine = copy_in_order(&x, &chunk, turned, to, stride, indexes, block)
+                else:
+                    fine = copy_in_order(&x, &chunk, turned, to, stride, indexes, <uint32_t *> block)
+                good[chunk.part] = fine
+                allcores_fetch_add(&shared.done, 1)
+                if not fine:
+                    allcores_fetch_add(&shared.next, shared.end)    # no need to look at any other
+        return 0
+    finally:
+        release(view, 4)
+
+
+# ---- long lines of integers from a narrow range: counted
+
+cdef inline bint count_run(
+        const View *x, const Chunk *chunk, word least, word width, int64_t *count, word *block) noexcept nogil:
+    """0 where one is not in the range."""
+    cdef Py_ssize_t at = chunk.begin, n, i
+    cdef word k
+    memset(count, 0, <Py_ssize_t> width * sizeof(int64_t))
+    while at < chunk.end:
+        n = BLOCK if at + BLOCK < chunk.end else chunk.end - at
+        read_keys(x.code, x.data + at * x.n_stride, x.n_stride, n, block)
+        for i in range(n):
+            k = block[i] - least
+            if k >= width:
+                return False
+            count[k] += 1
+        at += n
+    return True
+
+
+def tally(a, least, cursor, kept, counts):
+    """How often each key from `least` on occurs in each run of the one line of `a` (1, n, 1). kept[run]: whether there
+    are no others."""
+    cdef Py_buffer view[4]
+    cdef uint64_t block[BLOCK]
+    cdef View x
+    cdef Chunk chunk
+    cdef Cursor *shared
+    cdef int64_t *count
+    cdef uint64_t low = least
+    cdef Py_ssize_t width
+    cdef bint fine
+    cdef int64_t deadline
+    hold(view, (a, kept, counts, cursor), 1)
+    try:
+        view_of(&x, &view[0])
+        width = view[2].shape[1]
+        shared = <Cursor *> view[3].buf
+        with nogil:
+            deadline = allcores_clock() + PATIENCE
+            while next_chunk(shared, deadline, 1, x.n, 1, &chunk):
+                count = <int64_t *> view[2].buf + chunk.part * width
+                if is_wide(x.code):
+                    fine = count_run(&x, &chunk, low, <uint64_t> width, count, block)
+                else:
+                    fine = count_run(&x, &chunk, <uint32_t> low, <uint32_t> width, count, <uint32_t *> block)
+                (<uint8_t *> view[1].buf)[chunk.part] = fine
+                allcores_fetch_add(&shared.done, 1)
+                if not fine:
+                    allcores_fetch_add(&shared.next, shared.end)    # no need to look at any other
+        return 0
+    finally:
+        release(view, 4)
+
+
+cdef inline void fill_run(
+        char code, const int64_t *end, Py_ssize_t number, word least, const Chunk *chunk, char *out, Py_ssize_t stride,
+        word *block) noexcept nogil:
+    cdef Py_ssize_t at = chunk.begin, n, i, upto, first = 0, last = number, middle
+    while first < last:
+        middle = (first + last) >> 1
+        if end[middle] <= at:
+            first = middle + 1
+        else:
+            last = middle
+    while at < chunk.end:
+        n = BLOCK if at + BLOCK < chunk.end else chunk.end - at
+        i = 0
+        while i < n:
+            while end[first] <= at + i:
+                first += 1
+            upto = end[first] - at if end[first] - at < n else n
+            for i in range(i, upto):
+                block[i] = least + <word> first
+            i = upto
+        write_keys(code, block, n, out + at * stride, stride)
+        at += n
+
+
+def refill(ends, least, cursor, out):
+    """Keys from `least` on, in order. ends[i]: how many elements are not greater than the i-th of them."""
+    cdef Py_buffer view[3]
+    cdef uint64_t block[BLOCK]
+    cdef Chunk chunk
+    cdef Cursor *shared
+    cdef const int64_t *end
+    cdef uint64_t low = least
+    cdef Py_ssize_t number, length
+    cdef int64_t deadline
+    cdef char code
+    hold(view, (ends, out, cursor), 1)
+    try:
+        shared = <Cursor *> view[2].buf
+        end = <const int64_t *> view[0].buf
+        number = view[0].shape[0]
+        code = dtype_code(&view[1])
+        length = view[1].shape[0]
+        with nogil:
+            deadline = allcores_clock() + PATIENCE
+            while next_chunk(shared, deadline, 1, length, 1, &chunk):
+                if is_wide(code):
+                    fill_run(code, end, number, low, &chunk, <char *> view[1].buf, view[1].strides[0], block)
+                else:
+                    fill_run(code, end, number, <uint32_t> low, &chunk, <char *> view[1].buf, view[1].strides[0],
+                             <uint32_t *> block)
+                allcores_fetch_add(&shared.done, 1)
+        return 0
+    finally:
+        release(view, 3)
+
+
+# ---- long lines: into buckets
+
+cdef struct Splits:
+    uint64_t low            # the key with which the table begins
+    int shift               # bits of a key that are not looked up
+    const uint16_t *table   # the bucket of each range of keys; the last one is for all beyond
+    Py_ssize_t top          # its last index
+    const uint64_t *split   # or: the first keys of all buckets but the first, for keys that no table tells apart
+    Py_ssize_t count        # of these: a power of two, less one
+
+
+cdef inline void classify(const Splits *splits, const word *key, Py_ssize_t n, uint16_t *bucket) noexcept nogil:
+    cdef word low = <word> splits.low, top = <word> splits.top, d, k
+    cdef Py_ssize_t i, l, step, width
+    cdef Py_ssize_t ats[AHEAD]
+    if splits.count == 0:
+        for i in range(n):
+            k = key[i]
+            d = (k - low if k > low else 0) >> splits.shift
+            bucket[i] = splits.table[d if d < top else top]
+        return
+    i = 0
+    while i < n:
+        # Side by side: each waits for the one before in its own search alone.
+        width = AHEAD if i + AHEAD < n else n - i
+        for l in range(AHEAD):
+            ats[l] = 0
+        step = (splits.count + 1) >> 1
+        while step:
+            for l in range(width):
+                ats[l] += step & -<Py_ssize_t> (splits.split[ats[l] + step - 1] <= key[i + l])
+            step >>= 1
+        for l in range(width):
+            bucket[i + l] = <uint16_t> ats[l]
+        i += AHEAD
+
+
+cdef inline bint one_bucket(const uint16_t *bucket, Py_ssize_t n) noexcept nogil:
+    """Of PIECE elements: of lines that ascend for a while, most pieces are in one bucket."""
+    cdef Py_ssize_t i
+    cdef uint16_t differ = 0
+    if n != PIECE:
+        return False
+    for i in range(PIECE):
+        differ |= bucket[i] ^ bucket[0]
+    return differ == 0
+
+
+cdef inline void spread_run(
+        const View *x, const Chunk *chunk, const Splits *splits, Py_ssize_t buckets, uint16_t *bucket, uint32_t *next,
+        int32_t *counts, word *parts, uint16_t *places, word *block) noexcept nogil:
+    """One run, sorted by bucket: positions are noted where there is room for them."""
+    cdef Py_ssize_t at = chunk.begin, n, i, j, m, first
+    cdef uint32_t to
+    cdef int32_t total = 0
+    cdef const uint16_t *here
+    memset(next, 0, buckets * sizeof(uint32_t))
+    while at < chunk.end:
+        n = BLOCK if at + BLOCK < chunk.end else chunk.end - at
+        read_keys(x.code, x.data + at * x.n_stride, x.n_stride, n, block)
+        if is_floating(x.code):
+            even(block, n)
+        first = at - chunk.begin
+        classify(splits, block, n, bucket + first)
+        j = 0
+        while j < n:
+            m = PIECE if j + PIECE < n else n - j
+            here = bucket + first + j
+            if one_bucket(here, m):
+                next[here[0]] += PIECE
+            else:
+                for i in range(m):
+                    next[here[i]] += 1
+            j += PIECE
+        at += n
+    for i in range(buckets):
+        counts[i] = total
+        total += <int32_t> next[i]
+        next[i] = <uint32_t> counts[i]
+    counts[buckets] = total
+    parts += chunk.begin
+    at = chunk.begin
+    while at < chunk.end:
+        n = BLOCK if at + BLOCK < chunk.end else chunk.end - at
+        read_keys(x.code, x.data + at * x.n_stride, x.n_stride, n, block)
+        first = at - chunk.begin
+        j = 0
+        while j < n:
+            m = PIECE if j + PIECE < n else n - j
+            here = bucket + first + j
+            if one_bucket(here, m):
+                to = next[here[0]]
+                next[here[0]] += PIECE
+                memcpy(parts + to, block + j, PIECE * sizeof(word))
+                if places != NULL:
+                    for i in range(PIECE):
+                        places[chunk.begin + to + i] = <uint16_t> (first + j + i)
+            elif places == NULL:
+                for i in range(m):
+                    to = next[here[i]]
+                    next[here[i]] = to + 1
+                    parts[to] = block[j + i]
+            else:
+                for i in range(m):
+                    to = next[here[i]]
+                    next[here[i]] = to + 1
+                    parts[to] = block[j + i]
+                    places[chunk.begin + to] = <uint16_t> (first + j + i)
+            j += PIECE
+        at += n
+
+
+def spread(a, table, split, low, shift, cursor, counts, parts, places):
+    """The runs of one line `a` (1, n, 1), each sorted into buckets: keys to `parts`, their positions in the run to
+    `places`, if it is not None. counts (runs, buckets + 1): where in its run each bucket begins."""
+    cdef Py_buffer view[7]
+    cdef uint64_t block[BLOCK]
+    cdef View x
+    cdef Chunk chunk
+    cdef Splits splits
+    cdef Cursor *shared
+    cdef Py_ssize_t buckets
+    cdef uint16_t *bucket
+    cdef uint32_t *next = NULL
+    cdef int32_t *starts
+    cdef uint16_t *noted
+    cdef int64_t deadline
+    hold(view, (a, table, split, cursor, counts, parts, places), 3)
+    try:
+        view_of(&x, &view[0])
+        splits.low = low
+        splits.shift = shift
+        splits.table = <const uint16_t *> view[1].buf
+        splits.top = view[1].shape[0] - 1
+        splits.split = <const uint64_t *> view[2].buf
+        splits.count = view[2].shape[0]
+        shared = <Cursor *> view[3].buf
+        buckets = view[4].shape[1] - 1
+        starts = <int32_t *> view[4].buf
+        noted = <uint16_t *> view[6].buf
+        bucket = <uint16_t *> malloc(shared.leaves * sizeof(uint16_t) + buckets * sizeof(uint32_t) + 8)
+        if bucket == NULL:
+            raise MemoryError
+        with nogil:
+            next = <uint32_t *> (bucket + (shared.leaves + 1 >> 1 << 1))
+            deadline = allcores_clock() + PATIENCE
+            while next_chunk(shared, deadline, 1, x.n, 1, &chunk):
+                if is_wide(x.code):
+                    spread_run(&x, &chunk, &splits, buckets, bucket, next, starts + chunk.part * (buckets + 1),
+                               <uint64_t *> view[5].buf, noted, block)
+                else:
+                    spread_run(&x, &chunk, &splits, buckets, bucket, next, starts + chunk.part * (buckets + 1),
+                               <uint32_t *> view[5].buf, noted, <uint32_t *> block)
+                allcores_fetch_add(&shared.done, 1)
+            free(bucket)
+        return 0
+    finally:
+        release(view, 7)
+
+
+# ---- long lines: buckets in order
+
+cdef struct Heap:           # what `spread` has left
+    char code
+    Py_ssize_t run, runs, buckets
+    const int32_t *counts
+    const int64_t *offset   # of each bucket in the sorted line
+    void *parts
+    const uint16_t *places
+
+
+cdef inline const int32_t *piece(const Heap *heap, Py_ssize_t run, Py_ssize_t bucket) noexcept nogil:
+    """Where in its run the piece of a bucket begins, and then where it ends."""
+    return heap.counts + run * (heap.buckets + 1) + bucket
+
+
+cdef inline void collect_keys(const Heap *heap, Py_ssize_t bucket, word *key) noexcept nogil:
+    cdef const word *parts = <const word *> heap.parts
+    cdef const int32_t *ends
+    cdef Py_ssize_t run
+    for run in range(heap.runs):
+        ends = piece(heap, run, bucket)
+        memcpy(key, parts + run * heap.run + ends[0], (ends[1] - ends[0]) * sizeof(word))
+        key += ends[1] - ends[0]
+
+
+cdef inline void collect_places(const Heap *heap, Py_ssize_t bucket, int64_t *at) noexcept nogil:
+    cdef const uint16_t *places
+    cdef const int32_t *ends
+    cdef Py_ssize_t run, i
+    for run in range(heap.runs):
+        ends = piece(heap, run, bucket)
+        places = heap.places + run * heap.run
+        for i in range(ends[0], ends[1]):
+            at[0] = run * heap.run + places[i]
+            at += 1
+
+
+cdef inline bint all_equal(const Heap *heap, Py_ssize_t bucket, bint exactly, word *found) noexcept nogil:
+    """Whether the keys of a bucket are one. Zeros of two kinds are, but for `exactly`."""
+    cdef const word *parts = <const word *> heap.parts
+    cdef const int32_t *ends
+    cdef Py_ssize_t run, i
+    cdef word v = 0, low = minus_zero(found), k, differ = 0
+    cdef bint known = False, floats = is_floating(heap.code) and not exactly
+    for run in range(heap.runs):
+        ends = piece(heap, run, bucket)
+        if ends[0] == ends[1]:
+            continue
+        parts = <const word *> heap.parts + run * heap.run
+        if not known:
+            v = parts[ends[0]]
+            v += floats and v == low
+            known = True
+        for i in range(ends[0], ends[1]):
+            k = parts[i]
+            differ |= (k + (floats and k == low)) ^ v
+        if differ:
+            return False
+    found[0] = v
+    return True
+
+
+cdef inline void give_sorted(Desk *desk, const Heap *heap, Py_ssize_t n, word *key, char *out, Py_ssize_t stride) noexcept nogil:
+    sort_on(desk, heap.code, n, key)
+    write_keys(heap.code, key, n, out, stride)
+
+
+cdef inline Py_ssize_t give_distinct(
+        Desk *desk, const Heap *heap, Py_ssize_t n, word *key, bint apart, char *values, Py_ssize_t itemsize,
+        int64_t *times) noexcept nogil:
+    """The first of each group of equal keys, and how many there are."""
+    cdef Py_ssize_t i = 0, j, m = 0
+    cdef bint floats = is_floating(heap.code)
+    cdef word below = minus_zero(key), v
+    sort_on(desk, heap.code, n, key)
+    while i < n:
+        v = key[i] + (floats and key[i] == below)
+        j = i + 1
+        if not (apart and floats and v == ~<word> 0):
+            while j < n and key[j] + (floats and key[j] == below) == v:
+                j += 1
+        key[m] = key[i]
+        if times != NULL:
+            times[m] = j - i
+        m += 1
+        i = j
+    write_keys(heap.code, key, m, values, itemsize)
+    return m
+
+
+cdef inline Py_ssize_t give_first(
+        Desk *desk, const Heap *heap, Py_ssize_t n, const word *key, const int64_t *at, bint apart, int64_t *first,
+        int64_t *times) noexcept nogil:
+    """Where the first of each group of equal keys is, and how many there are."""
+    cdef Py_ssize_t i = 0, j, m = 0
+    while i < n:
+        j = after_equals(key, desk.item, i, n, apart and is_floating(heap.code))
+        first[m] = at[<uint32_t> desk.item[i]]
+        if times != NULL:
+            times[m] = j - i
+        m += 1
+        i = j
+    return m
+
+
+cdef enum Want:             # of a bucket
+    VALUES
+    POSITIONS
+    RANKS
+    DISTINCT
+    FIRST
+
+
+cdef struct Results:
+    Want want
+    char *out               # sorted values, positions or ranks; distinct values or first positions
+    Py_ssize_t stride
+    Ranking how             # RANKS: which. DISTINCT and FIRST: what NaN is
+    const int64_t *distinct     # RANKS: different elements before each bucket, or NULL
+    int64_t *times          # DISTINCT and FIRST: how often each occurs, or NULL
+    int64_t *number         # and how many a bucket has
+
+
+cdef inline bint do_bucket(Desk *desk, const Heap *heap, Py_ssize_t bucket, Results *to, word *_) noexcept nogil:
+    """0 where there is no memory."""
+    cdef Py_ssize_t begin = heap.offset[bucket], n = heap.offset[bucket + 1] - begin, i
+    cdef word *key
+    cdef int64_t *at
+    cdef int64_t position
+    cdef int64_t *times = to.times + begin if to.times != NULL else NULL
+    cdef char *out = to.out + begin * to.stride
+    cdef word v
+    cdef Ranking how
+    if n == 0:
+        if to.number != NULL:
+            to.number[bucket] = 0
+        return True
+    if to.want == VALUES and n > LARGE and all_equal(heap, bucket, True, &v):
+        # A value that is there so often needs no desk, however often.
+        for i in range(n):
+            write_keys(heap.code, &v, 1, out + i * to.stride, to.stride)
+        return True
+    if not lay(desk, n, sizeof(word), to.want != VALUES and to.want != DISTINCT):
+        return False
+    key = <word *> desk.key
+    collect_keys(heap, bucket, key)
+    if to.want == VALUES:
+        give_sorted(desk, heap, n, key, out, to.stride)
+        return True
+    if to.want == DISTINCT:
+        to.number[bucket] = give_distinct(desk, heap, n, key, to.how.missing == DIFFERENT, out, to.stride, times)
+        return True
+    order_on(desk, heap.code, n, key)
+    at = <int64_t *> desk.other
+    collect_places(heap, bucket, at)
+    if to.want == POSITIONS:
+        for i in range(n):
+            position = at[<uint32_t> desk.item[i]]
+            memcpy(out + i * to.stride, &position, 8)
+    elif to.want == FIRST:
+        to.number[bucket] = give_first(
+            desk, heap, n, key, at, to.how.missing == DIFFERENT, <int64_t *> out, times)
+    else:
+        how = to.how
+        how.before = <double> begin
+        how.distinct = <double> to.distinct[bucket] if to.distinct != NULL else 0
+        give_ranks(desk, heap.code, n, key, at, &how, to.out, to.stride)
+    return True
+
+
+cdef int do_buckets(Results *to, char code, parts, places, counts, offsets, run, cursor) except -1:
+    cdef Py_buffer view[5]
+    cdef Heap heap
+    cdef Desk desk
+    cdef Cursor *shared
+    cdef int64_t bucket, deadline
+    cdef bint fine = True
+    desk.memory = NULL
+    desk.room = 0
+    hold(view, (parts, places, counts, offsets, cursor), 4)
+    try:
+        heap.code = code
+        heap.run = run
+        heap.runs = view[2].shape[0]
+        heap.buckets = view[2].shape[1] - 1
+        heap.counts = <const int32_t *> view[2].buf
+        heap.offset = <const int64_t *> view[3].buf
+        heap.parts = view[0].buf
+        heap.places = <const uint16_t *> view[1].buf
+        shared = <Cursor *> view[4].buf
+        with nogil:
+            deadline = allcores_clock() + PATIENCE
+            while fine:
+                bucket = claim(shared, deadline)
+                if bucket < 0:
+                    break
+                if is_wide(code):
+                    fine = do_bucket(&desk, &heap, bucket, to, <uint64_t *> NULL)
+                else:
+                    fine = do_bucket(&desk, &heap, bucket, to, <uint32_t *> NULL)
+                allcores_fetch_add(&shared.done, 1)
+            free(desk.memory)
+        if not fine:
+            raise MemoryError
+    finally:
+        release(view, 5)
+    return 0
+
+
+def gather_sort(parts, counts, offsets, run, cursor, out):
+    """The buckets, sorted, one after the other. `run`: elements of the line in a run of `spread`."""
+    cdef Py_buffer view[1]
+    cdef Results to
+    memset(&to, 0, sizeof(Results))
+    hold(view, (out,), 0)
+    try:
+        to.want = VALUES
+        to.out = <char *> view[0].buf
+        to.stride = view[0].strides[0]
+        do_buckets(&to, dtype_code(&view[0]), parts, None, counts, offsets, run, cursor)
+        return 0
+    finally:
+        release(view, 1)
+
+
+def gather_argsort(parts, places, counts, offsets, run, code, cursor, out):
+    """Where their elements are in the line. `code`: the letter of their dtype, as a number."""
+    cdef Py_buffer view[1]
+    cdef Results to
+    memset(&to, 0, sizeof(Results))
+    hold(view, (out,), 0)
+    try:
+        to.want = POSITIONS
+        to.out = <char *> view[0].buf
+        to.stride = view[0].strides[0]
+        do_buckets(&to, <char> <int> code, parts, places, counts, offsets, run, cursor)
+        return 0
+    finally:
+        release(view, 1)
+
+
+def gather_rank(parts, places, counts, offsets, distinct, run, code, method, missing, cursor, out):
+    """The ranks of the elements of the line. `distinct`: different elements before each bucket, or None. As int64,
+    ranks begin with 0."""
+    cdef Py_buffer view[2]
+    cdef Results to
+    memset(&to, 0, sizeof(Results))
+    hold(view, (distinct, out), 1)
+    try:
+        to.want = RANKS
+        to.out = <char *> view[1].buf
+        to.stride = view[1].strides[0]
+        to.distinct = <const int64_t *> view[0].buf
+        to.how.method = <Method> <int> method
+        to.how.missing = <Missing> <int> missing
+        to.how.integers = dtype_code(&view[1]) == b"q"
+        do_buckets(&to, <char> <int> code, parts, places, counts, offsets, run, cursor)
+        return 0
+    finally:
+        release(view, 2)
+
+
+def gather_distinct(parts, counts, offsets, run, missing, cursor, values, number, times):
+    """Different values of each bucket, at its offset in `values`; how many, and how often each occurs, unless None."""
+    cdef Py_buffer view[3]
+    cdef Results to
+    memset(&to, 0, sizeof(Results))
+    hold(view, (values, number, times), 0)
+    try:
+        to.want = DISTINCT
+        to.out = <char *> view[0].buf
+        to.stride = view[0].itemsize
+        to.number = <int64_t *> view[1].buf
+        to.times = <int64_t *> view[2].buf
+        to.how.missing = <Missing> <int> missing
+        do_buckets(&to, dtype_code(&view[0]), parts, None, counts, offsets, run, cursor)
+        return 0
+    finally:
+        release(view, 3)
+
+
+def gather_first(parts, places, counts, offsets, run, code, missing, cursor, first, number, times):
+    """The same by position: where each different value occurs first."""
+    cdef Py_buffer view[3]
+    cdef Results to
+    memset(&to, 0, sizeof(Results))
+    hold(view, (first, number, times), 0)
+    try:
+        to.want = FIRST
+        to.out = <char *> view[0].buf
+        to.stride = 8
+        to.number = <int64_t *> view[1].buf
+        to.times = <int64_t *> view[2].buf
+        to.how.missing = <Missing> <int> missing
+        do_buckets(&to, <char> <int> code, parts, places, counts, offsets, run, cursor)
+        return 0
+    finally:
+        release(view, 3)
+
+
+# ---- moving elements
+
+def pack(source, begins, ends, cursor, out):
+    """Pieces of `source`, each to where it ends in `out`."""
+    cdef Py_buffer view[5]
+    cdef Cursor *shared
+    cdef const int64_t *begin
+    cdef const int64_t *end
+    cdef Py_ssize_t size, first
+    cdef int64_t i, deadline
+    hold(view, (source, begins, ends, out, cursor), 3)
+    try:
+        shared = <Cursor *> view[4].buf
+        begin = <const int64_t *> view[1].buf
+        end = <const int64_t *> view[2].buf
+        size = view[0].itemsize
+        with nogil:
+            deadline = allcores_clock() + PATIENCE
+            while True:
+                i = claim(shared, deadline)
+                if i < 0:
+                    break
+                first = end[i - 1] if i else 0
+                memcpy(<char *> view[3].buf + first * size, <char *> view[0].buf + begin[i] * size, (end[i] - first) * size)
+                allcores_fetch_add(&shared.done, 1)
+        return 0
+    finally:
+        release(view, 5)
+
+
+cdef inline void take_items(
+        const char *x, Py_ssize_t stride, const int64_t *at, Py_ssize_t n, char *out, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        memcpy(out + i * size, x + at[i] * stride, size)
+
+
+def take(source, index, cursor, out):
+    """source[index], of lines that need not adjoin; `index` and `out` do."""
+    cdef Py_buffer view[4]
+    cdef Chunk chunk
+    cdef Cursor *shared
+    cdef const int64_t *at
+    cdef char *to
+    cdef char *x
+    cdef Py_ssize_t size, stride, length
+    cdef int64_t deadline
+    hold(view, (source, index, out, cursor), 2)
+    try:
+        shared = <Cursor *> view[3].buf
+        size = view[0].itemsize
+        stride = view[0].strides[0]
+        length = view[1].shape[0]
+        x = <char *> view[0].buf
+        with nogil:
+            deadline = allcores_clock() + PATIENCE
+            while next_chunk(shared, deadline, 1, length, 1, &chunk):
+                at = <const int64_t *> view[1].buf + chunk.begin
+                to = <char *> view[2].buf + chunk.begin * size
+                if size == 8:
+                    take_items(x, stride, at, chunk.end - chunk.begin, to, 8)
+                elif size == 4:
+                    take_items(x, stride, at, chunk.end - chunk.begin, to, 4)
+                elif size == 2:
+                    take_items(x, stride, at, chunk.end - chunk.begin, to, 2)
+                else:
+                    take_items(x, stride, at, chunk.end - chunk.begin, to, size)
+                allcores_fetch_add(&shared.done, 1)
+        return 0
+    finally:
+        release(view, 4)
+
+
+# ---- searching
+
+cdef enum:
+    TABLE = 65_536          # elements up to which keys of the sorted array are kept
+
+
+cdef inline word key_at(char code, const char *x, word *_) noexcept nogil:
+    cdef word k
+    read_keys(code, x, 8, 1, &k)
+    if is_floating(code):
+        even(&k, 1)
+    return k
+
+
+cdef inline void search_table(
+        const word *table, Py_ssize_t n, const word *key, Py_ssize_t m, bint right, int64_t *out) noexcept nogil:
+    """Halving without branches: `at` elements, or more, come before the key."""
+    cdef Py_ssize_t at[AHEAD]
+    cdef Py_ssize_t i = 0, l, left, half
+    cdef word v
+    while i + AHEAD <= m:
+        for l in range(AHEAD):
+            at[l] = 0
+        left = n
+        while left > 0:
+            half = (left + 1) >> 1
+            for l in range(AHEAD):
+                v = table[at[l] + half - 1]
+                at[l] += half & -<Py_ssize_t> (v <= key[i + l] if right else v < key[i + l])
+            left -= half
+        for l in range(AHEAD):
+            out[i + l] = at[l]
+        i += AHEAD
+    while i < m:
+        at[0] = 0
+        left = n
+        while left > 0:
+            half = (left + 1) >> 1
+            v = table[at[0] + half - 1]
+            at[0] += half & -<Py_ssize_t> (v <= key[i] if right else v < key[i])
+            left -= half
+        out[i] = at[0]
+        i += 1
+
+
+cdef inline void search_array(
+        char code, const char *x, Py_ssize_t stride, Py_ssize_t n, const char *sorter, Py_ssize_t step, const word *key,
+        Py_ssize_t m, bint right, int64_t *out) noexcept nogil:
+    """The same in the array itself; its order is that of `sorter`, unless NULL."""
+    cdef Py_ssize_t i, first, last, middle
+    cdef int64_t at
+    cdef word v
+    for i in range(m):
+        first = 0
+        last = n
+        while first < last:
+            middle = (first + last) >> 1
+            at = middle
+            if sorter != NULL:
+                memcpy(&at, sorter + middle * step, 8)
+            v = key_at(code, x + at * stride, <word *> NULL)
+            if v < key[i] or (right and v == key[i]):
+                first = middle + 1
+            else:
+                last = middle
+        out[i] = first
+
+
+cdef inline bint search_chunk(
+        char code, Py_buffer *a, Py_buffer *sorter, const char *v, Py_ssize_t stride, Py_ssize_t m, bint right,
+        int64_t *out, void *table, word *block) noexcept nogil:
+    cdef Py_ssize_t at = 0, n
+    while at < m:
+        n = BLOCK if at + BLOCK < m else m - at
+        read_keys(code, v + at * stride, stride, n, block)
+        if is_floating(code):
+            even(block, n)
+        if table != NULL and right:
+            search_table(<word *> table, a.shape[0], block, n, True, out + at)
+        elif table != NULL:
+            search_table(<word *> table, a.shape[0], block, n, False, out + at)
+        else:
+            search_array(code, <char *> a.buf, a.strides[0], a.shape[0], <char *> sorter.buf,
+                         sorter.strides[0] if sorter.buf != NULL else 0, block, n, right, out + at)
+        at += n
+    return True
+
+
+def searchsorted(a, right, sorter, v, cursor, out):
+    """Where each element of `v` (n) would be put into the sorted `a` (n): before equals, or after them."""
+    cdef Py_buffer view[5]
+    cdef uint64_t block[BLOCK]
+    cdef Chunk chunk
+    cdef Cursor *shared
+    cdef char code
+    cdef bint after = right
+    cdef Py_ssize_t n, m, stride
+    cdef void *table = NULL
+    cdef const char *x
+    cdef int64_t deadline
+    hold(view, (a, sorter, v, out, cursor), 3)
+    try:
+        code = dtype_code(&view[0])
+        if code == 0 or code != dtype_code(&view[2]):
+            raise TypeError("no kernel for arrays of these dtypes")
+        n = view[0].shape[0]
+        m = view[2].shape[0]
+        stride = view[2].strides[0]
+        shared = <Cursor *> view[4].buf
+        with nogil:
+            if view[1].buf == NULL and 0 < n <= TABLE and n <= m:
+                table = malloc(n * 8)
+                if table != NULL and is_wide(code):
+                    read_keys(code, <char *> view[0].buf, view[0].strides[0], n, <uint64_t *> table)
+                    if is_floating(code):
+                        even(<uint64_t *> table, n)
+                elif table != NULL:
+                    read_keys(code, <char *> view[0].buf, view[0].strides[0], n, <uint32_t *> table)
+                    if is_floating(code):
+                        even(<uint32_t *> table, n)
+            deadline = allcores_clock() + PATIENCE
+            while next_chunk(shared, deadline, 1, m, 1, &chunk):
+                x = <char *> view[2].buf + chunk.begin * stride
+                if is_wide(code):
+                    search_chunk(code, &view[0], &view[1], x, stride, chunk.end - chunk.begin, after,
+                                 <int64_t *> view[3].buf + chunk.begin, table, block)
+                else:
+                    search_chunk(code, &view[0], &view[1], x, stride, chunk.end - chunk.begin, after,
+                                 <int64_t *> view[3].buf + chunk.begin, table, <uint32_t *> block)
+                allcores_fetch_add(&shared.done, 1)
+            free(table)
+        return 0
+    finally:
+        release(view, 5)

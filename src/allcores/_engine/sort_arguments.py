@@ -1,0 +1,223 @@
+"""From the arguments of NumPy's sorting functions to passes, or to NumPy where no kernel covers them.
+
+Bad arguments are only noticed here: NumPy is asked, and raises its own error.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from .._kernels.fallback.sort import DIFFERENT, EQUAL, METHODS, NOTHING, ranks
+from . import doors, settings, sorting
+from .arguments import as_operand
+from .operands import Array
+from .registry import REALS
+from .sorting import POSITION, covered
+from .windowing import check_axis, check_out, deliver
+
+KINDS = (None, "quicksort", "heapsort", "mergesort", "stable")
+SMALL = 8192  # elements up to which the short way is asked
+POLICIES = (None, "propagate", "omit", "raise")
+
+
+def line_or_axis(a: Array, axis: Any) -> tuple[Array, int] | None:
+    """The array to work on, and a good axis of it; None where NumPy is to complain."""
+    if axis is None:
+        return a.reshape(-1), 0
+    if isinstance(axis, (bool, np.bool_)):
+        return None
+    try:
+        axis = operator.index(axis)
+    except TypeError:
+        return None
+    return (a, axis % a.ndim) if -a.ndim <= axis < a.ndim else None
+
+
+def prepare(
+    a: Any, axis: Any, kind: Any, order: Any, stable: Any
+) -> tuple[Any, tuple[Array, int] | None, dict[str, Any]]:
+    """The operand; what kernels are to sort, if they cover it; and arguments for NumPy if not, whose sort is stable."""
+    a, plain = as_operand(a)
+    arguments = {"axis": axis, "kind": kind, "order": order, "stable": stable}
+    good = isinstance(kind, (str, type(None))) and kind in KINDS and stable in (None, True, False)
+    if plain and good and (kind is None or stable is None):
+        arguments |= {"kind": "stable", "stable": None}
+        if order is None and covered(a):
+            return a, line_or_axis(a, axis), arguments
+    return a, None, arguments
+
+
+def same_memory(a: Array, b: Array) -> bool:
+    return a.strides == b.strides and a.__array_interface__["data"] == b.__array_interface__["data"]
+
+
+def small(name: str, a: Any, axis: Any, dtype: Any, workers: Any) -> Any:
+    """What the short way gives for a small array, if it is for it."""
+    if settings.doors <= 0 or type(a) is not np.ndarray or not 0 < a.ndim <= 2 or type(axis) is not int:
+        return None
+    if (axis != -1 and axis != a.ndim - 1) or a.size > SMALL or not (workers is None or settings.is_count(workers)):
+        return None
+    if a.dtype.char not in REALS or not a.dtype.isnative:
+        return None
+    return getattr(doors, name)(a, np.empty(a.shape, dtype or a.dtype))
+
+
+def sort(a: Any, axis: Any, kind: Any, order: Any, stable: Any, out: Any, workers: int | None) -> Any:
+    if kind is order is stable is out is None:
+        result = small("sort", a, axis, None, workers)
+        if result is not None:
+            return result
+    workers = settings.resolve_workers(workers)
+    a, work, arguments = prepare(a, axis, kind, order, stable)
+    if work is None:
+        result = np.sort(a, **arguments)
+        if out is None:
+            return result
+        check_out(out, result.shape, result.dtype)
+        return deliver(result, out)
+    values, along = work
+    if out is not None:
+        check_out(out, values.shape, values.dtype)
+    if out is not None and out.dtype.isnative and (same_memory(out, values) or not np.may_share_memory(out, values)):
+        result = np.asarray(out)
+    else:
+        result = np.empty_like(values, subok=False)
+    if values.size:
+        sorting.sort(values, result, along, workers)
+    return deliver(result, out)
+
+
+def argsort(a: Any, axis: Any, kind: Any, order: Any, stable: Any, workers: int | None) -> Any:
+    if kind is order is stable is None and np.intp is np.int64:
+        result = small("argsort", a, axis, POSITION, workers)
+        if result is not None:
+            return result
+    workers = settings.resolve_workers(workers)
+    a, work, arguments = prepare(a, axis, kind, order, stable)
+    if work is None:
+        return np.argsort(a, **arguments)
+    values, along = work
+    result = np.empty_like(values, POSITION, subok=False)
+    if values.size:
+        sorting.argsort(values, result, along, workers)
+    return result.astype(np.intp, copy=False)
+
+
+def lexsort(keys: Any, axis: Any, workers: int | None) -> Any:
+    workers = settings.resolve_workers(workers)
+    if isinstance(keys, np.ndarray):
+        given: Any = keys if type(keys) is np.ndarray else None
+    else:
+        try:
+            given = [as_operand(key) for key in keys]
+        except TypeError:
+            given = None
+        else:
+            keys = [key for key, _ in given]
+            given = keys if all(plain for _, plain in given) else None
+    if given is None or not len(given) or axis is None:
+        return np.lexsort(keys, axis)
+    columns = [np.asarray(key) for key in given]
+    shape = columns[0].shape
+    work = line_or_axis(columns[0], axis)
+    if work is None or not shape or any(not covered(key) or key.shape != shape for key in columns):
+        return np.lexsort(keys, axis)
+    along = work[1]
+    result: Array = np.empty(shape, POSITION)
+    if result.size:
+        sorting.lexsort(columns, result, along, workers)
+    return result.astype(np.intp, copy=False)
+
+
+# ---- ranks
+
+
+def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
+    if not isinstance(value, (str, type(None))) or value not in choices:
+        named = ", ".join(repr(choice) for choice in choices if choice is not None)
+        raise ValueError(f"{name} must be one of {named}, got {value!r}")
+
+
+def rank(a: Any, axis: Any, method: Any, nan_policy: Any, workers: int | None) -> tuple[Array, Array, int]:
+    """The ranks; the elements, of the same shape; and their axis. What is to be done where there is NaN is not done
+    here but for `omit`."""
+    workers = settings.resolve_workers(workers)
+    check_choice("method", method, METHODS)
+    check_choice("nan_policy", nan_policy, POLICIES)
+    if isinstance(a, np.ma.MaskedArray):
+        a = np.ma.filled(a.astype(np.float64 if a.dtype.kind in "biu" else a.dtype), np.nan)
+    values: Array = np.asarray(a)
+    if axis is None:
+        values, along = values.reshape(-1), 0
+    else:
+        along = check_axis(axis, values.ndim)
+    missing = DIFFERENT if nan_policy is None else NOTHING
+    result = np.empty(values.shape)
+    if covered(values):
+        if values.size:
+            sorting.rank(values, result, along, METHODS.index(method), missing, workers)
+        return result, values, along
+    for line, sink in sorting.each_line(values, result, along):
+        sink[...] = ranks(line, np.argsort(line, kind="stable"), METHODS.index(method), missing)
+    return result, values, along
+
+
+# ---- distinct elements
+
+
+def unique(
+    ar: Any, index: Any, inverse: Any, counts: Any, axis: Any, equal_nan: Any, in_order: Any, workers: int | None
+) -> Any:
+    workers = settings.resolve_workers(workers)
+    a, plain = as_operand(ar)
+    if not plain or axis is not None or not covered(a):
+        more: dict[str, Any] = {} if in_order else {"sorted": in_order}
+        function: Any = np.unique
+        return function(a, bool(index), bool(inverse), bool(counts), axis, equal_nan=equal_nan, **more)
+    line = a.reshape(-1)
+    if not line.size:
+        empty = np.empty(0, POSITION)
+        found, first, which, times = line.copy(), empty, empty, empty
+    else:
+        missing = EQUAL if equal_nan else DIFFERENT
+        found, first, which, times = sorting.unique(line, bool(index), bool(inverse), bool(counts), missing, workers)  # type: ignore[assignment]
+    results = [found]
+    if index:
+        results.append(first.astype(np.intp, copy=False))
+    if inverse:
+        results.append(which.astype(np.intp, copy=False).reshape(a.shape))
+    if counts:
+        results.append(times.astype(np.intp, copy=False))
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+# ---- searching
+
+
+def searchsorted(a: Any, v: Any, side: Any, sorter: Any, workers: int | None) -> Any:
+    workers = settings.resolve_workers(workers)
+    a, plain = as_operand(a)
+    sought, also_plain = as_operand(v)
+    right = side == "right" if isinstance(side, str) and side in ("left", "right") else None
+    order = None
+    good = plain and also_plain and right is not None and a.ndim == 1 and a.dtype.char + sought.dtype.char != "OO"
+    if good and sorter is not None:
+        order = np.asarray(sorter)
+        good = order.shape == a.shape and order.dtype.kind in "iu" and np.can_cast(order.dtype, POSITION)
+        if good and order.size:
+            order = order.astype(POSITION, copy=False)
+            good = int(order.min()) >= 0 and int(order.max()) < len(a)
+    dtype = None
+    if good:
+        try:
+            dtype = np.promote_types(a.dtype, sought.dtype)
+        except TypeError:
+            good = False
+    if not good or not covered(np.empty(0, dtype)):
+        return np.searchsorted(a, v, side, sorter)
+    table, keys = a.astype(dtype, copy=False), sought.astype(dtype, copy=False)
+    found = sorting.search(table, keys, bool(right), order, workers).astype(np.intp, copy=False)
+    return found[()] if found.ndim == 0 else found

@@ -1,0 +1,360 @@
+"""Sorting: short lines whole, long ones in passes.
+
+    lines up to LONG     one pass over (outer..., n, inner): each line is sorted in the caches of one worker
+
+    a longer line        in_order   it ascends, or descends: copied, and that was all
+                         tally, refill    integers from a narrow range: counted, written anew
+                         splits     a sample of the keys says where buckets begin, each of some BUCKET elements
+                         spread     runs of the line, each sorted into buckets     claimed: runs
+                         gather_*   the pieces of each bucket, sorted              claimed: buckets
+
+A bucket is a range of keys, so equal keys are in one, and what is wanted of sorted keys, their positions, ranks, or
+different values, is found bucket by bucket. How a line is cut changes no bit: the stable order is one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from .._kernels.fallback.sort import elements_of, evened, keys_of
+from . import place, settings, windowing
+from .grid import Stretches, ceil_div, cut_windows, power_above
+from .operands import Array, side_by_side
+from .registry import REALS, SORTS
+from .task import Field, Task
+
+# Tests change these: results must not.
+LONG = 65_536  # elements of a line that is sorted whole, at most
+RUN = 65_536  # elements that are spread at a time, at most: their places have 16 bits
+BUCKET = 16_384  # elements of a bucket, about
+BUCKETS = 1024  # at most: more pieces would be shorter than a few cache lines
+BINS = 1 << 17  # ranges of keys that a table tells apart
+FEWER_BINS = 1 << 12  # where they do: the table stays in the first-level cache
+SAMPLE = 16_384
+COUNTED = 1 << 17  # different integers that are counted, at most: the counters stay in the caches
+
+POSITION = np.dtype(np.int64)
+DOUBLE = np.dtype(np.float64)
+WORDS = {8: np.dtype(np.uint64)}
+NARROW = np.dtype(np.uint32)
+NO_SPLIT: Array = np.empty(0, np.uint64)
+NO_TABLE: Array = np.zeros(1, np.uint16)
+
+
+def letter(dtype: np.dtype[Any]) -> int:
+    """The letter by which kernels know a dtype: long is int or long long."""
+    return ord(
+        {"l": "q" if dtype.itemsize == 8 else "i", "L": "Q" if dtype.itemsize == 8 else "I"}.get(dtype.char, dtype.char)
+    )
+
+
+def covered(a: Array) -> bool:
+    """Whether kernels take the elements."""
+    return a.dtype.char in REALS and a.dtype.isnative
+
+
+def runs(n: int, run: int) -> Stretches:
+    return Stretches(1, n, 1, 1, max(1, run), 1)
+
+
+def execute(
+    name: str,
+    operands: tuple[Any, ...],
+    parameters: tuple[Any, ...],
+    grid: Stretches,
+    sinks: tuple[Any, ...],
+    workers: int,
+    cost: float = 1.0,
+) -> None:
+    """One pass; `cost`: elements a unit of the grid's n."""
+    fields = tuple(Field(sink.dtype) for sink in sinks if sink is not None)
+    task = Task(__version__, settings.backend(), name, operands, parameters, fields, grid)
+    place.run(task, sinks, workers, SORTS[name].ns * cost)
+
+
+# ---- any lines
+
+
+def lines(name: str, a: Array, result: Array, axis: int, parameters: tuple[Any, ...], workers: int) -> None:
+    """The kernel `name` on each line of `a` along `axis`, whole."""
+    view, sink = side_by_side([a, result], axis, 1)
+    grid = cut_windows(sink.shape, None, windowing.chunk_size, workers)
+    execute(name, (view,), parameters, grid, (sink,), workers)
+
+
+def each_line(a: Array, result: Array, axis: int) -> Any:
+    """Lines along an axis, one after the other, with where results go."""
+    for at in np.ndindex(*a.shape[:axis], *a.shape[axis + 1 :]):
+        index = (*at[:axis], slice(None), *at[axis:])
+        yield a[index], result[index]
+
+
+def sort(a: Array, result: Array, axis: int, workers: int) -> None:
+    """Sort `a` along `axis` into `result`, which may be `a`."""
+    if a.shape[axis] <= LONG:
+        lines("sort", a, result, axis, (), workers)
+        return
+    for line, sink in each_line(a, result, axis):
+        if not already(line, sink, False, workers) and not count(line, sink, workers):
+            heap = spread(line, False, workers)
+            execute("gather_sort", (heap.parts, *heap.ends), (heap.run,), heap.grid, (sink,), workers, heap.cost)
+
+
+def argsort(a: Array, result: Array, axis: int, workers: int) -> None:
+    if a.shape[axis] <= LONG:
+        lines("argsort", a, result, axis, (), workers)
+        return
+    for line, sink in each_line(a, result, axis):
+        if not already(line, sink, True, workers):
+            heap = spread(line, True, workers)
+            parameters = (heap.run, letter(line.dtype))
+            execute("gather_argsort", heap.operands, parameters, heap.grid, (sink,), workers, heap.cost)
+
+
+def rank(a: Array, result: Array, axis: int, method: int, missing: int, workers: int) -> None:
+    if a.shape[axis] <= LONG:
+        lines("rankdata", a, result, axis, (method, missing), workers)
+        return
+    for line, sink in each_line(a, result, axis):
+        rank_heap(spread(line, True, workers), line.dtype, sink, method, missing, workers)
+
+
+# ---- long lines
+
+
+def already(line: Array, sink: Array, positions: bool, workers: int) -> bool:
+    """Whether a line is in order, or turned round is; then the result is in `sink`."""
+    n = len(line)
+    down = bool(np.less(*evened(keys_of(line[[-1, 0]]), line.dtype)))
+    apart = positions or not np.may_share_memory(line, sink)
+    if down and not apart:
+        return False
+    grid = runs(n, min(RUN, ceil_div(n, 4 * workers)))
+    kept = np.zeros(grid.parts, np.uint8)
+    operands = (line.reshape(1, n, 1),)
+    execute("in_order", operands, (int(down), int(positions)), grid, (kept, sink if apart else None), workers)
+    return bool(kept.all())
+
+
+def sample_of(line: Array, size: int) -> Array:
+    """Sorted keys, at positions that look random but are the same for each array of this length."""
+    with np.errstate(over="ignore"):
+        at = np.arange(size, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(11)
+    return np.sort(evened(keys_of(line[(at % np.uint64(len(line))).astype(np.intp)]), line.dtype))
+
+
+def counted(line: Array, workers: int) -> tuple[int, Array] | None:
+    """Of integers from a narrow range: its first key, and how often each occurs. None for others."""
+    n = len(line)
+    if line.dtype.kind == "f":
+        return None
+    if line.itemsize <= 2:
+        width = 1 << 8 * line.itemsize
+        least = (1 << 31) - width // 2 if line.dtype.kind == "i" else 0
+    else:
+        sample = sample_of(line, min(n, SAMPLE // 16))
+        span = int(sample[-1]) - int(sample[0]) + 1
+        if 3 * span > min(COUNTED, n):
+            return None
+        # As far again on both sides, for what is not in the sample.
+        least = max(0, int(sample[0]) - span)
+        width = min(3 * span, int(np.iinfo(sample.dtype).max) + 1 - least)  # beyond it keys begin anew
+    grid = runs(n, max(ceil_div(n, 4 * workers), width))
+    kept = np.zeros(grid.parts, np.uint8)
+    counts: Array = np.empty((grid.parts, width), POSITION)
+    execute("tally", (line.reshape(1, n, 1),), (least,), grid, (kept, counts), workers)
+    return (least, counts.sum(axis=0)) if kept.all() else None
+
+
+def count(line: Array, sink: Array, workers: int) -> bool:
+    """Sort integers from a narrow range, if they are that."""
+    found = counted(line, workers)
+    if found is None:
+        return False
+    least, times = found
+    n = len(line)
+    execute("refill", (np.cumsum(times),), (least,), runs(n, min(RUN, ceil_div(n, 4 * workers))), (sink,), workers)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Heap:
+    """What `spread` leaves of a line."""
+
+    parts: Array
+    places: Array | None
+    ends: tuple[Array, Array]  # of buckets in each run, and in the sorted line
+    run: int
+    grid: Stretches  # of buckets
+    cost: float  # elements of a bucket
+
+    @property
+    def operands(self) -> tuple[Any, ...]:
+        return (self.parts, self.places, *self.ends)
+
+
+def spread(line: Array, positions: bool, workers: int) -> Heap:
+    """Sort each run of a line into buckets."""
+    n = len(line)
+    buckets = power_above(max(1, min(n // BUCKET, BUCKETS)))
+    table, split, low, shift = splits(line, buckets)
+    if len(split):
+        buckets = len(split) + 1
+    grid = runs(n, min(RUN, ceil_div(n, 4 * workers)))
+    counts = np.empty((grid.parts, buckets + 1), np.int32)
+    parts = np.empty(n, WORDS.get(line.itemsize, NARROW))
+    places = np.empty(n, np.uint16) if positions else None
+    operands = (line.reshape(1, n, 1), table, split)
+    execute("spread", operands, (low, shift), grid, (counts, parts, places), workers)
+    offsets = np.zeros(buckets + 1, POSITION)
+    np.cumsum(np.diff(counts, axis=1).sum(axis=0), out=offsets[1:])
+    return Heap(parts, places, (counts, offsets), grid.run, runs(buckets, 1), n / buckets)
+
+
+def splits(line: Array, buckets: int) -> tuple[Array, Array, int, int]:
+    """Where buckets begin: a table of ranges of keys; or, where one of these would hold far more than others, keys."""
+    n = len(line)
+    if buckets == 1:
+        return NO_TABLE, NO_SPLIT, 0, 0
+    size = min(SAMPLE, n, 32 * buckets)
+    sample = sample_of(line, size)
+    low, high = int(sample[0]), int(sample[-1])
+    for most in (FEWER_BINS, BINS):
+        shift = max(0, (high - low).bit_length() - most.bit_length() + 1)
+        bins = ((sample - sample[0]) >> sample.dtype.type(shift)).astype(np.intp)
+        first = np.flatnonzero(np.diff(bins, prepend=-1))
+        number = np.diff(first, append=size)
+        if number.max() * buckets <= 2 * size:
+            break
+    if number.max() * 32 <= size:
+        # A bin is in the bucket of its middle.
+        table = np.zeros((high - low >> shift) + 1, np.uint16)
+        bucket = (first + number // 2) * buckets // size
+        table[bins[first]] = np.diff(bucket, prepend=0)
+        return np.cumsum(table, dtype=np.uint16), NO_SPLIT, low, shift
+    # A key that is there often gets a bucket of its own: from itself to the next key.
+    last = np.iinfo(sample.dtype).max
+    chosen, times = np.unique(sample[np.arange(1, buckets // 2) * size // (buckets // 2)], return_counts=True)
+    ends = chosen[(times > 1) & (chosen < last)]
+    keys = np.union1d(chosen, ends + ends.dtype.type(1)).astype(np.uint64)
+    split = np.full(power_above(len(keys) + 1) - 1, np.iinfo(np.uint64).max, np.uint64)
+    split[: len(keys)] = keys
+    return NO_TABLE, split, 0, 0
+
+
+def distinct_of(
+    heap: Heap, dtype: np.dtype[Any], missing: int, first: bool, times: bool, workers: int
+) -> tuple[Array, Array, Array | None]:
+    """Of each bucket: how many different elements; then, one after the other, these, or where each occurs first; and
+    how often each does, if asked for."""
+    counts, offsets = heap.ends
+    n = len(heap.parts)
+    number: Array = np.empty(heap.grid.n, POSITION)
+    found: Array = np.empty(n, POSITION if first else dtype)
+    often: Array | None = np.empty(n, POSITION) if times else None
+    sinks = (found, number, often)
+    if first:
+        parameters = (heap.run, letter(dtype), missing)
+        execute("gather_first", heap.operands, parameters, heap.grid, sinks, workers, heap.cost)
+    else:
+        operands = (heap.parts, counts, offsets)
+        execute("gather_distinct", operands, (heap.run, missing), heap.grid, sinks, workers, heap.cost)
+    found = packed(found, offsets, number, workers)
+    return number, found, None if often is None else packed(often, offsets, number, workers)
+
+
+def packed(source: Array, offsets: Array, number: Array, workers: int) -> Array:
+    """The first `number` elements of each bucket, side by side."""
+    ends = np.cumsum(number)
+    total = int(ends[-1])
+    if len(number) == 1:
+        return source[:total].copy() if total < len(source) else source
+    out: Array = np.empty(total, source.dtype)
+    execute("pack", (source, offsets, ends), (), runs(len(number), 1), (out,), workers, total / len(number))
+    return out
+
+
+def rank_heap(
+    heap: Heap, dtype: np.dtype[Any], sink: Array, method: int, missing: int, workers: int, number: Array | None = None
+) -> None:
+    """Ranks of a line; `number`: how many different elements each bucket has, if known."""
+    distinct = None
+    if method == DENSE:
+        if number is None:
+            number = np.empty(heap.grid.n, POSITION)
+            found = np.empty(len(heap.parts), dtype)
+            sinks = (found, number, None)
+            operands = (heap.parts, *heap.ends)
+            execute("gather_distinct", operands, (heap.run, missing), heap.grid, sinks, workers, heap.cost)
+        distinct = np.cumsum(number) - number
+    parameters = (heap.run, letter(dtype), method, missing)
+    execute("gather_rank", (*heap.operands, distinct), parameters, heap.grid, (sink,), workers, heap.cost)
+
+
+DENSE = 3
+
+
+# ---- distinct elements
+
+
+def unique(
+    a: Array, index: bool, inverse: bool, counts: bool, missing: int, workers: int
+) -> tuple[Array, Array | None, Array | None, Array | None]:
+    """Of a line: the different elements in order, where each occurs first, which of them each element is, how often."""
+    if not (index or inverse) and len(a) > LONG:
+        tallied = counted(a, workers)
+        if tallied is not None:
+            at = np.flatnonzero(tallied[1])
+            word = keys_of(a[:1]).dtype
+            keys = at.astype(word) + word.type(tallied[0])
+            return elements_of(keys, a.dtype), None, None, tallied[1][at]
+    heap = spread(a, index or inverse, workers)
+    number, found, times = distinct_of(heap, a.dtype, missing, index, counts, workers)
+    which = None
+    if inverse:
+        which = np.empty(len(a), POSITION)
+        rank_heap(heap, a.dtype, which, DENSE, missing, workers, number)
+    if not index:
+        return found, None, which, times
+    return take(a, found, workers), found, which, times
+
+
+def take(a: Array, index: Array, workers: int) -> Array:
+    """a[index], of lines."""
+    out: Array = np.empty(len(index), a.dtype)
+    execute("take", (a, index), (), runs(len(index), min(RUN, ceil_div(len(index), 4 * workers))), (out,), workers)
+    return out
+
+
+def lexsort(keys: list[Array], result: Array, axis: int, workers: int) -> None:
+    """The order by the last key; of what is equal in it, by the one before; and so on."""
+
+    def along(a: Array, order: Array) -> Array:
+        return take(a, order, workers) if a.ndim == 1 else np.take_along_axis(a, order, axis)
+
+    argsort(keys[0], result, axis, workers)
+    for key in keys[1:]:
+        order = np.empty_like(result)
+        argsort(along(key, result), order, axis, workers)
+        result[...] = along(result, order)
+
+
+# ---- searching
+
+
+def search(a: Array, v: Array, right: bool, sorter: Array | None, workers: int) -> Array:
+    """Where each element of `v` would be put into the sorted line `a`."""
+    flat = v.reshape(-1)
+    out: Array = np.empty(len(flat), POSITION)
+    if len(flat) and len(a):
+        grid = runs(len(flat), max(1, min(RUN, ceil_div(len(flat), 4 * workers))))
+        cost = max(1, len(a).bit_length()) / 12
+        operands = (a, int(right), sorter, flat)
+        execute("searchsorted", operands, (), grid, (out,), workers, cost)
+    else:
+        out[...] = 0
+    return out.reshape(v.shape)

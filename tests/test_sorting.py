@@ -1,0 +1,529 @@
+"""Sorting, order, ranks, distinct values, searching: by NumPy and SciPy, and the same bits in every way."""
+
+from __future__ import annotations
+
+import hypothesis.extra.numpy as npst
+import numpy as np
+import pytest
+from helpers import BACKENDS, DTYPES, LAYOUTS, bits, python, salted, sample, unaligned
+from hypothesis import given
+from hypothesis import strategies as st
+from test_windows_bits import FEW
+
+import allcores as ac
+from allcores._engine import place, settings, sorting, windowing
+
+METHODS = ("average", "min", "max", "dense", "ordinal")
+
+
+@pytest.fixture
+def passes(monkeypatch, team):
+    """Lines of more than 100 elements in passes, over many small runs and buckets."""
+    monkeypatch.setattr(sorting, "LONG", 100)
+    monkeypatch.setattr(sorting, "RUN", 64)
+    monkeypatch.setattr(sorting, "BUCKET", 40)
+    monkeypatch.setattr(sorting, "BINS", 1 << 10)
+
+
+def exactly(got, want, message: object = "") -> None:
+    """With the signs of zeros; NaN is NaN."""
+    assert got.dtype == want.dtype, message
+    assert got.shape == want.shape, message
+    assert bits(np.ascontiguousarray(got)) == bits(np.ascontiguousarray(want)), message
+
+
+def check(a, axis=-1, message: object = "") -> None:
+    exactly(ac.sort(a, axis), np.sort(a, axis, kind="stable"), (message, a.dtype, a.shape, axis, "sort"))
+    got = ac.argsort(a, axis)
+    np.testing.assert_array_equal(got, np.argsort(a, axis, kind="stable"), err_msg=str((message, a.dtype, axis)))
+    assert got.dtype == np.intp
+
+
+def patterns(n: int, char: str):
+    """Lines that are in order, nearly, in another one, or hard for some way of sorting."""
+    rng = np.random.default_rng(n)
+    i = np.arange(n)
+    killer = np.empty(n)  # of quicksorts that take the median of three
+    half = n // 2
+    killer[:half] = np.where(i[:half] % 2 == 0, i[:half] + 1, half + i[:half])
+    killer[half:] = 2 * (i[half:] - half + 1)
+    lines = {
+        "ascending": i,
+        "descending": i[::-1],
+        "descending, with ties": (i // 3)[::-1],
+        "constant": np.zeros(n),
+        "two": rng.integers(0, 2, n),
+        "few": rng.integers(0, 10, n),
+        "one else": np.where(rng.random(n) < 0.01, rng.normal(size=n) * 50, 7),
+        "sawtooth": i % 7,
+        "teeth": i % max(n // 5, 1),
+        "organ pipes": np.minimum(i, n - i),
+        "nearly": np.where(rng.random(n) < 0.02, rng.integers(0, 100, n), i),
+        "killer": killer,
+        "cluster": np.where(rng.random(n) < 0.5, 1e6 + rng.normal(size=n), rng.normal(size=n)),
+        "decades": np.exp(rng.normal(size=n) * 300 % 700),
+        "low bits": np.ldexp(1.0 + rng.integers(0, 4, n) * 2.0**-52, 40 * rng.integers(0, 3, n)),
+    }
+    for name, line in lines.items():
+        with np.errstate(all="ignore"):
+            yield name, (line % 100 if char in "bB" else line).astype(char)
+
+
+# ---- sort and argsort
+
+
+@pytest.mark.parametrize("char", DTYPES)
+def test_layouts(char, backend, team):
+    for i, (layout, view) in enumerate(LAYOUTS.items()):
+        a = sample((3, 37, 5), char, i)
+        if char in "fd":
+            a = salted(salted(a, "zeros") if i % 2 else a, "some")
+        for axis in (0, 1, 2, -2, None):
+            check(view(a), axis, layout)
+
+
+@pytest.mark.parametrize("char", DTYPES)
+def test_passes_over_layouts(char, backend, passes):
+    for i, (layout, view) in enumerate(LAYOUTS.items()):
+        a = sample((2, 260, 2), char, i)
+        a = salted(salted(a, "zeros"), "some") if char in "fd" and i % 2 else a
+        check(view(a), (1, None)[i % 2], layout)
+
+
+@pytest.mark.parametrize("char", "dfqihB?Q")
+def test_patterns(char, backend, team, monkeypatch):
+    for n in (33, 64, 700, 5000):
+        for name, line in patterns(n, char):
+            for long in (sorting.LONG, 200):
+                with monkeypatch.context() as patch:
+                    patch.setattr(sorting, "LONG", long)
+                    patch.setattr(sorting, "RUN", 512)
+                    patch.setattr(sorting, "BUCKET", 256)
+                    check(line, message=(name, long))
+
+
+@pytest.mark.parametrize("char", "dfib")
+def test_lengths(char, backend, passes):
+    for n in (0, 1, 2, 3, 31, 32, 33, 63, 64, 65, 99, 100, 101, 127, 128, 129, 200, 201, 257, 600, 601, 1501, 4099):
+        a = sample((n,), char, n)
+        check(a)
+        check(a[:0] if n == 2 else np.broadcast_to(a, (2, n)))
+    assert ac.sort(np.empty((3, 0)), 0).shape == (3, 0)
+    assert ac.argsort(np.empty((0, 3)), 0).dtype == np.intp
+
+
+@pytest.mark.parametrize("char", "dfQh")
+def test_short_lines(char, backend, team):
+    """Side by side: each width, and lines of all lengths up to those that are sorted one by one."""
+    for n in (1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 100, 300, 383, 384, 385, 767, 768, 769):
+        for lines in (1, 2, 15, 16, 17, 33) if n < 20 else (17,):
+            a = sample((lines, n), char, n)
+            check(a, 1)
+            check(a.T, 0)
+            check(np.ascontiguousarray(a.T), 0)
+
+
+def test_real_thresholds(backend):
+    """Without smaller ones for tests."""
+    rng = np.random.default_rng(0)
+    for n in (4096, 65_536, 65_537, 70_001, 131_072, 300_000):
+        check(rng.normal(size=n))
+    check(rng.integers(-(2**31), 2**31, 200_000).astype(np.int32))
+    check(rng.integers(-(2**15), 2**15, 200_000).astype(np.int16))
+    check(salted(salted(rng.normal(size=200_000), "zeros"), "some"))
+    check(np.repeat(rng.normal(size=3), 100_000))
+
+
+@pytest.mark.parametrize("char", "ilqILQ")
+def test_narrow_ranges(char, backend, team, monkeypatch):
+    """Counted; and an outlier that no sample has."""
+    monkeypatch.setattr(sorting, "LONG", 100)
+    info = np.iinfo(char)
+    for low in (info.min, 0, info.max - 40):
+        a = (sample((3000,), "B") % 40).astype(char) + np.dtype(char).type(low)
+        for outlier in (low, info.min, info.max, low + 30):
+            a[2999] = outlier
+            check(a)
+            for got, want in zip(ac.unique(a, return_counts=True), np.unique(a, return_counts=True), strict=True):
+                exactly(got, want)
+            again = a.copy()
+            exactly(ac.sort(again, out=again), np.sort(a))
+
+
+@pytest.mark.parametrize("char", "fd")
+def test_zeros_and_nan(char, backend, team, monkeypatch):
+    """Equal zeros keep their order; NaN of any sign and payload comes last."""
+    rng = np.random.default_rng(1)
+    for n in (20, 300, 3000):
+        for share in (0.5, 1.0):
+            a = np.where(rng.random(n) < share, 0.0, rng.normal(size=n)).astype(char)
+            a[rng.random(n) < 0.5] *= -1
+            a[::7] = -np.float64(np.nan)
+            a[3] = np.inf
+            for long in (10**6, 100):
+                with monkeypatch.context() as patch:
+                    patch.setattr(sorting, "LONG", long)
+                    check(a)
+                    out = a.copy()
+                    ac.sort(out, out=out)
+                    exactly(out, np.sort(a, kind="stable"))
+
+
+def test_out(backend, passes):
+    for n in (50, 500):
+        a = sample((4, n), "d")
+        for axis in (0, 1):
+            want = np.sort(a, axis)
+            for out in (np.empty((4, n)), np.empty((n, 4)).T, np.empty((8, n))[::2], np.empty((4, n))[::-1, ::-1]):
+                assert ac.sort(a, axis, out=out) is out
+                exactly(out, want)
+            for again in (a.copy(), np.asfortranarray(a), np.repeat(a, 2, axis=1)[:, ::2], unaligned(a)):
+                assert ac.sort(again, axis, out=again) is again
+                exactly(again, want)
+        wide = np.concatenate([a[0], a[1]])
+        out = wide[10 : 10 + n]
+        want = np.sort(wide[:n])
+        ac.sort(wide[:n], out=out)  # overlaps, but is not the same
+        exactly(out, want)
+        flat = np.empty(a.size)
+        assert ac.sort(a, None, out=flat) is flat
+        exactly(flat, np.sort(a, None))
+    descending = np.arange(500.0)[::-1].copy()
+    ac.sort(descending, out=descending)
+    exactly(descending, np.arange(500.0))
+    swapped = np.empty(500, ">f8")
+    ac.sort(a[0], out=swapped)
+    np.testing.assert_array_equal(swapped, np.sort(a[0]))
+
+
+def test_bad_arguments(backend):
+    a = np.array([3.0, 1.0, 2.0])
+    out = np.zeros(3)
+    for kwargs in (
+        {"axis": 1},
+        {"axis": "x"},
+        {"kind": "x"},
+        {"kind": "stable", "stable": True},
+        {"order": "f"},
+        {"workers": 0},
+    ):
+        for function in (ac.sort, ac.argsort):
+            with pytest.raises((ValueError, TypeError)):
+                function(a, **kwargs)
+        with pytest.raises((ValueError, TypeError)):
+            ac.sort(a, out=out, **kwargs)
+    for bad in (np.zeros(4), np.zeros(3, "f"), [0, 0, 0]):
+        with pytest.raises((ValueError, TypeError)):
+            ac.sort(a, out=bad)
+    with pytest.raises(np.exceptions.AxisError):
+        ac.sort(5.0)
+    assert not out.any()
+    exactly(ac.sort(5.0, None), np.array([5.0]))
+    for kind in ("quicksort", "heapsort", "mergesort", "stable", None):
+        np.testing.assert_array_equal(ac.sort(a, kind=kind), [1, 2, 3])
+        np.testing.assert_array_equal(ac.argsort([1, 0, 0], kind=kind), [1, 2, 0])
+    np.testing.assert_array_equal(ac.argsort([1, 0, 0], stable=False), [1, 2, 0])
+
+
+def test_other_dtypes(backend):
+    a = sample((40,), "d")
+    for char in ("e", "g", ">f8", ">i4", "F", "D", "O", "U5", "M8[s]"):
+        x = a.astype("i8").astype(char) if char.startswith("M") else a.astype(char)
+        np.testing.assert_array_equal(ac.sort(x), np.sort(x, kind="stable"))
+        np.testing.assert_array_equal(ac.argsort(x), np.argsort(x, kind="stable"))
+        assert ac.sort(x).dtype == x.dtype
+    fields = np.array([(2, 1.0), (1, 3.0), (1, 2.0)], [("a", int), ("b", float)])
+    np.testing.assert_array_equal(ac.sort(fields, order=["a", "b"]), np.sort(fields, order=["a", "b"]))
+    np.testing.assert_array_equal(ac.argsort(fields, order="b"), [0, 2, 1])
+    masked = np.ma.array([3, 1, 2], mask=[0, 1, 0])
+    assert isinstance(ac.sort(masked), np.ma.MaskedArray)
+    assert ac.sort([[3, 1], [2, 4]]).tolist() == [[1, 3], [2, 4]]
+
+
+# ---- lexsort
+
+
+def test_lexsort(backend, team, monkeypatch):
+    rng = np.random.default_rng(4)
+    for long in (10**6, 100):
+        monkeypatch.setattr(sorting, "LONG", long)
+        a, b, c = rng.integers(0, 5, 400), rng.normal(size=400), rng.integers(0, 3, 400).astype("b")
+        for keys in ((a,), (b, a), (b, a, c), [a.tolist(), c], np.stack([a, a[::-1]])):
+            np.testing.assert_array_equal(ac.lexsort(keys), np.lexsort(keys))
+        keys = rng.integers(0, 3, (2, 30, 20))
+        for axis in (0, 1, -1, -2):
+            np.testing.assert_array_equal(ac.lexsort(keys, axis), np.lexsort(keys, axis))
+    for bad in ((), (a, b[:3]), 5):
+        with pytest.raises((ValueError, TypeError)):
+            ac.lexsort(bad)
+    words = (np.array(["b", "a", "b"]), np.array([1, 1, 0]))
+    np.testing.assert_array_equal(ac.lexsort(words), np.lexsort(words))
+
+
+# ---- ranks
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("char", "dfq?H")
+def test_ranks(method, char, backend, passes):
+    stats = pytest.importorskip("scipy.stats")
+    for shape in ((1,), (40,), (700,), (6, 130), (130, 3)):
+        a = sample(shape, char)
+        a = np.round(a * 3) if char in "fd" else a % 7 if char in "qH" else a
+        a = a.astype(char)
+        for axis in (None, *range(a.ndim)):
+            got = ac.rankdata(a, axis, method=method)
+            assert got.dtype == np.float64
+            np.testing.assert_array_equal(got, stats.rankdata(a, method, axis=axis))
+            if char in "fd":
+                for policy in ("omit", "propagate"):
+                    x = salted(a, "some") if a.size > 6 else a
+                    got = ac.rankdata(x, axis, method=method, nan_policy=policy)
+                    want = stats.rankdata(x.astype("d"), method, axis=axis, nan_policy=policy)
+                    np.testing.assert_array_equal(got, want, err_msg=policy)
+                want = stats.rankdata(x.astype("d"), method, axis=axis, nan_policy="omit")
+                np.testing.assert_array_equal(ac.nanrankdata(x, axis, method=method), want)
+
+
+def test_ranks_as_bottleneck(backend, passes):
+    bottleneck = pytest.importorskip("bottleneck")
+    for shape in ((50,), (500,), (6, 130), (130, 3)):
+        a = np.round(sample(shape, "d") * 3)
+        x = salted(a, "some")
+        for axis in (None, *range(a.ndim)):
+            np.testing.assert_array_equal(ac.rankdata(a, axis), bottleneck.rankdata(a, axis=axis))
+            np.testing.assert_array_equal(ac.nanrankdata(x, axis), bottleneck.nanrankdata(x, axis=axis))
+    # NaN comes last, each with its own rank.
+    np.testing.assert_array_equal(ac.rankdata([3, np.nan, 1, 1, np.nan]), [3, 4, 1.5, 1.5, 5])
+    np.testing.assert_array_equal(ac.rankdata([np.nan, 1, np.nan], method="dense"), [2, 1, 3])
+
+
+def test_bad_ranks(backend):
+    with pytest.raises(ValueError, match="method"):
+        ac.rankdata([1], method="x")
+    with pytest.raises(ValueError, match="nan_policy"):
+        ac.rankdata([1], nan_policy="x")
+    with pytest.raises(ValueError, match="nan values"):
+        ac.rankdata([1, np.nan], nan_policy="raise")
+    with pytest.raises(ValueError, match="out of bounds"):
+        ac.rankdata([1], 1)
+    np.testing.assert_array_equal(ac.rankdata(np.array(["b", "a"])), [2, 1])
+    assert ac.rankdata([]).shape == (0,)
+
+
+# ---- distinct values
+
+
+@pytest.mark.parametrize("char", DTYPES)
+def test_unique(char, backend, passes):
+    for n in (0, 1, 50, 300, 3000):
+        for share in (5, 10**6):
+            a = sample((n,), char, n)
+            a = (
+                np.round(a * share) / share
+                if char in "fd"
+                else a % np.dtype(char).type(min(share, 100))
+                if char != "?"
+                else a
+            ).astype(char)
+            for x in (a, salted(a, "some") if char in "fd" and n else a, a.reshape(-1, 10) if n % 10 == 0 else a):
+                for equal in (True, False):
+                    want = np.unique(x, True, True, True, equal_nan=equal)
+                    got = ac.unique(x, True, True, True, equal_nan=equal)
+                    for g, w in zip(got, want, strict=True):
+                        assert g.dtype == w.dtype
+                        np.testing.assert_array_equal(g, w)
+                    values, counts = ac.unique(x, return_counts=True, equal_nan=equal)
+                    np.testing.assert_array_equal(values, want[0])
+                    np.testing.assert_array_equal(counts, want[3])
+                    np.testing.assert_array_equal(ac.unique(x, equal_nan=equal), want[0])
+                    np.testing.assert_array_equal(ac.unique(x, False, True, equal_nan=equal)[1], want[2])
+                np.testing.assert_array_equal(ac.unique_values(x), np.unique(x, equal_nan=False))
+                np.testing.assert_array_equal(
+                    ac.unique_counts(x).counts, np.unique(x, return_counts=True, equal_nan=False)[1]
+                )
+
+
+def test_unique_of_zeros(backend, passes):
+    """Of equal zeros the first one."""
+    for n in (3, 300):
+        for first in (0.0, -0.0):
+            a = np.full(n, -first)
+            a[0], a[-1] = first, 1
+            assert np.signbit(ac.unique(a)[0]) == np.signbit(first)
+            assert np.signbit(ac.unique(a, True)[0][0]) == np.signbit(first)
+    np.testing.assert_array_equal(ac.unique(["b", "a", "b"]), ["a", "b"])
+    rows = np.array([[1, 2], [1, 2], [0, 1]])
+    np.testing.assert_array_equal(ac.unique(rows, axis=0), np.unique(rows, axis=0))
+
+
+# ---- searching
+
+
+@pytest.mark.parametrize("char", DTYPES)
+def test_searchsorted(char, backend, team):
+    for n in (0, 1, 2, 3, 17, 1000):
+        a = np.sort(salted(sample((n,), char), "some") if char in "fd" and n > 3 else sample((n,), char))
+        for v in (
+            sample((40,), char, 3),
+            sample((3, 700), char, 4)[:, ::2],
+            a[:1],
+            a[0] if n else np.dtype(char).type(0),
+        ):
+            if char in "fd" and np.ndim(v):
+                v = np.concatenate([v.ravel(), [np.nan, -0.0, 0.0, np.inf]]).astype(char)
+            for side in ("left", "right"):
+                got, want = ac.searchsorted(a, v, side), np.searchsorted(a, v, side)
+                assert type(got) is type(want)
+                np.testing.assert_array_equal(got, want)
+                order = np.random.default_rng(n).permutation(n)
+                shuffled = np.empty_like(a)
+                shuffled[order] = a
+                np.testing.assert_array_equal(ac.searchsorted(shuffled, v, side, order), want)
+                wide = np.repeat(a, 2)[::2]
+                np.testing.assert_array_equal(ac.searchsorted(wide, v, side), want)
+
+
+def test_searchsorted_of_other_arguments(backend):
+    a = np.array([1, 3, 5], np.int32)
+    for v in (2.5, [1, 2], np.array([2**40]), np.uint64(3), np.nan, True, [], np.float32(3)):
+        for side in ("left", "right"):
+            np.testing.assert_array_equal(ac.searchsorted(a, v, side), np.searchsorted(a, v, side))
+    for bad in (
+        (a, 1, "x"),
+        (a.reshape(1, 3), 1),
+        (a, 1, "left", [0, 1]),
+        (a, 9, "left", [0, 1, 9]),
+        (a, 1, "left", [0.0] * 3),
+    ):
+        with pytest.raises((ValueError, TypeError)):
+            ac.searchsorted(*bad)
+    np.testing.assert_array_equal(ac.searchsorted(["a", "c"], ["b"]), [1])
+    big = np.sort(sample((100_000,), "d"))
+    v = sample((1000,), "d", 5)
+    np.testing.assert_array_equal(ac.searchsorted(big, v), np.searchsorted(big, v))
+
+
+# ---- the same bits, and by kernels
+
+
+def everything(a):
+    yield ac.sort(a)
+    yield ac.argsort(a)
+    for method in METHODS:
+        yield ac.rankdata(a, method=method)
+    yield from ac.unique(a, True, True, True)
+    yield from ac.unique(a, return_counts=True)
+    yield ac.searchsorted(np.sort(a), a[::3])
+    yield ac.lexsort((a, (a > 0).astype("b")))
+
+
+def lines():
+    a = sample((3000,), "d")
+    yield salted(salted(a, "zeros"), "some")
+    yield np.round(a * 2)
+    yield sample((3000,), "i")
+    yield sample((3000,), "h")
+
+
+def test_same_bits(monkeypatch, team):
+    wanted = []
+    with settings.use_backend(BACKENDS[-1]), settings.set_workers(1):
+        wanted = [[bits(result) for result in everything(a)] for a in lines()]
+    for backend in BACKENDS:
+        for long, run, bucket, workers in (
+            (10**6, 64, 64, 3),
+            (100, 64, 64, 2),
+            (100, 1000, 500, 4),
+            (100, 65_536, 10, 3),
+        ):
+            monkeypatch.setattr(sorting, "LONG", long)
+            monkeypatch.setattr(sorting, "RUN", run)
+            monkeypatch.setattr(sorting, "BUCKET", bucket)
+            monkeypatch.setattr(windowing, "chunk_size", run)
+            with settings.use_backend(backend), settings.set_workers(workers):
+                for a, want in zip(lines(), wanted, strict=True):
+                    assert [bits(result) for result in everything(a)] == want, (backend, long, run, bucket)
+
+
+class Delegated(Exception):
+    pass
+
+
+class OtherNumPy:
+    """NumPy without what is computed here; samples may be sorted, which are small."""
+
+    def __getattr__(self, name):
+        if name not in ("sort", "argsort", "lexsort", "unique", "searchsorted"):
+            return getattr(np, name)
+
+        def function(a, *args, **kwargs):
+            if (
+                name in ("sort", "unique")
+                and not args
+                and np.size(a) <= sorting.SAMPLE
+                and kwargs.keys() <= {"return_counts"}
+            ):
+                return getattr(np, name)(a, **kwargs)
+            raise Delegated
+
+        return function
+
+
+@pytest.mark.parametrize("char", DTYPES)
+def test_cells_are_computed_here(char, backend, monkeypatch):
+    from allcores._engine import sort_arguments
+
+    for module in (sorting, sort_arguments):
+        monkeypatch.setattr(module, "np", OtherNumPy())
+    # More elements than a sample has.
+    a = sample((3, 30_000), char)
+    for x in (a, a[0, :50], a[:, ::2], a.T):
+        for axis in (0, -1, None):
+            ac.sort(x, axis)
+            ac.argsort(x, axis)
+        ac.unique(x, True, True, True)
+    line = np.sort(a[0])
+    ac.searchsorted(line, a)
+    ac.lexsort(a)
+    with pytest.raises(Delegated):
+        ac.sort(np.zeros(20_000, "F"))
+
+
+def test_memory():
+    """One copy beyond the result."""
+    code = """
+        import resource, numpy as np, allcores as ac
+        x = np.random.default_rng(0).normal(size=4_000_000)
+        ac.sort(x[:200_000])
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        ac.sort(x)
+        y = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print((y - before) / 1024)
+    """
+    result = python(code)
+    assert result.returncode == 0, result.stderr
+    assert float(result.stdout) < 2 * 32 + 14
+
+
+@given(data=st.data())
+@FEW
+def test_any_arguments(data):
+    dtype = np.dtype(data.draw(st.sampled_from("dfbQ?h")))
+    shape = data.draw(npst.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=12))
+    values = st.integers(-1000, 1000).map(lambda i: i / 8) | st.sampled_from((np.nan, 0.0, -0.0, np.inf, 5e-324))
+    a = data.draw(npst.arrays(dtype, shape, elements=values if dtype.kind == "f" else None))
+    axis = data.draw(st.integers(-a.ndim, a.ndim - 1))
+    if data.draw(st.booleans()):
+        a = np.repeat(a, data.draw(st.sampled_from((9, 100))), axis=axis)
+    a = a.transpose(data.draw(st.permutations(range(a.ndim))))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(place, "threshold", 0)
+        for backend in BACKENDS:
+            for long in (8, 10**6):
+                patch.setattr(sorting, "LONG", long)
+                patch.setattr(sorting, "RUN", 50)
+                patch.setattr(sorting, "BUCKET", 20)
+                with settings.use_backend(backend), settings.set_workers(2):
+                    check(a, axis)
+                    np.testing.assert_array_equal(ac.unique(a), np.unique(a))
