@@ -30,6 +30,9 @@ PACKAGES = {
     "scipy": "scipy.ndimage",
 }
 
+# `copy` is what NumPy takes for a copy of the input: as much memory is read, and as much new memory written.
+OURS = ("copy", "1 worker", "all workers")
+
 # What others call the same. x is the array, w the window, s a polars and p a pandas Series of x; {axis} is an axis.
 PEERS: dict[str, dict[str, str]] = {
     "move_sum": {"numbagg": "numbagg.move_sum(x, window=w, axis={axis})", "pandas": "p.rolling(w).sum().to_numpy()"},
@@ -103,6 +106,7 @@ def contenders(name: str, x: Any, axis: int, window: int) -> list[Contender]:
     found = [
         Contender("all workers", ours, {"ac": ac, **arrays}),
         Contender("1 worker", ours, {"ac": ac, **arrays}, lambda: ac.set_workers(1)),
+        Contender("copy", "x.copy()", arrays),
     ]
     wanted = found[0].result()
     for package, statement in statements(name, axis, window, x.ndim == 1):
@@ -129,7 +133,7 @@ def main() -> int:
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     print(f"allcores {ac.__version__}, {ac.get_workers()} workers, NumPy {np.__version__}\n")
-    print("| function | array | window | 1 worker | all workers | others | best/ac |\n|---|---|--:|--:|--:|---|--:|")
+    print(f"| function | array | window | {' | '.join(OURS)} | others | best/ac |\n|---|---|--:|--:|--:|--:|---|--:|")
     rng = np.random.default_rng(0)
     for name in args.functions.split(","):
         for shape, axis, window in cases(name):
@@ -138,10 +142,10 @@ def main() -> int:
                 x[rng.random(shape) < 0.1] = np.nan
             seconds = interleave(contenders(name, x, axis, window), args.rounds)
             times = {who: 1e3 * median(samples) for who, samples in seconds.items()}
-            others = sorted((who for who in times if not who.endswith(("worker", "workers"))), key=times.__getitem__)
+            others = sorted((who for who in times if who not in OURS), key=times.__getitem__)
             best = f"{ratio(seconds[others[0]], seconds['all workers']):.2f}" if others else "-"
             array = f"{shape[0]:,}" if len(shape) == 1 else f"{shape}, axis {axis}"
-            ours = f"{times['1 worker']:.1f} | {times['all workers']:.1f}"
+            ours = " | ".join(f"{times[who]:.1f}" for who in OURS)
             listed = ", ".join(f"{who} {times[who]:.1f}" for who in others)
             print(f"| {name} | {array} | {window:,} | {ours} | {listed} | {best} |", flush=True)
     return 0

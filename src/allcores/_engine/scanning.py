@@ -153,7 +153,7 @@ def push(a: Array, result: Array, axis: int, limit: int, workers: int) -> None:
 def push_blocks(a: Array, result: Array, axis: int, limit: int) -> None:
     """The same for dtypes without a kernel, by NumPy, some elements along the axis at a time."""
     a, result = np.moveaxis(a, axis, 0), np.moveaxis(result, axis, 0)
-    step = max(1, windowing.chunk_size * len(a) // a.size)
+    step = max(1, windowing.chunk_size // 4 * len(a) // a.size)
     at, last = np.full(a.shape[1:], -1), a[0]
     for begin in range(0, len(a), step):
         block = a[begin : begin + step]
