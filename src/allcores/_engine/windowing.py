@@ -23,8 +23,8 @@ from .operands import Array, side_by_side
 from .registry import REALS, WINDOWS
 from .task import Field, Parameter, Task
 
-# Elements in a chunk. Tests change it: results must not. With chunks of 4 instead of 1 MiB a sum of 7.3 M elements took
-# 6 instead of 12 ms in most new processes: probably since two workers in one huge page of a new result both clear it.
+# Elements in a chunk. Tests change it: results must not. With chunks of 4 instead of 1 MiB, new results took 6 instead
+# of 12 ms in most new processes (7.3 M elements, two workers).
 chunk_size = 4 * CHUNK
 
 DOUBLE = np.dtype(np.float64)
