@@ -150,34 +150,30 @@ cdef inline void chain_of(
             store(known[f] + 4 * k, s[k][f])
 
 
+cdef inline void chain_kind(
+        Kind kind, bint ends, const double *x, Py_ssize_t x_step, const double *y, Py_ssize_t y_step, Py_ssize_t rows,
+        double decay, double *to, Py_ssize_t to_step, double **known) noexcept nogil:
+    """The same for a kind that is known when it runs."""
+    if kind == COUNT:
+        chain_of(COUNT, ends, x, x_step, y, y_step, rows, 1, decay, to, to_step, known)
+    elif kind == SUM:
+        chain_of(SUM, ends, x, x_step, y, y_step, rows, 2, decay, to, to_step, known)
+    elif kind == MEAN:
+        chain_of(MEAN, ends, x, x_step, y, y_step, rows, 2, decay, to, to_step, known)
+    elif kind == VAR:
+        chain_of(VAR, ends, x, x_step, y, y_step, rows, 4, decay, to, to_step, known)
+    elif kind == STD:
+        chain_of(STD, ends, x, x_step, y, y_step, rows, 4, decay, to, to_step, known)
+    elif kind == COV:
+        chain_of(COV, ends, x, x_step, y, y_step, rows, 5, decay, to, to_step, known)
+    else:
+        chain_of(CORR, ends, x, x_step, y, y_step, rows, 6, decay, to, to_step, known)
+
+
 cdef inline void chain(
         Kind kind, bint ends, const double *x, Py_ssize_t x_step, const double *y, Py_ssize_t y_step, Py_ssize_t rows,
         double decay, double *to, Py_ssize_t to_step, double **known) noexcept nogil:
-    """The same for a kind that is known when it runs. At the end of a leaf a variance is what a standard deviation needs."""
     if ends:
-        if kind == COUNT:
-            chain_of(COUNT, True, x, x_step, y, y_step, rows, 1, decay, to, to_step, known)
-        elif kind == SUM:
-            chain_of(SUM, True, x, x_step, y, y_step, rows, 2, decay, to, to_step, known)
-        elif kind == MEAN:
-            chain_of(MEAN, True, x, x_step, y, y_step, rows, 2, decay, to, to_step, known)
-        elif kind == VAR or kind == STD:
-            chain_of(VAR, True, x, x_step, y, y_step, rows, 4, decay, to, to_step, known)
-        elif kind == COV:
-            chain_of(COV, True, x, x_step, y, y_step, rows, 5, decay, to, to_step, known)
-        else:
-            chain_of(CORR, True, x, x_step, y, y_step, rows, 6, decay, to, to_step, known)
-    elif kind == COUNT:
-        chain_of(COUNT, False, x, x_step, y, y_step, rows, 1, decay, to, to_step, known)
-    elif kind == SUM:
-        chain_of(SUM, False, x, x_step, y, y_step, rows, 2, decay, to, to_step, known)
-    elif kind == MEAN:
-        chain_of(MEAN, False, x, x_step, y, y_step, rows, 2, decay, to, to_step, known)
-    elif kind == VAR:
-        chain_of(VAR, False, x, x_step, y, y_step, rows, 4, decay, to, to_step, known)
-    elif kind == STD:
-        chain_of(STD, False, x, x_step, y, y_step, rows, 4, decay, to, to_step, known)
-    elif kind == COV:
-        chain_of(COV, False, x, x_step, y, y_step, rows, 5, decay, to, to_step, known)
+        chain_kind(kind, True, x, x_step, y, y_step, rows, decay, to, to_step, known)
     else:
-        chain_of(CORR, False, x, x_step, y, y_step, rows, 6, decay, to, to_step, known)
+        chain_kind(kind, False, x, x_step, y, y_step, rows, decay, to, to_step, known)

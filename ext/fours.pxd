@@ -6,7 +6,6 @@ other compilers plain loops that do the same.
 cdef extern from *:
     """
     #include <math.h>
-    #include <stddef.h>
     #include <string.h>
     #if defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12)
     #define ALLCORES_FOURS 1
@@ -149,15 +148,6 @@ cdef extern from *:
         return r;
     }
     static inline void allcores_four_store(double *p, allcores_four v) { memcpy(p, &v, 32); }
-    static inline allcores_four allcores_pick(const double *p, ptrdiff_t step) {
-        double v[4] = {p[0], p[step], p[2 * step], p[3 * step]};
-        return allcores_four_load(v);
-    }
-    static inline void allcores_drop(double *p, ptrdiff_t step, allcores_four a) {
-        double v[4];
-        allcores_four_store(v, a);
-        for (int i = 0; i < 4; i++) p[i * step] = v[i];
-    }
     static inline allcores_four allcores_zeros(void) {
         double zeros[4] = {0, 0, 0, 0};
         return allcores_four_load(zeros);
@@ -191,8 +181,6 @@ cdef extern from *:
     four greater "allcores_greater"(four a, four b) noexcept nogil
     four load "allcores_four_load"(const double *p) noexcept nogil
     void store "allcores_four_store"(double *p, four v) noexcept nogil
-    four pick "allcores_pick"(const double *p, Py_ssize_t step) noexcept nogil      # numbers that are `step` apart
-    void drop "allcores_drop"(double *p, Py_ssize_t step, four v) noexcept nogil
     four nought "allcores_zeros"() noexcept nogil
     four missing "allcores_missing"(four found, four a) noexcept nogil      # what was found, or where a is NaN
     four where_equal "allcores_where_equal"(four a, four b, four c, four d) noexcept nogil      # a == b ? c : d

@@ -58,7 +58,6 @@ cdef struct Scan:
     bint constant           # one alpha for all
     bint ends               # the first pass
     bint direct             # the first pass by sums of products
-    bint flat               # out has one outer axis, whatever the inputs have: a worker in another process made it
     double *state[FIELDS]   # (outer, leaves, inner): sinks of the first pass, where the second begins, or NULL
 
 
@@ -544,10 +543,8 @@ cdef int ends_of_lines(
 
 # ---- chunks: lines x leaves x columns
 
-cdef inline char *line_of(Job *job, Scan *it, int f, Py_ssize_t position) noexcept nogil:
+cdef inline char *line_of(Job *job, int f, Py_ssize_t position) noexcept nogil:
     cdef Operand *operand = &job.operand[f]
-    if f > it.given and it.flat:
-        return operand.data + position * operand.outer_strides[0]
     return operand.data + outer_offset(job, operand, position)
 
 
@@ -562,7 +559,7 @@ cdef int chunk_columns(
         lanes.count = LANES if left + LANES < right else right - left
         for f in range(it.given + (1 if it.ends else 2)):
             operand = &job.operand[f]
-            lanes.first[f][0] = (line_of(job, it, f, position)
+            lanes.first[f][0] = (line_of(job, f, position)
                                  + leaf * it.leaf * operand.n_stride + left * operand.inner_stride)
         for l in range(lanes.count):
             lanes.at[l] = (position * leaves + leaf) * job.inner + left + l
@@ -585,7 +582,7 @@ cdef int chunk_lines(
         while l < LANES and position < last:
             for f in range(it.given + (1 if it.ends else 2)):
                 operand = &job.operand[f]
-                lanes.first[f][l] = line_of(job, it, f, position) + leaf * it.leaf * operand.n_stride
+                lanes.first[f][l] = line_of(job, f, position) + leaf * it.leaf * operand.n_stride
             lanes.rows[l] = it.leaf if (leaf + 1) * it.leaf < job.n else job.n - leaf * it.leaf
             lanes.longest = lanes.rows[l] if lanes.rows[l] > lanes.longest else lanes.longest
             lanes.at[l] = position * leaves + leaf
@@ -708,7 +705,6 @@ cdef int run(
     it.leaf = leaf
     it.least = least
     it.ends = ends
-    it.flat = False
     it.direct = direct
     job.scratch = NULL
     job.room = 0
@@ -729,7 +725,7 @@ cdef int run(
             PyObject_GetBuffer(sinks[0], &view[held], PyBUF_FULL)
             held += 1
             describe(job.out, &view[held - 1], True)
-            it.flat = view[held - 1].ndim == 3
+            job.out.flat = view[held - 1].ndim == 3
             if states is not None:
                 for f in range(it.fields + 2):
                     PyObject_GetBuffer(states[f], &view[held], PyBUF_FULL_RO)

@@ -493,11 +493,11 @@ cdef Py_ssize_t tiles_of(Job *job, Strip *strip, Window *it, Tiles *tiles, Py_ss
     if it.kind == VAR or it.kind == STD:
         if it.window <= it.ddof:
             return 0
+        weigh(&tiles.weights, it.period, it.rest % it.period, it.between)
     elif it.kind < SUM or it.kind > MAX:
         return 0
     if not VECTORS or groups * lanes < WIDE // 2:
         return 0
-    weigh(&tiles.weights, it.period, it.rest % it.period, it.between)
     tiles.straight = strip.adjoin and straight(&job.operand[0], strip.lane[0][0], lanes)
     batch = TILE // it.group // lanes
     if batch > WIDE:

@@ -140,7 +140,6 @@ class AmongNumbers:
 def divide_long(x: Array, out: Array, ranks: Array, positions: bool, backwards: bool, workers: int) -> None:
     """One lane, of one dimension. Backwards, there is one rank."""
     top = int(np.iinfo(key_dtype(x.dtype)).max)
-
     keys, count = select_long(x, AmongNumbers(tuple(ranks.tolist()), backwards, len(ranks)), True, workers)
     pivots = sorted({int(key) if rank < count else top for key, rank in zip(keys, ranks, strict=True)})
     grid = cut_windows((1, len(x), 1), 1, windowing.chunk_size, workers)
@@ -149,16 +148,16 @@ def divide_long(x: Array, out: Array, ranks: Array, positions: bool, backwards: 
     lengths[-1] = len(x) - grid.run * (grid.chunks - 1)
     numbers, below, same = sieved.counts[:, 0], sieved.counts[:, 1::4], sieved.counts[:, 2::4]
     if backwards and not (pivots[0] == top and x.dtype.kind == "f"):  # NaN is last in both directions
-        less, turned = numbers[:, None] - below - same, np.array([~pivots[0]], np.int64)
+        less, ends = numbers[:, None] - below - same, np.array([~pivots[0]], np.int64)
     else:
-        less, turned = below, np.array(pivots, np.int64)
+        less, ends = below, np.array(pivots, np.int64)
     # What comes up to each border between two classes, then how much is in each class.
     borders = np.stack([less, less + same], axis=2).reshape(grid.chunks, -1)
     classes = np.diff(borders, axis=1, prepend=0, append=lengths[:, None])
     totals = classes.sum(axis=0)
     following = np.cumsum(totals) - totals + np.cumsum(classes, axis=0) - classes
     following = np.ascontiguousarray(following, np.int64)
-    operands, parameters = (x, turned, following), (int(positions), int(backwards))
+    operands, parameters = (x, ends, following), (int(positions), int(backwards))
     task = Task(__version__, settings.backend(), "scatter", operands, parameters, (Field(out.dtype),), grid)
     place.run(task, (out,), workers, SELECTIONS["scatter"].ns)
 

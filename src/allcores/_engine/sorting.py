@@ -38,7 +38,6 @@ SAMPLE = 16_384
 COUNTED = 1 << 17  # different integers that are counted, at most: the counters stay in the caches
 
 POSITION = np.dtype(np.int64)
-DOUBLE = np.dtype(np.float64)
 WORDS = {8: np.dtype(np.uint64)}
 NARROW = np.dtype(np.uint32)
 NO_SPLIT: Array = np.empty(0, np.uint64)
@@ -59,6 +58,11 @@ def covered(a: Array) -> bool:
 
 def runs(n: int, run: int) -> Stretches:
     return Stretches(1, n, 1, 1, max(1, run), 1)
+
+
+def shares(n: int, workers: int) -> Stretches:
+    """Runs of a long line: some for each worker."""
+    return runs(n, min(RUN, ceil_div(n, 4 * workers)))
 
 
 def execute(
@@ -133,7 +137,7 @@ def already(line: Array, sink: Array, positions: bool, workers: int) -> bool:
     apart = positions or not np.may_share_memory(line, sink)
     if down and not apart:
         return False
-    grid = runs(n, min(RUN, ceil_div(n, 4 * workers)))
+    grid = shares(n, workers)
     kept = np.zeros(grid.parts, np.uint8)
     operands = (line.reshape(1, n, 1),)
     execute("in_order", operands, (int(down), int(positions)), grid, (kept, sink if apart else None), workers)
@@ -176,8 +180,7 @@ def count(line: Array, sink: Array, workers: int) -> bool:
     if found is None:
         return False
     least, times = found
-    n = len(line)
-    execute("refill", (np.cumsum(times),), (least,), runs(n, min(RUN, ceil_div(n, 4 * workers))), (sink,), workers)
+    execute("refill", (np.cumsum(times),), (least,), shares(len(line), workers), (sink,), workers)
     return True
 
 
@@ -204,7 +207,7 @@ def spread(line: Array, positions: bool, workers: int) -> Heap:
     table, split, low, shift = splits(line, buckets)
     if len(split):
         buckets = len(split) + 1
-    grid = runs(n, min(RUN, ceil_div(n, 4 * workers)))
+    grid = shares(n, workers)
     counts = np.empty((grid.parts, buckets + 1), np.int32)
     parts = np.empty(n, WORDS.get(line.itemsize, NARROW))
     places = np.empty(n, np.uint16) if positions else None
@@ -326,7 +329,7 @@ def unique(
 def take(a: Array, index: Array, workers: int) -> Array:
     """a[index], of lines."""
     out: Array = np.empty(len(index), a.dtype)
-    execute("take", (a, index), (), runs(len(index), min(RUN, ceil_div(len(index), 4 * workers))), (out,), workers)
+    execute("take", (a, index), (), shares(len(index), workers), (out,), workers)
     return out
 
 
@@ -351,7 +354,7 @@ def search(a: Array, v: Array, right: bool, sorter: Array | None, workers: int) 
     flat = v.reshape(-1)
     out: Array = np.empty(len(flat), POSITION)
     if len(flat) and len(a):
-        grid = runs(len(flat), max(1, min(RUN, ceil_div(len(flat), 4 * workers))))
+        grid = shares(len(flat), workers)
         cost = max(1, len(a).bit_length()) / 12
         operands = (a, int(right), sorter, flat)
         execute("searchsorted", operands, (), grid, (out,), workers, cost)
