@@ -3,7 +3,7 @@
 __version__ = "0.1.0"
 
 from . import fallback
-from ._engine.settings import get_workers, set_workers
+from ._engine.settings import get_memory_budget, get_workers, set_memory_budget, set_workers
 from .background import submit
 from .blocks import apply_along_axis, map_blocks, map_overlap, reduction
 from .config import show_config
@@ -62,6 +62,7 @@ from .sorting import (
     unique_counts,
     unique_values,
 )
+from .sources import Source, open, register_source
 from .windows import (
     move_argmax,
     move_argmin,
@@ -83,6 +84,7 @@ from .windows import (
 )
 
 __all__ = [
+    "Source",
     "all",
     "allnan",
     "any",
@@ -96,6 +98,7 @@ __all__ = [
     "count_nonzero",
     "fallback",
     "ffill",
+    "get_memory_budget",
     "get_workers",
     "lexsort",
     "map_blocks",
@@ -142,6 +145,7 @@ __all__ = [
     "nanstd",
     "nansum",
     "nanvar",
+    "open",
     "partition",
     "percentile",
     "prod",
@@ -150,8 +154,10 @@ __all__ = [
     "quantile",
     "rankdata",
     "reduction",
+    "register_source",
     "replace",
     "searchsorted",
+    "set_memory_budget",
     "set_workers",
     "share",
     "shared_empty",

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from . import doors, reduction, settings
+from . import doors, reading, reduction, settings
 from .notices import warn_of
 from .operands import SMALL, Array, lines_of, memory_order, relined, scattered
 from .reduction import Call
-from .registry import KERNELS
+from .registry import KERNELS, REALS
+from .sources import Source, as_source
 
 NoValue: Any = np._NoValue
 
@@ -35,10 +36,10 @@ EXTREMA: dict[str, Callable[..., Any]] = {"min": np.minimum, "max": np.maximum, 
 class Request:
     """A reduction that kernels cover."""
 
-    a: Array
+    a: Array | Source
     reduced: tuple[int, ...]
     where: Array | None
-    out: Array | None
+    out: Any
     keepdims: bool
     call: Call
 
@@ -51,7 +52,7 @@ class Request:
         return n
 
     def reduce(self, kernel: str, finish: reduction.Finish, **options: Any) -> tuple[Array, ...]:
-        return reduction.reduce(kernel, self.a, self.reduced, finish, where=self.where, call=self.call, **options)
+        return reading.reduce(kernel, self.a, self.reduced, finish, where=self.where, call=self.call, **options)
 
     def deliver(self, result: Array) -> Any:
         """Warn of what happened, then hand the result over as NumPy does."""
@@ -81,7 +82,21 @@ def as_operand(a: Any) -> tuple[Any, bool]:
         return np.asarray(a), True
     if isinstance(a, np.ndarray):
         return a, False
+    if isinstance(a, Source):
+        # What is no more than this, and what no kernel covers, is like any array.
+        return (a, True) if a.size > SMALL and a.dtype.char in REALS else (a.load(), True)
     return np.asarray(a), True
+
+
+def listed(a: Any) -> Any:
+    """A list as an array, and what is not in memory as a source, once; other array-likes are converted where they are
+    examined."""
+    if type(a) is np.ndarray:
+        return a
+    if type(a) is list or type(a) is tuple:
+        return np.asarray(a)
+    source = as_source(a)
+    return a if source is None else source
 
 
 def prepare(
@@ -99,9 +114,9 @@ def prepare(
     workers = settings.resolve_workers(workers)
     a, plain = as_operand(a)
     if not plain or a.dtype.char not in KERNELS[kernel].cells or not a.dtype.isnative or a.ndim == 0 or a.size == 0:
-        return a, None
+        return in_memory(a), None
     if keepdims is not NoValue and type(keepdims) is not bool:
-        return a, None
+        return in_memory(a), None
     if axis is None:
         reduced = tuple(range(a.ndim))
     elif type(axis) is int and -a.ndim <= axis < a.ndim:
@@ -110,21 +125,21 @@ def prepare(
         try:
             axes = axis if type(axis) is tuple else (operator.index(axis),)
             if any(isinstance(i, bool) for i in (axis, *axes)):
-                return a, None
+                return in_memory(a), None
             reduced = tuple(sorted(normalize_axis_tuple(axes, a.ndim)))
         except (TypeError, ValueError):
-            return a, None
+            return in_memory(a), None
         if not reduced or (isinstance(axis, tuple) and not same_axes):
-            return a, None
+            return in_memory(a), None
     mask = None
     if where is not NoValue and where is not True:
         mask = np.asarray(where)
         if mask.dtype != np.bool_:
-            return a, None
+            return in_memory(a), None
         try:
             mask = np.broadcast_to(mask, a.shape)
         except ValueError:
-            return a, None
+            return in_memory(a), None
     keep = keepdims is True
     if out is not None:
         shape = (
@@ -132,13 +147,25 @@ def prepare(
             if keep
             else tuple(length for i, length in enumerate(a.shape) if i not in reduced)
         )
-        if type(out) is not np.ndarray or out.shape != shape or not out.flags.writeable or not out.dtype.isnative:
-            return a, None
+        if not is_room(out) or tuple(out.shape) != shape:
+            return in_memory(a), None
     operand = a
-    if scattered(a, reduced, mask, KERNELS[kernel].ordered):
+    if isinstance(a, np.ndarray) and scattered(a, reduced, mask, KERNELS[kernel].ordered):
         operand = relined(a, reduced)
         mask = None if mask is None else relined(mask, reduced)
     return a, Request(operand, reduced, mask, out, keep, Call(workers))
+
+
+def in_memory(a: Any) -> Any:
+    """What NumPy is to work on."""
+    return a.load() if isinstance(a, Source) else a
+
+
+def is_room(out: Any) -> bool:
+    """Whether results can be put there by an assignment: an array, mapped or not, or a source that can be written to."""
+    if type(out) is np.ndarray or isinstance(out, np.memmap):
+        return bool(out.flags.writeable and out.dtype.isnative)
+    return as_source(out) is not None
 
 
 def accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -187,3 +187,72 @@ def cut_scans(shape: tuple[int, ...], leaf: int, chunk: int = CHUNK, workers: in
 def leaves_of(grid: Stretches, leaf: int) -> Stretches:
     """The same chunks, counted in leaves along n."""
     return Stretches(grid.outer, ceil_div(grid.n, leaf), grid.inner, grid.lines, ceil_div(grid.run, leaf), grid.tile)
+
+
+# ---- pieces of what is not in memory
+
+PIECE = 4 << 20  # bytes: read at a time by each worker
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """A box cut along each axis. Pieces that differ along reduced axes alone are parts of one result."""
+
+    shape: tuple[int, ...]
+    size: tuple[int, ...]
+    reduced: tuple[bool, ...]
+
+    def counts(self, reduced: bool) -> tuple[int, ...]:
+        """Pieces along the axes that are reduced, or kept; one along the others."""
+        return tuple(
+            ceil_div(length, size) if is_reduced == reduced else 1
+            for length, size, is_reduced in zip(self.shape, self.size, self.reduced, strict=True)
+        )
+
+    @property
+    def parts(self) -> int:
+        return prod(self.counts(True))
+
+    @property
+    def results(self) -> int:
+        return prod(self.counts(False))
+
+    def region(self, result: int, part: int) -> tuple[slice, ...]:
+        region = []
+        for axis in reversed(range(len(self.shape))):
+            size, length = self.size[axis], self.shape[axis]
+            count = ceil_div(length, size)
+            if self.reduced[axis]:
+                part, at = divmod(part, count)
+            else:
+                result, at = divmod(result, count)
+            region.append(slice(at * size, min((at + 1) * size, length)))
+        return tuple(reversed(region))
+
+
+def cut_flat(shape: tuple[int, ...], itemsize: int, most: int = PIECE) -> tuple[int, ...]:
+    """Sizes of pieces of a view (outer..., n, inner) of a file, of some `most` bytes: as many adjoining elements as can
+    be, and along n whole aligned leaves, a power of two of them, so that each piece is a subtree."""
+    *outer, n, inner = shape
+    leaf = LINE_LEAF if inner == 1 else ROWS_LEAF
+    elements = max(most // itemsize, 2 * leaf)
+    tile = inner
+    if inner * min(n, leaf) > elements:
+        tile = max(2, elements // min(n, leaf))
+        while inner % tile == 1:  # never one column alone: it would be read as a line, in another order
+            tile += 1
+    run = n if n * tile <= elements else leaf * (power_above(elements // (leaf * tile) + 1) // 2)
+    lines = [1] * len(outer)
+    if outer and run == n and tile == inner:
+        lines[-1] = max(1, min(outer[-1], elements // (n * inner)))
+    return (*lines, min(run, n), tile)
+
+
+def cut_stored(shape: tuple[int, ...], chunks: tuple[int, ...], itemsize: int, most: int = PIECE) -> tuple[int, ...]:
+    """Sizes of pieces that are whole stored chunks: one, or twice as many along an axis, last axis first, while they
+    have less than `most` bytes. Depends on nothing else, since the order of operations follows."""
+    size = [max(1, min(chunk, length)) for chunk, length in zip(chunks, shape, strict=True)]
+    for axis in reversed(range(len(shape))):
+        while size[axis] < shape[axis] and 2 * prod(size) * itemsize <= most:
+            size[axis] = min(2 * size[axis], shape[axis])
+    return tuple(size)

@@ -28,12 +28,17 @@ Finish = Callable[[Slots, Array | int], tuple[Array, ...]]
 chunk_size = CHUNK
 
 
+# A row, a view (outer..., n, inner), a mask, whether results are integers, the call.
+Pass = Callable[[Row, Array, "Array | None", bool, "Call"], Slots]
+
+
 @dataclass(slots=True)
 class Call:
     """What the passes of one call share."""
 
     workers: int
     status: int = 0  # floating-point flags, as NumPy numbers them
+    read: Pass | None = None  # takes the place of `one_pass` where elements are not in memory
 
 
 def one_pass(row: Row, x: Array, mask: Array | None, integers: bool, call: Call) -> Slots:
@@ -123,11 +128,12 @@ def reduce(
     lengths = tuple(axis.length for axis in kept)
     size = sum(field.dtype.itemsize for field in row.slots(a.dtype, integers)) + 8 * counted
     results: tuple[Array, ...] = ()
+    run = call.read or one_pass
     for position, part in slabs(view, size):
         x = take(view.x, view, position, part)
         mask = None if view.mask is None else take(view.mask, view, position, part)
         shape = tuple(part.stop - part.start if i == position else axis.length for i, axis in enumerate(view.carried))
-        slots = fold_carried(row, view, one_pass(row, x, mask, integers, call), shape, call)
+        slots = fold_carried(row, view, run(row, x, mask, integers, call), shape, call)
         count: Array | int = n
         if counted and mask is not None:
             counter = KERNELS["count_nonzero"]
@@ -179,7 +185,7 @@ def position_of_all(kernel: str, a: Array, call: Call) -> int:
     step = max(1, PARTIALS // 2 // (24 * prod(outer[1:]) * view.x.shape[-1])) if outer else 1
     for begin in range(0, outer[0] if outer else 1, step):
         x = view.x[begin : begin + step] if outer else view.x
-        value, index = one_pass(row, x, None, False, call)
+        value, index = (call.read or one_pass)(row, x, None, False, call)
         lengths = tuple(axis.length for axis in view.carried)
         if outer:
             lengths = (x.shape[0], *lengths[1:])
@@ -192,11 +198,11 @@ def position_of_all(kernel: str, a: Array, call: Call) -> int:
         order = np.argsort(position, kind="stable")
         slots = (value.reshape(-1)[order], position[order])
         found = tree(row.fold, slots)
-        best = found if best is None else _earlier(row, best, found)
+        best = found if best is None else earlier(row, best, found)
     assert best is not None
     return int(best[1])
 
 
-def _earlier(row: Row, a: Slots, b: Slots) -> Slots:
+def earlier(row: Row, a: Slots, b: Slots) -> Slots:
     """Fold two candidates, the one of the lower position first."""
     return row.fold(a, b) if 0 <= int(a[1]) < int(b[1]) else row.fold(b, a)

@@ -17,6 +17,7 @@ from .. import _kernels
 
 _workers: ContextVar[int | None] = ContextVar("allcores_workers", default=None)
 _backend: ContextVar[str | None] = ContextVar("allcores_backend", default=None)
+_budget: ContextVar[int | None] = ContextVar("allcores_memory_budget", default=None)
 
 # Positive: small arrays may take the compiled short way. Each `use_backend` that is open anywhere in the process closes
 # it, since reading a context variable would cost as much as the door: other threads are slower meanwhile, no more.
@@ -78,6 +79,92 @@ def cores() -> int:
     """Cores that this process may use: its affinity, capped by its control group's quota."""
     limit = quota()
     return affinity() if limit is None else max(1, min(affinity(), math.ceil(limit)))
+
+
+@cache
+def memory_limit(root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgroup") -> int:
+    """Bytes of memory that this process may use: the machine's, capped by its control groups'."""
+    limits = [1 << 34]  # where nobody says
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    try:
+        lines = read(membership).splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        base = os.path.join(root, "memory") if controllers else root
+        parts = [part for part in path.split("/") if part and part != ".."]
+        for depth in range(len(parts) + 1):
+            try:
+                limits.append(int(read(base, *parts[:depth], "memory.limit_in_bytes" if controllers else "memory.max")))
+            except (OSError, ValueError):  # there is none, or it is "max"
+                continue
+    return min(limits)
+
+
+def get_memory_budget() -> int:
+    """Number of bytes that calls on lazy sources may have in memory at a time.
+
+    Returns
+    -------
+    int
+        What `set_memory_budget` set in this context, else an eighth of the memory that this process may use: the
+        machine's, capped by the limit of its control group.
+
+    Examples
+    --------
+    >>> import allcores as ac
+    >>> with ac.set_memory_budget(100_000_000):
+    ...     ac.get_memory_budget()
+    100000000
+    """
+    budget = _budget.get()
+    return memory_limit() // 8 if budget is None else budget
+
+
+@contextmanager
+def set_memory_budget(nbytes: int | None) -> Iterator[None]:
+    """Context manager that bounds what calls on lazy sources have in memory at a time.
+
+    Parameters
+    ----------
+    nbytes : int or None
+        Number of bytes; None: an eighth of the memory that this process may use. Fewer parts are read at a time where
+        they would be too much. A single stored chunk is always read whole.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `nbytes` is not an integer, or not positive.
+
+    Notes
+    -----
+    The setting belongs to the current context (`contextvars`), as that of `set_workers`. Results don't depend on it.
+
+    Examples
+    --------
+    >>> import allcores as ac
+    >>> with ac.set_memory_budget(1 << 28):
+    ...     ac.sum([1.0, 2.0])
+    np.float64(3.0)
+    """
+    if nbytes is not None:
+        if isinstance(nbytes, (bool, np.bool_)):
+            raise TypeError("nbytes must be an integer or None, not bool")
+        try:
+            nbytes = operator.index(nbytes)
+        except TypeError:
+            raise TypeError(f"nbytes must be an integer or None, not {type(nbytes).__name__}") from None
+        if nbytes < 1:
+            raise ValueError(f"nbytes must be positive, got {nbytes}")
+    token = _budget.set(nbytes)
+    try:
+        yield
+    finally:
+        _budget.reset(token)
 
 
 def is_count(workers: object) -> bool:

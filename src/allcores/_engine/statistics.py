@@ -7,10 +7,22 @@ from typing import Any
 import numpy as np
 
 from .._kernels.fallback.drive import Flags
-from .arguments import EXTREMA, NoValue, Request, accumulator, ask_numpy, fits, keepdims_shape, prepare, short_way
+from .arguments import (
+    EXTREMA,
+    NoValue,
+    Request,
+    accumulator,
+    ask_numpy,
+    fits,
+    keepdims_shape,
+    listed,
+    prepare,
+    short_way,
+)
 from .notices import warn_caller
 from .operands import Array
-from .reduction import position_of_all
+from .reading import position_of_all
+from .sources import Source
 from .task import Slots
 
 # Kernels for what has no NaN: the function without NaN.
@@ -28,13 +40,8 @@ PLAIN = {
 
 def kernel_for(name: str, a: Any) -> str:
     """The kernel of a function for an operand's dtype: integers have no NaN to skip."""
-    dtype = a.dtype if isinstance(a, np.ndarray) else np.asarray(a).dtype
+    dtype = a.dtype if isinstance(a, (np.ndarray, Source)) else np.asarray(a).dtype
     return PLAIN.get(name, name) if dtype.kind in "biu" else name
-
-
-def listed(a: Any) -> Any:
-    """A list as an array, once; other array-likes are converted where they are examined."""
-    return np.asarray(a) if type(a) is list or type(a) is tuple else a
 
 
 def cast(values: Array, dtype: np.dtype[Any], request: Request) -> Array:

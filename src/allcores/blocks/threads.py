@@ -13,47 +13,18 @@ finished before the first block waits for it, since that one says what `out` is.
 from __future__ import annotations
 
 import threading
-from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from .._engine import jobs, settings, team
+from .._engine import settings
+from .._engine.turns import Turns
 from .failures import Failures
 from .gather import Gather
 from .plan import Plan
 from .results import Partials, Whole, trimmed
 from .watching import Tell
-
-
-class Turns:
-    """The numbers of blocks, each given to one worker."""
-
-    def __init__(self, count: int) -> None:
-        self.count = self.end = count
-        self.next = self.done = 0
-        self.stopped = False
-        self.lock = threading.Lock()
-        # Calls within the function are stopped with this one; their chunks are not its blocks.
-        self.within = jobs.Job()
-
-    def claim(self, finished: int) -> int:
-        """The next block, or -1 if there is none; `finished`: how many the claimant has done meanwhile."""
-        with self.lock:
-            self.done += finished
-            if self.next >= self.end:
-                return -1
-            number = self.next
-            self.next = number + 1
-            return number
-
-    def stop(self) -> None:
-        self.stopped, self.end = True, 0
-        self.within.stop()
-
-    def progress(self) -> tuple[int, int]:
-        return self.done, self.count
 
 
 @cache
@@ -67,17 +38,6 @@ def run(plan: Plan, sink: Whole | Partials, failures: Failures, workers: Any, te
     workers = settings.resolve_workers(workers)
     keep_freed_memory()
     turns = Turns(plan.count)
-    job = jobs.current.get()
-    with nullcontext() if job is None else job.part(turns):
-        token = None if job is None else jobs.current.set(turns.within)
-        try:
-            _run(plan, sink, failures, workers, tell, turns)
-        finally:
-            if token is not None:
-                jobs.current.reset(token)
-
-
-def _run(plan: Plan, sink: Whole | Partials, failures: Failures, workers: int, tell: Tell, turns: Turns) -> None:
     caller = threading.get_ident()
     gather = Gather(sink, failures)
 
@@ -109,15 +69,6 @@ def _run(plan: Plan, sink: Whole | Partials, failures: Failures, workers: int, t
             raise
 
     tell(0, plan.count)
-    workers = min(workers, plan.count)
-    if workers > 1 and not team.here.worker:
-        # As in the helpers, calls within the function run where they are.
-        team.here.worker = True
-        try:
-            team.together(work, workers, turns.stop)
-        finally:
-            team.here.worker = False
-    else:
-        work()
+    turns.under_way(work, min(workers, plan.count))
     if not turns.stopped:
         tell(plan.count, plan.count)

@@ -1,0 +1,302 @@
+"""Arrays that are not in memory: what a call needs to know of them, and how their parts are read.
+
+    zarr.Array, h5py.Dataset, ...  -- adapter -->  Source: shape, dtype, chunks, read(region)
+    .npy, contiguous HDF5          ------------->  FlatFile: one array in one file, read anywhere
+
+What a type's adapter is, is a closed list (`register`). An object that merely looks like an array is converted by NumPy, as
+ever: masks, units and labels would be lost on the way, and nobody would be told.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from . import settings
+from .operands import Array
+
+Region = tuple[slice, ...]
+
+
+class Source(ABC):
+    """An array that is read part by part.
+
+    A subclass sets `name` (for messages), `shape`, `dtype` (native) and `chunks`, the shape of what is stored together,
+    or None where it makes no difference; and it says how to `read`. Its objects can be pickled if they are to be read in
+    other processes. Several threads read at a time.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    chunks: tuple[int, ...] | None = None
+
+    @abstractmethod
+    def read(self, region: Region) -> Array:
+        """The elements of a region: a slice for each axis, with a start, a stop and no step."""
+
+    def write(self, region: Region, values: Any) -> None:
+        """Change the elements of a region."""
+        raise TypeError(f"{self.name} can't be written to")
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def itemsize(self) -> int:
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.itemsize
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a source without axes")
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        chunks = "" if self.chunks is None else f", chunks={self.chunks}"
+        return f"<allcores source {self.name!r}, shape={self.shape}, dtype={self.dtype}{chunks}>"
+
+    def __getitem__(self, key: Any) -> Any:
+        """The elements of a part, read now: integers, slices with positive steps, and an ellipsis."""
+        region, rest = basic(key, self.shape)
+        return self.part(region)[rest]
+
+    def __setitem__(self, key: Any, values: Any) -> None:
+        region, rest = basic(key, self.shape)
+        lengths = tuple(part.stop - part.start for part in region)
+        if any(isinstance(i, slice) and i.step not in (None, 1) for i in rest):
+            raise IndexError(f"{self.name} can be written to in slices without a step")
+        shape = tuple(length for length, i in zip(lengths, rest, strict=True) if isinstance(i, slice))
+        self.write(region, np.broadcast_to(values, shape).reshape(lengths))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if copy is False:
+            raise ValueError(f"{self.name} is not in memory: a copy can't be avoided")
+        return self.load().astype(dtype or self.dtype, copy=False)
+
+    def part(self, region: Region) -> Array:
+        """`read`, with errors that say what was read."""
+        try:
+            values = self.read(region)
+        except Exception as error:
+            raise OSError(f"{self.name}: can't read {written(region)}: {error}") from error
+        lengths = tuple(part.stop - part.start for part in region)
+        if values.shape != lengths:
+            raise OSError(f"{self.name}: {written(region)} has the shape {values.shape} instead of {lengths}")
+        return values
+
+    def load(self) -> Array:
+        """All of it, if that is within the memory budget."""
+        budget = settings.get_memory_budget()
+        if self.nbytes > budget:
+            raise MemoryError(
+                f"{self.name} has {self.nbytes:,} bytes, more than the memory budget of {budget:,} (set_memory_budget), "
+                "and this call needs all of it in memory"
+            )
+        return self.part(tuple(slice(0, length) for length in self.shape))
+
+
+def written(region: Region) -> str:
+    """A region as one would write it."""
+    return f"[{', '.join(f'{part.start}:{part.stop}' for part in region)}]"
+
+
+def basic(key: Any, shape: tuple[int, ...]) -> tuple[Region, tuple[Any, ...]]:
+    """From an index to a region, and what is then to be taken of it."""
+    items = list(key) if isinstance(key, tuple) else [key]
+    if any(item is Ellipsis for item in items):
+        at = next(i for i, item in enumerate(items) if item is Ellipsis)
+        items[at : at + 1] = [slice(None)] * (len(shape) - len(items) + 1)
+    items += [slice(None)] * (len(shape) - len(items))
+    if len(items) > len(shape):
+        raise IndexError(f"too many indices: there are {len(shape)} axes, {len(items)} were indexed")
+    region, rest = [], []
+    for axis, (item, length) in enumerate(zip(items, shape, strict=True)):
+        if isinstance(item, slice):
+            start, stop, step = item.indices(length)
+            if step < 1:
+                raise IndexError("sources take slices with positive steps")
+            region.append(slice(start, max(start, stop)))
+            rest.append(slice(None, None, step))
+        elif isinstance(item, (int, np.integer)) and not isinstance(item, bool):
+            number = int(item)
+            if not -length <= number < length:
+                raise IndexError(f"index {number} is out of bounds for axis {axis} with size {length}")
+            region.append(slice(number % length, number % length + 1))
+            rest.append(0)  # type: ignore[arg-type]
+        else:
+            raise IndexError("sources take integers, slices and an ellipsis as indices")
+    return tuple(region), tuple(rest)
+
+
+# ---- which types there are
+
+Adapter = Callable[[Any], Source]
+
+_adapters: dict[type[Any], Adapter] = {}
+_known: dict[tuple[str, str], Adapter] = {}  # types of packages that need not be imported: their module and name
+
+
+def register(kind: type[Any], adapter: Adapter) -> None:
+    _adapters[kind] = adapter
+
+
+def know(module: str, name: str, adapter: Adapter) -> None:
+    _known[module, name] = adapter
+
+
+def as_source(a: Any) -> Source | None:
+    """The source that an argument is, or None: it is an array, or becomes one."""
+    if isinstance(a, np.ndarray):
+        return None
+    if isinstance(a, Source):
+        return a
+    for kind, adapter in list(_adapters.items()):
+        if isinstance(a, kind):
+            return adapter(a)
+    for (module, name), adapter in list(_known.items()):
+        known = getattr(sys.modules.get(module), name, None)
+        if known is not None and isinstance(a, known):
+            return adapter(a)
+    return None
+
+
+# ---- arrays in files
+
+
+class FlatFile(Source):
+    """One array as it would be in memory, somewhere in a file. `ghost` is that array, mapped: it says where elements
+    are, and is never read, since an error would be a signal then, and pages are slower than `preadv`."""
+
+    def __init__(
+        self, path: str, offset: int, shape: tuple[int, ...], dtype: Any, order: str = "C", name: str | None = None
+    ) -> None:
+        self.path, self.offset, self.shape, self.order = os.path.abspath(path), offset, shape, order
+        self.stored = np.dtype(dtype)
+        self.dtype = self.stored.newbyteorder("=")
+        self.name = name or self.path
+        self.file = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        there = os.fstat(self.file).st_size - offset
+        if there < self.nbytes:
+            raise OSError(f"{self.name}: the array has {self.nbytes:,} bytes, {max(there, 0):,} are there")
+        # What is empty can't be mapped.
+        self.ghost: Array = (
+            np.asarray(np.memmap(self.path, self.dtype, "r", offset, shape, order))  # type: ignore[call-overload]
+            if self.nbytes
+            else np.empty(shape, self.dtype)
+        )
+        self._begin = self.ghost.__array_interface__["data"][0]
+        self._own_file = threading.Lock()
+
+    def __del__(self) -> None:
+        if hasattr(self, "file"):
+            os.close(self.file)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path, self.offset, self.shape, self.stored.str, self.order, self.name)
+
+    def view(self, ghost: Array) -> FlatView:
+        """Where the elements of a view of the ghost are."""
+        offset = self.offset + ghost.__array_interface__["data"][0] - self._begin
+        return FlatView(self, offset, ghost.shape, ghost.strides)
+
+    def read(self, region: Region) -> Array:
+        ghost = self.ghost[region]
+        # In memory as it is in the file.
+        values = np.empty_like(ghost, order="K", subok=False)
+        order = sorted(range(ghost.ndim), key=lambda axis: -ghost.strides[axis])
+        self.view(ghost.transpose(order)).read(values.transpose(order))
+        return values
+
+    def fill(self, data: memoryview, offset: int) -> None:
+        """Bytes of the file, from `offset` on."""
+        while len(data):
+            if hasattr(os, "preadv"):
+                size = os.preadv(self.file, [data], offset)
+            else:
+                with self._own_file:
+                    os.lseek(self.file, offset, os.SEEK_SET)
+                    piece = os.read(self.file, len(data))
+                size = len(piece)
+                data[:size] = piece
+            if not size:
+                raise OSError(f"the file ends at {offset:,} bytes, {len(data):,} before its data do")
+            data, offset = data[size:], offset + size
+
+    def announce(self, offset: int, size: int) -> None:
+        """Have the system read this part of the file meanwhile."""
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self.file, offset, size, os.POSIX_FADV_WILLNEED)
+
+
+@dataclass(frozen=True, slots=True)
+class FlatView:
+    """A strided view of a file, as NumPy has them of memory: data, so that another process can read it."""
+
+    file: FlatFile
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def part(self, region: Region) -> FlatView:
+        offset = self.offset + sum(s.start * stride for s, stride in zip(region, self.strides, strict=True))
+        return FlatView(self.file, offset, tuple(s.stop - s.start for s in region), self.strides)
+
+    def read(self, to: Array) -> None:
+        """Read all into a C-contiguous array."""
+        run, axes = to.itemsize, len(self.shape)
+        while axes and (self.shape[axes - 1] == 1 or self.strides[axes - 1] == run):
+            run *= self.shape[axes - 1]
+            axes -= 1
+        data = memoryview(to.reshape(-1).view(np.uint8))
+        for number, index in enumerate(np.ndindex(self.shape[:axes])):
+            at = self.offset + sum(i * stride for i, stride in zip(index, self.strides, strict=False))
+            self.file.fill(data[number * run : (number + 1) * run], at)
+        if not self.file.stored.isnative:
+            to.byteswap(inplace=True)
+
+    def announce(self) -> None:
+        if self.shape and min(self.shape):
+            last = sum((length - 1) * stride for length, stride in zip(self.shape, self.strides, strict=True))
+            self.file.announce(self.offset, last + self.file.itemsize)
+
+
+class InMemory(Source):
+    """An array in memory, read by chunks: gives the same bits as a source that is stored in such chunks."""
+
+    def __init__(self, array: Array, chunks: tuple[int, ...] | None) -> None:
+        self.array, self.chunks, self.name = array, chunks, "an array in memory"
+        self.shape, self.dtype = array.shape, array.dtype.newbyteorder("=")
+
+    def read(self, region: Region) -> Array:
+        return np.ascontiguousarray(self.array[region], self.dtype).reshape([part.stop - part.start for part in region])
+
+
+class Rechunked(Source):
+    """Another source, read by other chunks."""
+
+    def __init__(self, source: Source, chunks: tuple[int, ...]) -> None:
+        self.source, self.chunks, self.name = source, chunks, source.name
+        self.shape, self.dtype = source.shape, source.dtype
+
+    def read(self, region: Region) -> Array:
+        return self.source.read(region)
+
+    def write(self, region: Region, values: Any) -> None:
+        self.source.write(region, values)

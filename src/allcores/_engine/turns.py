@@ -1,0 +1,60 @@
+"""Numbered pieces of work that are not kernels' chunks, each done by one worker: blocks of a user's function, of a source.
+
+A kernel claims its chunks itself, without the GIL. Here a piece takes Python anyway, and a lock is as good.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext
+
+from . import jobs, team
+
+
+class Turns:
+    """The numbers of pieces, each given to one worker."""
+
+    def __init__(self, count: int) -> None:
+        self.count = self.end = count
+        self.next = self.done = 0
+        self.stopped = False
+        self.lock = threading.Lock()
+        # Calls within a piece are stopped with this one; their chunks are not its pieces.
+        self.within = jobs.Job()
+
+    def claim(self, finished: int) -> int:
+        """The next piece, or -1 if there is none; `finished`: how many the claimant has done meanwhile."""
+        with self.lock:
+            self.done += finished
+            if self.next >= self.end:
+                return -1
+            number = self.next
+            self.next = number + 1
+            return number
+
+    def stop(self) -> None:
+        self.stopped, self.end = True, 0
+        self.within.stop()
+
+    def progress(self) -> tuple[int, int]:
+        return self.done, self.count
+
+    def under_way(self, work: Callable[[], object], workers: int) -> None:
+        """Call `work`, which claims pieces until there are none, here and on threads; calls within it run where they
+        are. If this call is in the background, the pieces are its progress, and stop with it."""
+        job = jobs.current.get()
+        with nullcontext() if job is None else job.part(self):
+            token = None if job is None else jobs.current.set(self.within)
+            try:
+                if workers > 1 and not team.here.worker:
+                    team.here.worker = True
+                    try:
+                        team.together(work, workers, self.stop)
+                    finally:
+                        team.here.worker = False
+                else:
+                    work()
+            finally:
+                if token is not None:
+                    jobs.current.reset(token)
