@@ -1,6 +1,21 @@
 """How an array enters a kernel: through the buffer protocol, so that no NumPy headers are needed (60-90 ns an array)."""
 from cpython.buffer cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer
 
+cdef extern from *:
+    """
+    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    #define ALLCORES_ORDER '>'
+    #else
+    #define ALLCORES_ORDER '<'
+    #endif
+    """
+    const char ALLCORES_ORDER
+
+
+cdef inline bint marks_native(char mark) noexcept nogil:
+    """Whether a format's first letter says that what follows is in this machine's byte order."""
+    return mark == b"=" or mark == b"@" or mark == b"^" or mark == ALLCORES_ORDER
+
 
 cdef inline char letter(const char *text, Py_ssize_t itemsize) noexcept nogil:
     if text[0] == 0 or text[1] != 0:        # structured, complex, or in the other byte order
@@ -28,9 +43,9 @@ cdef inline char dtype_code(const Py_buffer *view) noexcept nogil:
     cdef char code
     if text == NULL:
         return b"B"
-    code = letter(text + 1 if text[0] in (b"=", b"@", b"^") else text, view.itemsize)
+    code = letter(text + 1 if marks_native(text[0]) else text, view.itemsize)
     return 0 if code == b"e" else code
 
 
 cdef inline bint is_native(const Py_buffer *view) noexcept nogil:
-    return view.format == NULL or (view.format[0] != b"<" and view.format[0] != b">")
+    return view.format == NULL or marks_native(view.format[0]) or (view.format[0] != b"<" and view.format[0] != b">")

@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memmove
 
-from buffers cimport PyBUF_FULL_RO, PyBuffer_Release, dtype_code
+from buffers cimport PyBUF_FULL_RO, PyBuffer_Release, dtype_code, marks_native
 from drive cimport FIELDS, Job, lines, rows
 from entry cimport allcores_fp_clear, allcores_fp_status
 
@@ -53,7 +53,7 @@ cdef inline char open_small(
         return 0
     code = dtype_code(view)
     if sizeof(long) == 8 and code in (b"q", b"Q") and (
-            view.format[0] in (b"q", b"Q") or (view.format[0] in (b"=", b"@", b"^") and view.format[1] in (b"q", b"Q"))):
+            view.format[0] in (b"q", b"Q") or (marks_native(view.format[0]) and view.format[1] in (b"q", b"Q"))):
         code = 0                    # long long beside a long of the same size: its scalars are of another type
     if (code == 0 or view.ndim < 1 or view.len == 0 or view.len > limit
             or not read_axis(small, view.ndim, axis) or not describe_small(small, job, ordered)):

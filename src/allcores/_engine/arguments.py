@@ -18,7 +18,7 @@ from . import doors, reading, reduction, settings
 from .notices import warn_of
 from .operands import SMALL, Array, lines_of, memory_order, relined, scattered
 from .reduction import Call
-from .registry import KERNELS, REALS
+from .registry import KERNELS
 from .sources import Source, as_source
 
 NoValue: Any = np._NoValue
@@ -82,9 +82,6 @@ def as_operand(a: Any) -> tuple[Any, bool]:
         return np.asarray(a), True
     if isinstance(a, np.ndarray):
         return a, False
-    if isinstance(a, Source):
-        # What is no more than this, and what no kernel covers, is like any array.
-        return (a, True) if a.size > SMALL and a.dtype.char in REALS else (a.load(), True)
     return np.asarray(a), True
 
 
@@ -112,7 +109,10 @@ def prepare(
 ) -> tuple[Any, Request | None]:
     """The operand, and a request where kernels cover the call; otherwise None: NumPy is to answer, or to complain."""
     workers = settings.resolve_workers(workers)
-    a, plain = as_operand(a)
+    if isinstance(a, Source) and a.size > SMALL and a.dtype.char in KERNELS[kernel].cells:
+        plain = True
+    else:  # what is no larger, and what no kernel covers, is like any array
+        a, plain = as_operand(a)
     if not plain or a.dtype.char not in KERNELS[kernel].cells or not a.dtype.isnative or a.ndim == 0 or a.size == 0:
         return in_memory(a), None
     if keepdims is not NoValue and type(keepdims) is not bool:
@@ -162,7 +162,7 @@ def in_memory(a: Any) -> Any:
 
 
 def is_room(out: Any) -> bool:
-    """Whether results can be put there by an assignment: an array, mapped or not, or a source that can be written to."""
+    """Whether results can be put there by an assignment: an array, mapped or not, or a source."""
     if type(out) is np.ndarray or isinstance(out, np.memmap):
         return bool(out.flags.writeable and out.dtype.isnative)
     return as_source(out) is not None

@@ -241,7 +241,7 @@ def cut_flat(shape: tuple[int, ...], itemsize: int, most: int = PIECE) -> tuple[
         tile = max(2, elements // min(n, leaf))
         while inner % tile == 1:  # never one column alone: it would be read as a line, in another order
             tile += 1
-    run = n if n * tile <= elements else leaf * (power_above(elements // (leaf * tile) + 1) // 2)
+    run = n if n * tile <= elements else leaf << (max(1, elements // (leaf * tile)).bit_length() - 1)
     lines = [1] * len(outer)
     if outer and run == n and tile == inner:
         lines[-1] = max(1, min(outer[-1], elements // (n * inner)))

@@ -3,11 +3,11 @@
     worker: claim a piece -> read -> reduce it in this thread -> partial result -+
     worker: claim a piece -> read -> reduce it in this thread -> partial result -+-> Tree: neighbours in pairs -> result
 
-A file that is laid out as an array in memory would be (`FlatFile`) is cut into aligned subtrees of the order in which the
-same array in memory is reduced: the bits are the same. Pieces of other sources are whole stored chunks; the bits are
-those of an array in memory where chunks are such subtrees too, and in any case those of any other source with the same
-chunks. A worker that waits for a disk does not keep the others from computing; of files the next pieces are announced to
-the system.
+A file that is laid out as an array in memory would be (`FlatFile`) is cut into aligned subtrees of the order in which
+the same array in memory is reduced: the bits are the same. Pieces of other sources are whole stored chunks; the bits
+are those of an array in memory where chunks are such subtrees too, and in any case those of any other source with the
+same chunks. A worker that waits for a disk does not keep the others from computing; of files the next pieces are
+announced to the system.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ from .sources import FlatFile, Region, Source
 from .task import Slots
 from .turns import Turns
 
-# Bytes of a piece. Tests change it: results must not, but for stored chunks.
+# Bytes of a piece of a file. Tests change it: results must not.
 piece = grid.PIECE
+# Bytes of a piece of stored chunks, which the order of operations follows.
+stored_piece = grid.PIECE
 
 # What one worker does with each piece: its partial result.
 Partial = Callable[[int, Region], Slots]
@@ -121,7 +123,7 @@ def moved(row: Row, slots: Slots, begin: int) -> Slots:
 def flat_pass(file: FlatFile, row: Row, x: Array, mask: Array | None, integers: bool, call: Call) -> Slots:
     """`reduction.one_pass` of a view (outer..., n, inner) of a file's ghost; `mask` is in memory."""
     view = file.view(x)
-    *outer, n, inner = view.shape
+    *outer, _, inner = view.shape
     itemsize = file.itemsize
     most = max(1 << 16, min(piece, settings.get_memory_budget() // (4 * call.workers)))
     sizes = grid.cut_flat(view.shape, itemsize, most)
@@ -158,7 +160,7 @@ def flat_pass(file: FlatFile, row: Row, x: Array, mask: Array | None, integers: 
 def stored(source: Source, reduced: tuple[int, ...]) -> Pieces:
     """Pieces of a source that are whole stored chunks."""
     chunks = source.chunks or grid.cut_flat((*source.shape[:-1], source.shape[-1], 1), source.itemsize)[:-1]
-    sizes = grid.cut_stored(source.shape, chunks, source.itemsize)
+    sizes = grid.cut_stored(source.shape, chunks, source.itemsize, stored_piece)
     return Pieces(source.shape, sizes, tuple(axis in reduced for axis in range(source.ndim)))
 
 
@@ -175,18 +177,18 @@ def reduce(
 ) -> tuple[Array, ...]:
     """`reduction.reduce` of arrays in memory, or not."""
     if isinstance(a, FlatFile):
-        a, call.read = a.ghost, partial(flat_pass, a)
+        call.read = partial(flat_pass, a)
+        a = a.ghost
     if isinstance(a, Source):
         return reduce_stored(kernel, a, reduced, finish, where, counted, integers, call)
-    return reduction.reduce(
-        kernel, a, reduced, finish, where=where, counted=counted, integers=integers, call=call
-    )
+    return reduction.reduce(kernel, a, reduced, finish, where=where, counted=counted, integers=integers, call=call)
 
 
 def position_of_all(kernel: str, a: Array | Source, call: Call) -> int:
     """`reduction.position_of_all` of arrays in memory, or not."""
     if isinstance(a, FlatFile):
-        a, call.read = a.ghost, partial(flat_pass, a)
+        call.read = partial(flat_pass, a)
+        a = a.ghost
     if isinstance(a, Source):
         return position_of_stored(kernel, a, call)
     return reduction.position_of_all(kernel, a, call)

@@ -3,8 +3,8 @@
     zarr.Array, h5py.Dataset, ...  -- adapter -->  Source: shape, dtype, chunks, read(region)
     .npy, contiguous HDF5          ------------->  FlatFile: one array in one file, read anywhere
 
-What a type's adapter is, is a closed list (`register`). An object that merely looks like an array is converted by NumPy, as
-ever: masks, units and labels would be lost on the way, and nobody would be told.
+What a type's adapter is, is a closed list (`register`). An object that merely looks like an array is converted by
+NumPy, as ever: masks, units and labels would be lost on the way, and nobody would be told.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ Region = tuple[slice, ...]
 class Source(ABC):
     """An array that is read part by part.
 
-    A subclass sets `name` (for messages), `shape`, `dtype` (native) and `chunks`, the shape of what is stored together,
-    or None where it makes no difference; and it says how to `read`. Its objects can be pickled if they are to be read in
-    other processes. Several threads read at a time.
+    A subclass sets `name` (for messages), `shape`, `dtype` (native) and `chunks`, the shape of what is stored
+    together, or None where it makes no difference; and it says how to `read`. Its objects can be pickled if they are
+    to be read in other processes. Several threads read at a time.
     """
 
     name: str
@@ -106,8 +106,8 @@ class Source(ABC):
         budget = settings.get_memory_budget()
         if self.nbytes > budget:
             raise MemoryError(
-                f"{self.name} has {self.nbytes:,} bytes, more than the memory budget of {budget:,} (set_memory_budget), "
-                "and this call needs all of it in memory"
+                f"{self.name} has {self.nbytes:,} bytes, more than the memory budget of {budget:,} "
+                "(set_memory_budget), and this call needs all of it in memory"
             )
         return self.part(tuple(slice(0, length) for length in self.shape))
 
@@ -217,7 +217,7 @@ class FlatFile(Source):
         return FlatView(self, offset, ghost.shape, ghost.strides)
 
     def read(self, region: Region) -> Array:
-        ghost = self.ghost[region]
+        ghost = self.ghost if not region else self.ghost[region]
         # In memory as it is in the file.
         values = np.empty_like(ghost, order="K", subok=False)
         order = sorted(range(ghost.ndim), key=lambda axis: -ghost.strides[axis])
@@ -264,7 +264,7 @@ class FlatView:
         while axes and (self.shape[axes - 1] == 1 or self.strides[axes - 1] == run):
             run *= self.shape[axes - 1]
             axes -= 1
-        data = memoryview(to.reshape(-1).view(np.uint8))
+        data = to.reshape(-1).view(np.uint8).data
         for number, index in enumerate(np.ndindex(self.shape[:axes])):
             at = self.offset + sum(i * stride for i, stride in zip(index, self.strides, strict=False))
             self.file.fill(data[number * run : (number + 1) * run], at)
@@ -272,7 +272,7 @@ class FlatView:
             to.byteswap(inplace=True)
 
     def announce(self) -> None:
-        if self.shape and min(self.shape):
+        if min(self.shape, default=0):
             last = sum((length - 1) * stride for length, stride in zip(self.shape, self.strides, strict=True))
             self.file.announce(self.offset, last + self.file.itemsize)
 

@@ -73,7 +73,7 @@ def together(slots: Slots) -> Array:
 # ---- sum, prod, nansum, nanprod, ss
 
 
-def result_dtype(natural: np.dtype[Any], a: Array, dtype: Any) -> np.dtype[Any] | None:
+def result_dtype(natural: np.dtype[Any], a: Array | Source, dtype: Any) -> np.dtype[Any] | None:
     """The dtype of a sum or product where kernels give NumPy's result for it, else None."""
     if dtype is None:
         return natural
@@ -133,7 +133,7 @@ def np_ss(a: Any, **arguments: Any) -> Any:
 # ---- mean, var, std
 
 
-def mean_dtype(a: Array, dtype: Any) -> np.dtype[Any] | None:
+def mean_dtype(a: Array | Source, dtype: Any) -> np.dtype[Any] | None:
     """The dtype of a mean or variance where kernels give NumPy's result for it, else None."""
     natural = a.dtype if a.dtype.kind == "f" else np.dtype(np.float64)
     if dtype is None:

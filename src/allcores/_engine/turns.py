@@ -1,4 +1,5 @@
-"""Numbered pieces of work that are not kernels' chunks, each done by one worker: blocks of a user's function, of a source.
+"""Numbered pieces of work that are not kernels' chunks, each done by one worker: blocks of a user's function, of a
+source.
 
 A kernel claims its chunks itself, without the GIL. Here a piece takes Python anyway, and a lock is as good.
 """

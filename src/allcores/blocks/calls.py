@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._engine.sources import Source
 from . import executors, threads
 from .failures import Failures, note
 from .lines import along, first_line
@@ -38,7 +39,7 @@ class How(NamedTuple):
 
 def as_one_array(x: Any) -> Any:
     x = as_argument(x)
-    return x if isinstance(x, np.ndarray) else np.asarray(x)
+    return x if isinstance(x, (np.ndarray, Source)) else np.asarray(x)
 
 
 def map_blocks(

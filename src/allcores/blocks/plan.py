@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._engine import blocking
+from .._engine import blocking, settings
 from .._engine.blocking import Axes, Blocks
+from .._engine.sources import Source, as_source
 
 Array = NDArray[Any]
 Function = Callable[..., Any]
@@ -19,13 +20,17 @@ Slices = tuple[slice, ...]
 
 ALL = slice(None)
 
+# Bytes of a source that are read at a time, at least.
+PIECE = 4 << 20
+
 
 def as_argument(value: Any) -> Any:
     """Arrays and their subclasses as they are, Python's and NumPy's scalars too, which have promotion rules of their
-    own; of all else NumPy makes an array."""
+    own; what is not in memory as a source; of all else NumPy makes an array."""
     if value is None or isinstance(value, (np.ndarray, np.generic, int, float, complex, str, bytes)):
         return value
-    return np.asarray(value)
+    source = as_source(value)
+    return np.asarray(value) if source is None else source
 
 
 def axis_of(axis: Any, ndim: int, name: str) -> int:
@@ -92,17 +97,44 @@ class Plan:
             self.axis = axis_of(block_axis, self.ndim, "block_axis")
             self.cuts = [blocking.own_axis(shape, self.shape, self.axis) for shape in shapes]
             n = self.shape[self.axis]
-            arrays = [a for a in self.arguments if isinstance(a, (np.ndarray, np.generic))]
+            arrays = [a for a in self.arguments if isinstance(a, (np.ndarray, np.generic, Source))]
             row = blocking.row_bytes(self.shape, self.axis, [(a.shape, a.itemsize) for a in arrays])
             default = blocking.for_executor if on_executor else blocking.for_threads
             self.blocks = default(n, row) if size is None else Blocks(n, size)
+            if size is None:
+                self._follow_chunks()
         else:  # one element: nothing can be cut
             self.axis, self.cuts, self.blocks = 0, [None] * len(shapes), Blocks(1, 1)
+        # What every block needs whole has to be in memory.
+        self.arguments = tuple(
+            value.load() if isinstance(value, Source) and cut is None else value
+            for value, cut in zip(self.arguments, self.cuts, strict=True)
+        )
         self.out_axis = self.axis
         self.result_ndim: int | None = None  # None: whatever it is
         wanted = parameters_of(func)
         self._ids = "block_id" in wanted and "block_id" not in keywords
         self._infos = "block_info" in wanted and "block_info" not in keywords
+
+    def _follow_chunks(self) -> None:
+        """Blocks of sources are of whole stored chunks, and have some MiB, since each is read for itself."""
+        chunk, row = 1, 0
+        for value, cut in zip(self.arguments, self.cuts, strict=True):
+            if isinstance(value, Source) and cut is not None:
+                row = max(row, value.nbytes // max(1, value.shape[cut]))
+                chunk = chunk if value.chunks is None else max(chunk, value.chunks[cut])
+        if row:
+            size = max(self.blocks.size, PIECE // row)
+            self.blocks = Blocks(self.blocks.n, -(-size // chunk) * chunk)
+
+    def workers(self, wanted: int) -> int:
+        """As many as have room for the blocks of sources within the memory budget, but one."""
+        size = sum(
+            self.blocks.size * value.nbytes // max(1, value.shape[cut])
+            for value, cut in zip(self.arguments, self.cuts, strict=True)
+            if isinstance(value, Source) and cut is not None
+        )
+        return min(wanted, self.count, max(1, settings.get_memory_budget() // (2 * size))) if size else wanted
 
     @property
     def count(self) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from .._engine.sources import Source, as_source
 from .plan import ALL, Array, Plan, Slices
 
 MaskedArray = np.ma.MaskedArray
@@ -67,6 +70,8 @@ class Whole:
         self.given: Any = out
         self.form: Form | None = None
         self.array: Any = None
+        self.store: Source | None = None  # instead of an array
+        self._writing: Any = nullcontext()
         self._index: Slices | None = None  # before the axis of a block's part; None: there is one block, of no axes
         if out is not None:
             self._take_out()
@@ -74,11 +79,12 @@ class Whole:
     def _take_out(self) -> None:
         """With an `out` nothing needs to be known of the first result."""
         plan, out = self.plan, self.given
-        if not isinstance(out, np.ndarray):
-            raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
+        self.store = as_source(out)
+        if self.store is None and not isinstance(out, np.ndarray):
+            raise TypeError(f"out must be an ndarray or a source, not {type(out).__name__}")
         if self.dtype is not None and out.dtype != self.dtype:
             raise TypeError(f"out must have the dtype {self.dtype}, got {out.dtype}")
-        if not out.flags.writeable:
+        if self.store is None and not out.flags.writeable:
             raise ValueError("out must be writeable")
         if plan.shape:
             axis = self._axis(out.ndim)
@@ -88,7 +94,13 @@ class Whole:
                     f"out must have {length} elements along axis {plan.out_axis}, got the shape {out.shape}"
                 )
             self._index = (ALL,) * axis
-        self.array = out.copy(order="K") if self._overlaps() else out
+        if self.store is None:
+            self.array = out.copy(order="K") if self._overlaps() else out
+        elif self.store.chunks is not None and self._index is not None:
+            # Two blocks in one stored chunk: each would write what it has read of the other.
+            chunk = self.store.chunks[len(self._index)]
+            if any(plan.out_span(number)[0] % chunk for number in range(plan.count)):
+                self._writing = threading.Lock()
         self.form = Form("out", None, out.dtype, True)
 
     def _axis(self, ndim: int) -> int | None:
@@ -136,7 +148,16 @@ class Whole:
 
     def put(self, number: int, result: Any) -> None:
         assert self.form is not None
-        self.form.put(number, result, self.target(number))
+        if self.store is None:
+            self.form.put(number, result, self.target(number))
+            return
+        region = [slice(0, length) for length in self.store.shape]
+        if self._index is not None:
+            region[len(self._index)] = slice(*self.plan.out_span(number))
+        values = np.empty([part.stop - part.start for part in region], self.form.dtype)
+        self.form.put(number, result, values)
+        with self._writing:
+            self.store.write(tuple(region), values)
 
     def _overlaps(self) -> bool:
         """Whether writing a block could change what another one is yet to read."""

@@ -69,6 +69,6 @@ def run(plan: Plan, sink: Whole | Partials, failures: Failures, workers: Any, te
             raise
 
     tell(0, plan.count)
-    turns.under_way(work, min(workers, plan.count))
+    turns.under_way(work, plan.workers(min(workers, plan.count)))
     if not turns.stopped:
         tell(plan.count, plan.count)

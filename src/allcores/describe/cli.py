@@ -10,7 +10,7 @@ import stat
 import sys
 from collections.abc import Callable
 
-from . import arrays, report, tables
+from . import arrays, report, stores, tables
 from .progress import Progress
 from .statistics import Description, Problem
 
@@ -23,12 +23,15 @@ READERS: dict[str, Callable[[str, Progress], Description]] = {
     ".csv.gz": tables.describe_csv,
     ".csv.zip": tables.describe_csv,
     ".parquet": tables.describe_parquet,
+    ".zarr": stores.describe_zarr,
+    ".h5": stores.describe_hdf5,
+    ".hdf5": stores.describe_hdf5,
 }
 
 DESCRIPTION = """\
-Print dtype, shape, count, NaNs, mean, std, min and max of the arrays or columns in files: .npy and .npz, and with
-pyarrow (pip install "allcores[io]") .csv, .csv.gz, .csv.zip and .parquet. Files may be larger than memory; each is
-read once."""
+Print dtype, shape, count, NaNs, mean, std, min and max of the arrays or columns in files: .npy and .npz, with pyarrow
+(pip install "allcores[io]") .csv, .csv.gz, .csv.zip and .parquet, with zarr ("allcores[zarr]") .zarr, with h5py
+("allcores[hdf5]") .h5 and .hdf5. Files may be larger than memory; each is read once."""
 
 EPILOG = """\
 count is of what is not NaN; NaT and nulls (in CSV: nothing, NA, NaN, null) count as NaN. std is NumPy's: ddof=0. An
@@ -109,6 +112,8 @@ def reader_of(path: str) -> Callable[[str, Progress], Description]:
     """The reader of a file that is there and not empty."""
     status = os.stat(path)
     if stat.S_ISDIR(status.st_mode):
+        if path.lower().rstrip("/").endswith(".zarr"):
+            return stores.describe_zarr
         raise Problem("is a directory")
     if not stat.S_ISREG(status.st_mode):
         raise Problem("not a regular file")

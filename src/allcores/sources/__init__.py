@@ -35,14 +35,15 @@ def open(source: Any, name: str | None = None, *, chunks: Sequence[int] | None =
         Which array of a group, as a path within it. Not needed where there is only one.
     chunks : sequence of int, optional
         The shape of the parts that are reduced one by one; by default what is stored together. The order of operations
-        follows them: arrays of the same values give the same bits where `chunks` are the same, wherever they are stored.
+        follows them: arrays of the same values give the same bits where `chunks` are the same, wherever they are
+        stored.
 
     Returns
     -------
     Source
-        It has a ``shape``, a ``dtype`` and ``chunks``. Reductions and `map_blocks` and its kin read their parts when they
-        are needed; ``source[10:20]`` reads a part at once, and `numpy.asarray` all of it, if that is within the memory
-        budget.
+        It has a ``shape``, a ``dtype`` and ``chunks``. Reductions and `map_blocks` and its kin read their parts when
+        they are needed; ``source[10:20]`` reads a part at once, and `numpy.asarray` all of it, if that is within the
+        memory budget.
 
     Raises
     ------
@@ -56,13 +57,11 @@ def open(source: Any, name: str | None = None, *, chunks: Sequence[int] | None =
     allcores.set_memory_budget : How much is in memory at a time.
     allcores.register_source : Other kinds of storage.
 
-    Notes
-    -----
-    A .npy file, and a contiguous HDF5 dataset in a file that is open for reading only, gives the bits that the same array
-    in memory gives: it is read in pieces of 4 MiB that are aligned to the order of operations. Arrays stored in chunks
-    are reduced chunk by chunk (several small ones together), and the partial results are folded in a fixed tree. That is
-    the order of an array in memory where chunks have a power of two of leaves along the reduced axis: of 4096 elements
-    along the last axis, of 32 rows along others.
+    Notes ----- A .npy file, and a contiguous HDF5 dataset in a file that is open for reading only, gives the bits that
+    the same array in memory gives: it is read in pieces of 4 MiB that are aligned to the order of operations. Arrays
+    stored in chunks are reduced chunk by chunk (several small ones together), and the partial results are folded in a
+    fixed tree. That is the order of an array in memory where chunks have a power of two of leaves along the reduced
+    axis: of 4096 elements along the last axis, of 32 rows along others.
 
     Memory: of each worker one piece and what reading it takes, for instance the decompressed chunks.
 
@@ -134,9 +133,9 @@ def register_source(kind: type[Any], adapter: Callable[[Any], Source]) -> None:
     kind : type
         Instances of it, and of its subclasses, are lazy sources from then on. Not ndarray.
     adapter : callable
-        Called with such an object, it returns a `Source`: a subclass that sets ``name``, ``shape``, ``dtype`` (in native
-        byte order) and ``chunks`` (or None), and defines ``read(region)``; ``write(region, values)`` too if it can be an
-        `out`. Several threads read at a time.
+        Called with such an object, it returns a `Source`: a subclass that sets ``name``, ``shape``, ``dtype`` (in
+        native byte order) and ``chunks`` (or None), and defines ``read(region)``; ``write(region, values)`` too if it
+        can be an `out`. Several threads read at a time.
 
     Raises
     ------

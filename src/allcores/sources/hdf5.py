@@ -1,8 +1,8 @@
 """HDF5 datasets.
 
-h5py has one lock for all of HDF5, decompression included. So chunks of what is compressed in the usual way (gzip, with or
-without shuffle) are read as they are stored, which is short, and decompressed by the worker that needs them, without the
-lock; contiguous datasets are read from the file itself. Everything else goes through h5py, one at a time.
+h5py has one lock for all of HDF5, decompression included. So chunks of what is compressed in the usual way (gzip, with
+or without shuffle) are read as they are stored, which is short, and decompressed by the worker that needs them, without
+the lock; contiguous datasets are read from the file itself. Everything else goes through h5py, one at a time.
 """
 
 from __future__ import annotations
@@ -98,12 +98,12 @@ class Hdf5(Source):
         )
         for first in product(*firsts):
             begins = [max(part.start, at) for part, at in zip(region, first, strict=True)]
-            ends = [
-                min(part.stop, at + size) for part, at, size in zip(region, first, self.chunks, strict=True)
-            ]
+            ends = [min(part.stop, at + size) for part, at, size in zip(region, first, self.chunks, strict=True)]
             if any(begin >= end for begin, end in zip(begins, ends, strict=True)):
                 continue
-            to = values[tuple(slice(b - part.start, e - part.start) for b, e, part in zip(begins, ends, region, strict=True))]
+            to = values[
+                tuple(slice(b - part.start, e - part.start) for b, e, part in zip(begins, ends, region, strict=True))
+            ]
             chunk = self._chunk(first)
             if chunk is None:
                 to[...] = self.dataset.fillvalue
@@ -127,5 +127,5 @@ class Hdf5(Source):
         if len(self.filters) == 2 and not skipped & 1 and self.stored.itemsize > 1:
             planes = np.frombuffer(data, np.uint8).reshape(self.stored.itemsize, -1)
             data = np.ascontiguousarray(planes.T)
-            return data.reshape(-1).view(self.stored).reshape(self.chunks)
-        return np.frombuffer(data, self.stored).reshape(self.chunks)
+        chunk: Array = np.frombuffer(data, self.stored).reshape(self.chunks)
+        return chunk

@@ -1,0 +1,482 @@
+"""What is not in memory: the same bits as the same array in memory, or as any other source with the same chunks."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import pickle
+import threading
+import tracemalloc
+import warnings
+from concurrent.futures import CancelledError
+
+import numpy as np
+import pytest
+from helpers import FUNCTIONS
+
+import allcores as ac
+from allcores._engine import grid, reading, settings, sources
+
+zarr = pytest.importorskip("zarr")
+h5py = pytest.importorskip("h5py")
+
+SHAPES = [(300_001,), (1000, 333), (64, 50, 90), (3, 70_003), (70_003, 3)]
+POSITIONS = ("argmin", "argmax", "nanargmin", "nanargmax")
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch):
+    """So that arrays of some MB have many pieces."""
+    monkeypatch.setattr(reading, "piece", 1 << 16)
+    monkeypatch.setattr(reading, "stored_piece", 1 << 17)
+
+
+def example(shape, seed=0):
+    x = np.random.default_rng(seed).normal(size=shape)
+    x.ravel()[:: max(1, x.size // 50)] = np.nan
+    return x
+
+
+def axes_of(ndim, function):
+    pairs = [] if function in POSITIONS else list(itertools.combinations(range(ndim), 2))
+    return [None, *range(ndim), *pairs]
+
+
+def outcome(function, a, **arguments):
+    """The result, or what it raised, as something to compare: type, dtype, shape, bits."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            result = getattr(ac, function)(a, **arguments)
+        except ValueError as error:
+            return type(error), str(error), None
+    array = np.asarray(result)
+    return type(result), array.dtype, array.shape, array.tobytes()
+
+
+# ---- .npy: the bits of the array in memory
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_npy_has_the_bits_of_memory(tmp_path, function, shape, order):
+    x = np.array(example(shape), order=order)
+    np.save(tmp_path / "x.npy", x)
+    source = ac.open(tmp_path / "x.npy")
+    for axis in axes_of(x.ndim, function):
+        want = outcome(function, x, axis=axis)
+        assert outcome(function, source, axis=axis) == want, axis
+        assert outcome(function, source, axis=axis, workers=1) == want, axis
+
+
+@pytest.mark.parametrize("dtype", ["?", "b", "H", "i", "i8", "u8", "f", ">f8", ">i4", "<f8"])
+@pytest.mark.parametrize("function", ["sum", "mean", "nanvar", "max", "argmin", "count_nonzero", "any"])
+def test_dtypes_of_npy(tmp_path, function, dtype):
+    x = np.nan_to_num(example((400, 500)) * 50).astype(np.int8).astype(dtype)
+    np.save(tmp_path / "x.npy", x)
+    source = ac.open(tmp_path / "x.npy")
+    for axis in (None, 0, 1):
+        want = outcome(function, x.astype(x.dtype.newbyteorder("=")), axis=axis)
+        assert outcome(function, source, axis=axis) == want
+
+
+def test_masks_and_outputs(tmp_path):
+    x, where = example((700, 300)), np.random.default_rng(1).random((700, 300)) < 0.5
+    np.save(tmp_path / "x.npy", x)
+    source = ac.open(tmp_path / "x.npy")
+    for function in ("sum", "nanmean", "var", "nanstd"):
+        for axis in (None, 0, 1):
+            assert outcome(function, source, axis=axis, where=where) == outcome(function, x, axis=axis, where=where)
+            stored = getattr(ac, function)(ac.open(x, chunks=(64, 50)), axis=axis, where=where)
+            np.testing.assert_allclose(stored, getattr(ac, function)(x, axis=axis, where=where), rtol=1e-12)
+    out = np.empty(300)
+    assert ac.nanmean(source, axis=0, out=out) is out
+    assert np.array_equal(out, ac.nanmean(x, axis=0))
+    stored = zarr.create_array(store={}, shape=(300,), chunks=(100,), dtype="f8")
+    assert ac.nanmean(source, axis=0, out=stored) is stored
+    assert np.array_equal(stored[...], out)
+
+
+def test_pieces_change_no_bit(tmp_path, monkeypatch):
+    x = example((5000, 90))
+    np.save(tmp_path / "x.npy", x)
+    source = ac.open(tmp_path / "x.npy")
+    for piece in (1, 1 << 17, 1 << 22):
+        monkeypatch.setattr(reading, "piece", piece)
+        for axis in (None, 0, 1):
+            assert outcome("nanvar", source, axis=axis) == outcome("nanvar", x, axis=axis)
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 3), (1, 9, 1), (4097, 2), (2, 4097), (33, 65, 2)])
+@pytest.mark.parametrize("most", [1, 1 << 10, 1 << 16])
+def test_pieces_cover_everything_once(shape, most):
+    sizes = grid.cut_flat(shape, 8, most)
+    pieces = grid.Pieces(shape, sizes, (*(False for _ in shape[:-2]), True, False))
+    seen = np.zeros(shape, int)
+    for result in range(pieces.results):
+        for part in range(pieces.parts):
+            seen[pieces.region(result, part)] += 1
+    assert (seen == 1).all()
+    leaf = grid.LINE_LEAF if shape[-1] == 1 else grid.ROWS_LEAF
+    run = sizes[-2]
+    assert run == shape[-2] or (run % leaf == 0 and (run // leaf).bit_count() == 1)
+    assert shape[-1] == 1 or shape[-1] % sizes[-1] != 1
+
+
+# ---- chunks
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    """Of each shape the same array in memory, zarr and HDF5, in the same chunks."""
+    directory = tmp_path_factory.mktemp("stores")
+    made = {}
+    for number, (shape, chunks) in enumerate(
+        [((300_001,), (7000,)), ((700, 333), (64, 100)), ((64, 50, 90), (16, 50, 7)), ((70_003, 3), (4096, 3))]
+    ):
+        x = example(shape)
+        array = zarr.create_array(store=directory / f"{number}.zarr", shape=shape, chunks=chunks, dtype="f8")
+        array[...] = x
+        path = directory / f"{number}.h5"
+        with h5py.File(path, "w", userblock_size=512) as file:
+            file.create_dataset("gzip", data=x, chunks=chunks, compression="gzip", compression_opts=1)
+            file.create_dataset("shuffled", data=x, chunks=chunks, compression="gzip", compression_opts=1, shuffle=True)
+            file.create_dataset("lzf", data=x, chunks=chunks, compression="lzf")
+            file.create_dataset("plain", data=x, chunks=chunks)
+            file.create_dataset("swapped", data=x.astype(">f8"), chunks=chunks, compression="gzip", compression_opts=1)
+            file.create_dataset("contiguous", data=x)
+        made[shape] = x, chunks, array, path
+    return made
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("shape", [(300_001,), (700, 333), (64, 50, 90), (70_003, 3)], ids=str)
+def test_chunks_give_the_same_bits_wherever_they_are(stores, function, shape):
+    x, chunks, array, path = stores[shape]
+    with h5py.File(path, "r") as file:
+        names = ("gzip", "shuffled", "lzf", "plain", "swapped")
+        kinds = {"zarr": array, **{name: file[name] for name in names}}
+        for axis in axes_of(x.ndim, function):
+            want = outcome(function, ac.open(x, chunks=chunks), axis=axis)
+            for name, source in kinds.items():
+                assert outcome(function, source, axis=axis) == want, (name, axis)
+            memory = outcome(function, x, axis=axis)
+            assert outcome(function, file["contiguous"], axis=axis) == memory
+            assert want[:3] == memory[:3]
+            if len(memory) == 4:
+                near = np.frombuffer(want[3], memory[1]), np.frombuffer(memory[3], memory[1])
+                np.testing.assert_allclose(*near, rtol=1e-11, atol=1e-11)
+
+
+def test_chunks_of_whole_leaves_have_the_bits_of_memory():
+    line, table = example((1 << 18,)), example((4096, 70))
+    for function in ("sum", "nanmean", "nanvar", "argmax"):
+        assert outcome(function, ac.open(line, chunks=(1 << 14,))) == outcome(function, line)
+        assert outcome(function, ac.open(table, chunks=(256, 35)), axis=0) == outcome(function, table, axis=0)
+
+
+def test_positions_do_not_follow_chunks():
+    """The lowest position in C order, though a chunk that comes later has it."""
+    x = np.zeros((600, 600))
+    x[100, 500] = x[101, 3] = 1
+    assert ac.argmax(ac.open(x, chunks=(300, 100))) == 100 * 600 + 500
+
+
+def test_missing_chunks_have_the_fill_value(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        dataset = file.create_dataset("x", (1000, 300), "f8", chunks=(100, 100), compression="gzip", fillvalue=2.5)
+        dataset[:100] = 1
+    source = ac.open(tmp_path / "x.h5")
+    assert ac.sum(source) == 100 * 300 + 900 * 300 * 2.5
+    array = zarr.create_array(store={}, shape=(1000, 300), chunks=(100, 100), dtype="f8", fill_value=2.5)
+    assert ac.sum(array) == 1000 * 300 * 2.5
+
+
+# ---- other functions, and blocks
+
+
+def test_other_functions_load_what_is_within_the_budget(tmp_path):
+    x = example((1000, 300))
+    np.save(tmp_path / "x.npy", x)
+    source = ac.open(tmp_path / "x.npy")
+    assert np.array_equal(ac.sort(source), ac.sort(x), equal_nan=True)
+    assert np.array_equal(ac.nanmedian(source, axis=0), ac.nanmedian(x, axis=0))
+    with (
+        ac.set_memory_budget(1 << 20),
+        pytest.raises(MemoryError, match=r"x\.npy has 2,400,000 bytes.*budget of 1,048,576"),
+    ):
+        ac.sort(source)
+
+
+def kinds(x, directory):
+    np.save(directory / "x.npy", x)
+    array = zarr.create_array(store=directory / "x.zarr", shape=x.shape, chunks=(70, 50), dtype="f8", overwrite=True)
+    array[...] = x
+    return ac.open(directory / "x.npy"), array, ac.open(x, chunks=(11, 13))
+
+
+def test_blocks_of_sources(tmp_path):
+    x = example((1000, 300))
+    want = np.sqrt(x * x + 1)
+    for source in kinds(x, tmp_path):
+        for options in ({}, {"block_size": 77}, {"block_axis": 1}, {"workers": 1}):
+            got = ac.map_blocks(lambda b: np.sqrt(b * b + 1), source, **options)
+            assert np.array_equal(got, want, equal_nan=True)
+        assert np.array_equal(ac.map_blocks(np.add, source, x), x + x, equal_nan=True)
+        assert np.array_equal(ac.map_blocks(np.add, x[:1], source), x[:1] + x, equal_nan=True)
+        step = ac.map_overlap(lambda b: b - np.roll(b, 1, 0), source, (1, 0), "reflect")
+        assert np.array_equal(step, x - np.vstack([x[:1], x[:-1]]), equal_nan=True)
+        assert np.array_equal(ac.reduction(source, np.nanmax, np.nanmax, axis=0), np.nanmax(x, axis=0))
+        assert np.array_equal(ac.apply_along_axis(np.cumsum, 0, source), np.cumsum(x, axis=0), equal_nan=True)
+
+
+def test_blocks_into_sources(tmp_path):
+    x = example((1000, 300))
+    for source in kinds(x, tmp_path):
+        for size in (None, 77):
+            out = zarr.create_array(store={}, shape=x.shape, chunks=(128, 300), dtype="f8")
+            assert ac.map_blocks(np.negative, source, out=out, block_size=size) is out
+            assert np.array_equal(out[...], -x, equal_nan=True)
+            with h5py.File(tmp_path / "out.h5", "w") as file:
+                dataset = file.create_dataset("x", x.shape, "f8", chunks=(64, 64), compression="gzip")
+                ac.map_blocks(np.negative, source, out=dataset, block_size=size)
+                assert np.array_equal(dataset[...], -x, equal_nan=True)
+            mapped = np.lib.format.open_memmap(tmp_path / "out.npy", "w+", "f8", x.shape)
+            ac.map_blocks(np.negative, source, out=mapped, block_size=size)
+            assert np.array_equal(mapped, -x, equal_nan=True)
+    with pytest.raises(ValueError, match="out must have 1000 elements"):
+        ac.map_blocks(np.negative, x, out=zarr.create_array(store={}, shape=(999, 300), chunks=(9, 9), dtype="f8"))
+    with pytest.raises(TypeError, match="can't be written to"):
+        ac.map_blocks(np.negative, x, out=ac.open(tmp_path / "x.npy"))
+
+
+# ---- the source itself
+
+
+def test_what_a_source_is(tmp_path):
+    x = example((40, 30))
+    for source in kinds(x, tmp_path):
+        source = ac.open(source)
+        assert (source.shape, source.ndim, source.size, source.nbytes, len(source)) == ((40, 30), 2, 1200, 9600, 40)
+        assert source.dtype == np.float64
+        for key in (np.s_[3], np.s_[-1, 2:5], np.s_[..., 1], np.s_[5:2], np.s_[::7, 1:20:3], np.s_[...], ()):
+            assert np.array_equal(source[key], x[key], equal_nan=True), key
+        assert np.array_equal(np.asarray(source), x, equal_nan=True)
+        assert "shape=(40, 30)" in repr(source)
+        for key in (np.s_[::-1], np.s_[[1, 2]], np.s_[1, 1, 1], np.s_[40], np.s_[None]):
+            with pytest.raises(IndexError):
+                source[key]
+        with pytest.raises(ValueError, match="can't be avoided"):
+            np.asarray(source, copy=False)
+
+
+def test_sources_cross_processes_as_handles(tmp_path):
+    x = example((400, 300))
+    for source in kinds(x, tmp_path)[:2]:
+        data = pickle.dumps(ac.open(source))
+        assert len(data) < 5000
+        assert np.array_equal(pickle.loads(data)[...], x, equal_nan=True)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("x", data=x, chunks=(50, 50), compression="gzip")
+    again = pickle.loads(pickle.dumps(ac.open(tmp_path / "x.h5")))
+    assert np.array_equal(again[...], x, equal_nan=True)
+
+
+def test_empty_and_small_arrays(tmp_path):
+    for x in (np.empty((0, 3)), np.float64(2.5), np.arange(7)):
+        np.save(tmp_path / "x.npy", x)
+        source = ac.open(tmp_path / "x.npy")
+        assert outcome("sum", source) == outcome("sum", np.asarray(x))
+    with pytest.raises(TypeError, match="without axes"):
+        len(ac.open(np.zeros(())))
+
+
+def test_what_is_not_to_be_opened(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        ac.open(tmp_path / "none.npy")
+    with pytest.raises(ValueError, match="known by the extension"):
+        ac.open(tmp_path / "x.csv")
+    with pytest.raises(TypeError, match="source must be"):
+        ac.open(3)
+    x = np.ones((2000, 300))
+    np.save(tmp_path / "x.npy", x)
+    with pytest.raises(ValueError, match="has one array"):
+        ac.open(tmp_path / "x.npy", "x")
+    with pytest.raises(ValueError, match="for each of 2 axes"):
+        ac.open(x, chunks=(3,))
+    with open(tmp_path / "x.npy", "r+b") as file:
+        file.truncate(100_000)
+    with pytest.raises((OSError, ValueError), match=r"x\.npy"):
+        ac.open(tmp_path / "x.npy")
+    with h5py.File(tmp_path / "two.h5", "w") as file:
+        file["a"], file["g/b"] = x, x
+    with pytest.raises(ValueError, match=r"one of its datasets: a, g/b"):
+        ac.open(tmp_path / "two.h5")
+    assert ac.sum(ac.open(tmp_path / "two.h5", "g/b")) == x.size
+    group = zarr.create_group(store=tmp_path / "two.zarr")
+    group.create_array("a", shape=(3,), dtype="f8")
+    group.create_array("b", shape=(4,), dtype="f8")
+    with pytest.raises(ValueError, match="one of its arrays: a, b"):
+        ac.open(tmp_path / "two.zarr")
+    assert ac.open(tmp_path / "two.zarr", "b").shape == (4,)
+
+
+def test_a_file_that_is_cut_off_while_it_is_read(tmp_path):
+    x = example((2000, 300))
+    np.save(tmp_path / "x.npy", x)
+    source = ac.open(tmp_path / "x.npy")
+    with open(tmp_path / "x.npy", "r+b") as file:
+        file.truncate(1_000_000)
+    out = np.full(300, 7.0)
+    for _ in range(3):
+        with pytest.raises(OSError, match=r"x\.npy: can't read .* the file ends"):
+            ac.nanmean(source, axis=0, out=out)
+    assert (out == 7).all()
+    assert ac.sum(x[1]) == ac.sum(x[1])  # threads stay usable
+
+
+class Failing(ac.Source):
+    def __init__(self, chunk):
+        self.name, self.shape, self.dtype, self.chunks = "a failing source", (200_000,), np.dtype(float), (10_000,)
+        self.chunk = chunk
+
+    def read(self, region):
+        if region[0].start <= self.chunk < region[0].stop:
+            raise RuntimeError("no such block")
+        return np.zeros(region[0].stop - region[0].start)
+
+
+def test_a_part_that_cannot_be_read_is_named():
+    with pytest.raises(OSError, match=r"a failing source: can't read \[\d+:\d+\]: no such block"):
+        ac.sum(Failing(123_456))
+    assert ac.sum(Failing(-1)) == 0
+
+
+def test_registered_types():
+    class Thing:
+        def __init__(self, x):
+            self.x = x
+
+    x = example((200_000,))
+    ac.register_source(Thing, lambda thing: ac.open(thing.x, chunks=(5000,)))
+    try:
+        assert outcome("nanmean", Thing(x)) == outcome("nanmean", ac.open(x, chunks=(5000,)))
+    finally:
+        del sources._adapters[Thing]
+    for bad in (3, np.ma.MaskedArray):
+        with pytest.raises(TypeError, match="kind must"):
+            ac.register_source(bad, lambda thing: thing)
+    with pytest.raises(TypeError, match="adapter must"):
+        ac.register_source(Thing, None)
+
+
+# ---- memory, and calls in the background
+
+
+class Counting(ac.Source):
+    """How many parts are there at a time."""
+
+    def __init__(self):
+        self.name, self.shape, self.dtype, self.chunks = "counting", (1 << 20,), np.dtype(float), (1 << 14,)
+        self.now = self.most = 0
+        self.lock = threading.Lock()
+
+    def read(self, region):
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        values = np.ones(region[0].stop - region[0].start)
+        threading.Event().wait(0.002)
+        with self.lock:
+            self.now -= 1
+        return values
+
+
+def test_the_budget_bounds_what_is_read_at_a_time():
+    source = Counting()
+    with ac.set_memory_budget(1 << 18):  # two pieces of 128 KiB
+        ac.sum(source, workers=4)
+    assert source.most == 1
+    source = Counting()
+    ac.sum(source, workers=4)
+    assert source.most > 1
+
+
+def test_memory_of_a_large_file(tmp_path):
+    array = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", "f8", (4_000_000, 4))
+    array[...] = 1
+    del array
+    source = ac.open(tmp_path / "x.npy")
+    ac.sum(source, axis=0)
+    tracemalloc.start()
+    assert (ac.sum(source, axis=0) == 4_000_000).all()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3 << 20
+
+
+def test_budgets():
+    assert settings.memory_limit() // 8 == ac.get_memory_budget()
+    for bad, error in ((0, ValueError), (-1, ValueError), (1.5, TypeError), (True, TypeError)):
+        with pytest.raises(error, match="nbytes"), ac.set_memory_budget(bad):
+            pass
+
+
+def test_limits_of_control_groups(tmp_path):
+    membership = tmp_path / "membership"
+    membership.write_text("0::/a/b\n")
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "memory.max").write_text("1000000\n")
+    (tmp_path / "a" / "b" / "memory.max").write_text("max\n")
+    assert settings.memory_limit(os.fspath(tmp_path), os.fspath(membership)) == 1_000_000
+
+
+def test_background_calls_of_sources_stop():
+    class Slow(Counting):
+        def read(self, region):
+            threading.Event().wait(0.02)
+            return super().read(region)
+
+    future = ac.submit(ac.nanmean, Slow(), workers=2)
+    while future.progress()[0] < 1 and not future.done():
+        threading.Event().wait(0.005)
+    assert future.cancel()
+    with pytest.raises(CancelledError):
+        future.result(timeout=10)
+    assert future.cancelled()
+
+
+# ---- python -m allcores describe
+
+
+def test_describe_stores(tmp_path, capsys):
+    from allcores.__main__ import main
+
+    x = example((3000, 200))
+    counts = np.arange(20, dtype="i4")
+    group = zarr.create_group(store=tmp_path / "x.zarr")
+    group.create_array("a", shape=x.shape, chunks=(70, 50), dtype="f8")[...] = x
+    group.create_array("g/b", shape=(20,), chunks=(7,), dtype="i4")[...] = counts
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("a", data=x, chunks=(70, 50), compression="gzip")
+        file["g/b"], file["name"] = counts, "text"
+    np.savez(tmp_path / "x.npz", **{"a": x, "g/b": counts})
+    for name in ("x.zarr", "x.h5"):
+        assert main(["describe", "--json", os.fspath(tmp_path / name)]) == 0
+        (got,) = json.loads(capsys.readouterr().out)
+        assert main(["describe", "--json", os.fspath(tmp_path / "x.npz")]) == 0
+        (want,) = json.loads(capsys.readouterr().out)
+        for a, b in zip(want["columns"], got["columns"], strict=False):
+            assert (a["name"], a["dtype"], a["shape"], a["count"]) == (b["name"], b["dtype"], b["shape"], b["count"])
+            np.testing.assert_allclose(
+                [a[k] for k in ("mean", "std", "min", "max")], [b[k] for k in ("mean", "std", "min", "max")]
+            )
+    with h5py.File(tmp_path / "none.h5", "w"):
+        pass
+    (tmp_path / "none.zarr").mkdir()
+    for name in ("none.h5", "none.zarr"):
+        assert main(["describe", os.fspath(tmp_path / name)]) == 2
+    (tmp_path / "bad.h5").write_bytes(b"not one")
+    assert main(["describe", os.fspath(tmp_path / "bad.h5")]) == 2
