@@ -6,17 +6,35 @@ import math
 import operator
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from .. import _kernels
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+
+class Sender(Protocol):
+    """Sends tasks to an executor."""
+
+    @property
+    def workers(self) -> int: ...
+
+    def once(self, value: Any) -> Any:
+        """A placeholder for an argument of many tasks."""
+
+    def submit(self, function: Callable[..., Any], /, *args: Any) -> Future[Any]: ...
+
+
 _workers: ContextVar[int | None] = ContextVar("allcores_workers", default=None)
 _backend: ContextVar[str | None] = ContextVar("allcores_backend", default=None)
+_sender: ContextVar[Sender | None] = ContextVar("allcores_executor", default=None)
 _budget: ContextVar[int | None] = ContextVar("allcores_memory_budget", default=None)
 
 # Positive: small arrays may take the compiled short way. Each `use_backend` that is open anywhere in the process closes
@@ -283,6 +301,20 @@ def set_workers(workers: int | None) -> Iterator[None]:
         _workers.reset(token)
 
 
+def sender() -> Sender | None:
+    """What `set_executor` set in this context."""
+    return _sender.get()
+
+
+@contextmanager
+def use_sender(sender: Sender | None) -> Iterator[None]:
+    token = _sender.set(sender)
+    try:
+        yield
+    finally:
+        _sender.reset(token)
+
+
 def backend() -> str:
     """The backend of this context."""
     return _backend.get() or _kernels.DEFAULT
@@ -309,9 +341,10 @@ def _move_doors(by: int) -> None:
 
 
 def _new_lock() -> None:
-    """In a forked child, where the lock may have been copied while it was held."""
+    """In a forked child, where the lock may have been copied while it was held, and the executor is the parent's."""
     global _doors_lock
     _doors_lock = threading.Lock()
+    _sender.set(None)
 
 
 if hasattr(os, "register_at_fork"):
