@@ -145,9 +145,11 @@ class _Call:
         """Whether no more blocks are wanted."""
         return self.arrivals.stopped or self.failures.fatal
 
-    def cancel(self) -> None:
-        for future in list(self.futures.values()):
-            future.cancel()
+    def cancel(self, after: int = -1) -> None:
+        """Cancel blocks that have not begun, of those after one."""
+        for number, future in list(self.futures.items()):
+            if number > after:
+                future.cancel()
 
     def submit(self, number: int) -> None:
         plan, sink = self.plan, self.sink
@@ -190,7 +192,8 @@ class _Call:
         if error is not None:
             self.gather.fail(number, error)
         if self.failures.fatal:
-            self.cancel()
+            # Not those before: a cluster may begin them later, and the first that fails is to be the same each time.
+            self.cancel(after=min(self.failures.found))
         else:
             self.arrivals.done += 1
 

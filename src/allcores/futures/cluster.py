@@ -24,6 +24,7 @@ from __future__ import annotations
 import itertools
 import os
 import pickle
+import platform
 import sys
 import threading
 import weakref
@@ -84,7 +85,7 @@ def is_ours(executor: Any) -> bool:
 
 
 def name_of(executor: Any) -> str:
-    return f"{type(executor).__module__.partition('.')[0]}'s {type(executor).__name__}"
+    return f"{type(executor).__module__}.{type(executor).__qualname__}"
 
 
 def workers_of(executor: Any) -> int:
@@ -126,12 +127,18 @@ class Stats:
 class Package:
     """An object as it is in this process, and a pickle of it in others: made when an executor asks for it."""
 
-    __slots__ = ("_lock", "_pickled", "main", "once", "stats", "value")
+    __slots__ = ("_due", "_lock", "_pickled", "main", "once", "stats", "value")
 
     def __init__(self, value: Any, stats: Stats, main: bool, *, once: bool = False) -> None:
         self.value, self.stats, self.main, self.once = value, stats, main, once
         self._pickled: Any = None
+        self._due = 0  # how often it was sent, but not yet counted: Dask pickles twice what it sends once
         self._lock = threading.Lock()
+
+    def sent(self) -> Package:
+        with self._lock:
+            self._due += 1
+        return self
 
     def pickled(self) -> Any:
         from . import pickling
@@ -154,7 +161,10 @@ class Package:
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         pickled = self.pickled()
-        self.stats.add("bytes_sent", len(pickled.data) + sum(pickled.sizes))
+        with self._lock:
+            due, self._due = self._due > 0, max(0, self._due - 1)
+        if due:
+            self.stats.add("bytes_sent", len(pickled.data) + sum(pickled.sizes))
         if protocol >= 5:
             buffers = [_contiguous(source) for source in pickled.sources]
             writable = [not memoryview(buffer).readonly for buffer in buffers]
@@ -167,6 +177,17 @@ def _contiguous(source: Any) -> Any:
         return source
     copy = np.ascontiguousarray(source).reshape(-1).view(np.uint8)
     copy.flags.writeable = source.flags.writeable
+    return copy
+
+
+def _aligned(buffer: Any) -> Any:
+    """Memory at a multiple of 16 bytes, as NumPy allocates it: of other memory it computes sums with other last bits.
+    Dask's messages begin anywhere."""
+    array = np.frombuffer(buffer, np.uint8)
+    if shared.address(array) % 16 == 0:
+        return buffer
+    copy = array.copy()
+    copy.flags.writeable = array.flags.writeable
     return copy
 
 
@@ -184,6 +205,7 @@ class Received:
         return len(self.data) + sum(memoryview(buffer).nbytes for buffer in self.buffers)
 
     def open(self) -> Any:
+        self.buffers = [_aligned(buffer) for buffer in self.buffers]
         buffers: list[Any] = [memoryview(buffer) for buffer in self.buffers]
         if self.once:
             buffers = [buffer.toreadonly() for buffer in buffers]
@@ -231,15 +253,23 @@ def _version() -> str:
     return allcores.__version__
 
 
+def _me() -> str:
+    return f"{platform.node()} {os.getpid()}"
+
+
+def _other_version(version: str, here: str) -> str:
+    return f"the task is from allcores {version}, this worker has {here}: install the same version there"
+
+
 def run(version: str, package: Any, tokens: list[Any], *packages: Any) -> Any:
     """What a worker runs: a task, or it answers Missing. Its arguments are the same in every version."""
     here = _version()
     if version != here:
-        raise RuntimeError(f"the task is from allcores {version}, this worker has {here}: install the same there")
+        raise RuntimeError(_other_version(version, here))
     found = [_look(token, received) for token, received in zip(tokens, packages, strict=True)]
     missing = [token for token, received in zip(tokens, found, strict=True) if received is None]
     if missing:
-        return Missing(f"{os.uname().nodename if hasattr(os, 'uname') else ''} {os.getpid()}", missing)
+        return Missing(_me(), missing)
     function, args, kwargs = package.open()
     if tokens:
         values = [received.open() for received in found]
@@ -330,7 +360,10 @@ class Courier:
         self._numbers = itertools.count()
         self._carried: dict[int, int] = {}  # how many tasks have carried a value
         self._served: set[tuple[str, int]] = set()  # to which worker a value was sent since it was missing
-        self._options: dict[str, Any] = {"pure": False} if self._package == "distributed" else {}
+        self._options: dict[str, Any] = {}
+        if self._package == "distributed":
+            self._options["pure"] = False  # Dask would hash the arguments, and compute equal tasks once
+            _check_dask(self.executor._client, self.name)
 
     @property
     def workers(self) -> int:
@@ -368,11 +401,11 @@ class Courier:
         except Exception:  # it can't be pickled, and may not have to be; if it has, the task's future says so
             return value
         if size < LEAST:
-            return Held(None, package, package)  # with each task, but pickled once
+            return Held(None, package, None)  # with each task, but pickled once
         if self._package == "distributed":
-            return Held(None, package, _without_warning(self._to_dask, package))
+            return Held(None, package, _without_warning(self._to_dask, package.sent()))
         if isinstance(self.executor, RayExecutor):
-            return Held(None, package, self.executor.put(package))
+            return Held(None, package, self.executor.put(package.sent()))
         number = next(self._numbers)
         self._carried[number] = 0
         return Held((self._token, number), package, None)
@@ -428,20 +461,20 @@ class Courier:
         else:
             packages = [self._carry(held, with_values) for held in task.held]
             tokens = [held.token for held in task.held]
-            inner = self.executor.submit(run, _version(), task.package, tokens, *packages, **self._options)
+            inner = self.executor.submit(run, _version(), task.package.sent(), tokens, *packages, **self._options)
         task.outer.inner = inner
         inner.add_done_callback(lambda inner: self._arrived(task, inner))
 
     def _carry(self, held: Held, with_values: Iterable[int]) -> Any:
         """What goes with a task for a placeholder: the value, or nothing."""
         if held.token is None:
-            return held.stored
+            return held.package.sent() if held.stored is None else held.stored
         number = held.token[1]
         if number in with_values:
-            return held.package
+            return held.package.sent()
         if self._carried[number] < self.workers:
             self._carried[number] += 1
-            return held.package
+            return held.package.sent()
         return None
 
     def _arrived(self, task: _Task, inner: Future[Any]) -> None:
@@ -496,10 +529,7 @@ class Courier:
             return error
         text, kind = f"{type(error).__name__}: {error}", type(error)
         if "No module named 'allcores" in text:
-            found: Exception = ModuleNotFoundError(
-                f"workers of {self.name} can't import allcores: install allcores {_version()} where they run",
-                name="allcores",
-            )
+            found: Exception = _absent(f"a worker of {self.name}")
         elif isinstance(error, BrokenExecutor) or kind.__name__ in ("KilledWorker", "WorkerCrashedError"):
             from concurrent.futures.process import BrokenProcessPool
 
@@ -520,6 +550,29 @@ def _place(value: Any, held: list[Held]) -> Any:
     if value not in held:
         held.append(value)
     return Place(held.index(value))
+
+
+_checked: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def _check_dask(client: Any, name: str) -> None:
+    """Ask Dask's workers for their allcores before they are sent anything of it: a worker that can't import what a
+    message refers to drops its connection, and the task waits for ever."""
+    if client in _checked:
+        return
+    for worker, found in client.run(
+        eval, "__import__('allcores.futures.cluster').__version__", on_error="return"
+    ).items():
+        if isinstance(found, Exception):
+            raise _absent(f"worker {worker} of {name}") from found
+        if found != _version():
+            raise RuntimeError(_other_version(_version(), found))
+    _checked.add(client)
+
+
+def _absent(who: str) -> ModuleNotFoundError:
+    version = _version()
+    return ModuleNotFoundError(f"{who} can't import allcores: install allcores {version} there", name="allcores")
 
 
 def _without_warning(send: Callable[[Any], Any], package: Any) -> Any:
