@@ -103,6 +103,7 @@ FUTURES_IMPORTS = {
     "calls": {"channel", "worker"},  # the latter for its types only
     "store": {"pickling", "segments", "shared"},
     "blas": set(),
+    "cluster": {"pickling", "shared"},
     "release": {"pickling", "segments"},
     "worker": {"blas", "channel", "pickling", "release", "segments", "store"},
     "traffic": {"channel", "pickling", "segments", "store", "worker"},
@@ -120,14 +121,17 @@ def test_floors_of_futures():
         below = {full.removeprefix("allcores.futures.") for full in ours if full.startswith("allcores.futures.")}
         assert below <= FUTURES_IMPORTS[name], f"futures.{name} imports {below - FUTURES_IMPORTS[name]}"
         engine = {full for full in ours if not full.startswith("allcores.futures")}
-        assert engine <= ({"allcores._engine.settings"} if name in ("process", "worker") else set()), (name, engine)
+        assert engine <= ({"allcores._engine.settings"} if name in ("cluster", "process", "worker") else set()), (
+            name,
+            engine,
+        )
 
 
 def test_blocks_know_no_pools():
-    """Of futures/ they know what is shared; whether an executor is ours they ask without importing it."""
+    """Of futures/ they know what is shared, and who takes tasks to any executor."""
     for path in (PACKAGE / "blocks").glob("*.py"):
         ours = {name for name in imports(path) if name.startswith("allcores.futures")}
-        assert ours <= {"allcores.futures.shared"}, (path, ours)
+        assert ours <= {"allcores.futures.shared", "allcores.futures.cluster"}, (path, ours)
 
 
 def test_the_engine_knows_no_pools():
@@ -149,7 +153,7 @@ def test_kernels_are_called_in_one_place():
 def test_dependencies():
     """NumPy is the only one; the rest is asked for where it is used."""
     optional = {"bottleneck", "numbagg", "polars", "matplotlib", "pyarrow", "pandas", "xarray", "cloudpickle", "tqdm"}
-    optional |= {"zarr", "h5py", "distributed", "mpi4py", "ray", "loky"}
+    optional |= {"zarr", "h5py", "dask", "distributed", "loky", "mpi4py", "ray"}
     for path in FILES:
         for node in ast.parse(path.read_text()).body:
             names = []

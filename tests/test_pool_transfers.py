@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -407,7 +408,7 @@ def test_memmap_that_is_not_its_file(shared_pool, tmp_path):
 def test_memmap_whose_file_is_replaced(tmp_path):
     np.arange(100.0).tofile(tmp_path / "data")
     x = np.memmap(tmp_path / "data", np.float64, "r")
-    _, args = reducers.reduce_array(x, None)
+    _, args = reducers.reduce_array(x, SimpleNamespace(handles=True))
     assert reducers.file_view(*args).tolist() == x.tolist()
     (tmp_path / "data").rename(tmp_path / "old")
     np.zeros(100).tofile(tmp_path / "data")

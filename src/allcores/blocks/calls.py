@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._engine.sources import Source
+from ..futures.cluster import Courier, check_executor
 from . import executors, threads
 from .failures import Failures, note
 from .lines import along, first_line
@@ -32,9 +33,10 @@ class How(NamedTuple):
 
     @property
     def on_executor(self) -> bool:
-        if self.executor is not None and not hasattr(self.executor, "submit"):
-            raise TypeError(f"executor must be a concurrent.futures.Executor, got {self.executor!r}")
-        return self.executor is not None
+        if self.executor is None:
+            return False
+        check_executor(self.executor)
+        return True
 
 
 def as_one_array(x: Any) -> Any:
@@ -132,7 +134,8 @@ def apply_along_axis(
         if how.executor is None:
             first = np.asanyarray(func1d(line, *args, **kwargs))
         else:
-            first = np.asanyarray(how.executor.submit(partial(func1d, **kwargs), line, *args).result())
+            with Courier(how.executor) as courier:
+                first = np.asanyarray(courier.submit(func1d, line, *args, **kwargs).result())
     except Exception as error:
         note(error, plan, 0)
         raise

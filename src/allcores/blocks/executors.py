@@ -7,31 +7,29 @@
         |
     the first result: dtype, shape, `out`; then each into its place
 
-A process pool of this package needs no results: `out` is shared memory, its workers write to it, and what every block
-needs whole is shared once. Where there is no shared memory, or workers can't open it, results come back as elsewhere.
+What every block needs whole, the function among it, travels once a worker: see allcores.futures.cluster. A process pool
+of this package needs no results either: `out` is shared memory, and its workers write to it. Where there is no shared
+memory, or workers can't open it, results come back as elsewhere.
 """
 
 from __future__ import annotations
 
 import queue
-import sys
 from concurrent.futures import CancelledError, Executor, Future, wait
 from contextlib import nullcontext
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .._engine import jobs, settings
-from ..futures import shared
+from ..futures import cluster, shared
 from .failures import Failures
 from .gather import Gather
 from .plan import Array, Function, Plan, Slices
 from .results import Form, Partials, Whole, trimmed
 from .watching import Tell
 
-# Bytes from which memory is worth sharing.
-SHARED = 1 << 18
+SHARED = cluster.SHARED
 
 STOP = -1  # in the queue of arrivals: see Arrivals.stop
 
@@ -49,16 +47,9 @@ def failed(error: Exception) -> Future[Any]:
     return future
 
 
-def is_ours(executor: Executor) -> bool:
-    process = sys.modules.get("allcores.futures.process")
-    return process is not None and isinstance(executor, process.ProcessPoolExecutor)
-
-
-def in_flight(executor: Executor, workers: Any) -> int:
+def in_flight(courier: cluster.Courier, workers: Any) -> int:
     """Tasks that are submitted at a time: so many that a worker finds one when it has finished another."""
-    if workers is not None:
-        return settings.check_workers(workers)
-    return 2 * int(getattr(executor, "_max_workers", None) or settings.cores())
+    return 2 * courier.workers if workers is None else settings.check_workers(workers)
 
 
 class Arrivals:
@@ -87,9 +78,8 @@ class Arrivals:
 def run(plan: Plan, sink: Whole | Partials, failures: Failures, executor: Executor, workers: Any, tell: Tell) -> None:
     arrivals = Arrivals(plan.count)
     job = jobs.current.get()
-    call = _Call(plan, sink, failures, executor, in_flight(executor, workers), tell, arrivals)
-    with nullcontext() if job is None else job.part(arrivals):
-        call.run()
+    with cluster.Courier(executor) as courier, nullcontext() if job is None else job.part(arrivals):
+        _Call(plan, sink, failures, courier, in_flight(courier, workers), tell, arrivals).run()
 
 
 class _Call:
@@ -98,26 +88,25 @@ class _Call:
         plan: Plan,
         sink: Whole | Partials,
         failures: Failures,
-        executor: Executor,
+        courier: cluster.Courier,
         flight: int,
         tell: Tell,
         arrivals: Arrivals,
     ) -> None:
-        self.plan, self.sink, self.failures, self.executor = plan, sink, failures, executor
+        self.plan, self.sink, self.failures, self.courier = plan, sink, failures, courier
         self.flight, self.tell, self.arrivals = flight, tell, arrivals
         self.futures: dict[int, Future[Any]] = {}
         self.written: set[int] = set()  # blocks of which the worker writes the result
-        self.trusting: set[int] = set()  # blocks that were sent with memory of ours
         self.again: list[int] = []
-        self.sharing = is_ours(executor)
         self.gather = Gather(sink, failures)
-        self.gather.new = self.room if self.sharing else None
+        self.gather.new = self.room if courier.sharing else None
+        self.func = courier.once(plan.func)
         self.whole = {  # arguments that every block needs
-            position: readable(value) if self.sharing else value
+            position: courier.once(value)
             for position, (value, cut) in enumerate(zip(plan.arguments, plan.cuts, strict=True))
             if cut is None
         }
-        self.common = {name: readable(value) for name, value in plan.keywords.items()} if self.sharing else {}
+        self.common = {name: courier.once(value) for name, value in plan.keywords.items()}
 
     def run(self) -> None:
         following, count = 0, self.plan.count
@@ -156,9 +145,11 @@ class _Call:
         """Whether no more blocks are wanted."""
         return self.arrivals.stopped or self.failures.fatal
 
-    def cancel(self) -> None:
-        for future in list(self.futures.values()):
-            future.cancel()
+    def cancel(self, after: int = -1) -> None:
+        """Cancel blocks that have not begun, of those after one."""
+        for number, future in list(self.futures.items()):
+            if number > after:
+                future.cancel()
 
     def submit(self, number: int) -> None:
         plan, sink = self.plan, self.sink
@@ -166,19 +157,17 @@ class _Call:
         if self.whole:
             arguments = tuple(self.whole.get(i, value) for i, value in enumerate(arguments))
         keywords = plan.keywords_of(number) | self.common
-        if self.sharing and sink.form is not None and shared.find(sink.array) is not None:
-            to = sink.target(number)
-            call: Function = partial(write, plan.func, keywords, plan.trim(number), sink.form, number, to)
-            self.written.add(number)
-        else:
-            call = partial(plan.func, **keywords) if keywords else plan.func
-            self.written.discard(number)
-        if self.sharing:
-            self.trusting.add(number)
-        else:
-            self.trusting.discard(number)
         try:
-            future = self.executor.submit(call, *arguments)
+            if self.courier.sharing and sink.form is not None and shared.find(sink.array) is not None:
+                to, opened = sink.target(number), self.courier.opened
+                keywords = {name: opened(value) for name, value in keywords.items()}
+                self.written.add(number)
+                future = self.courier.submit(
+                    write, plan.func, keywords, plan.trim(number), sink.form, number, to, *arguments
+                )
+            else:
+                self.written.discard(number)
+                future = self.courier.submit(self.func, *arguments, **keywords)
         except Exception as error:  # the pool is broken, or shut down
             self.arrived(number, failed(error))
             return
@@ -187,8 +176,10 @@ class _Call:
 
     def arrived(self, number: int, future: Future[Any]) -> None:
         error = CancelledError() if future.cancelled() else future.exception()
-        if isinstance(error, shared.Unreachable) and number in self.trusting:
-            self.stop_sharing()
+        if isinstance(error, shared.Unreachable) and number in self.written:
+            # Workers can't open our memory: results have to come back.
+            self.courier.stop_sharing()
+            self.gather.new = None
             self.again.append(number)
             return
         if error is not None and not isinstance(error, Exception):
@@ -201,35 +192,16 @@ class _Call:
         if error is not None:
             self.gather.fail(number, error)
         if self.failures.fatal:
-            self.cancel()
+            # Not those before: a cluster may begin them later, and the first that fails is to be the same each time.
+            self.cancel(after=min(self.failures.found))
         else:
             self.arrivals.done += 1
 
     def room(self, shape: tuple[int, ...], dtype: Any) -> Array:
         """An array that workers can write to, where that is worth it and there is memory."""
-        if np.prod(shape, dtype=object) * np.dtype(dtype).itemsize >= SHARED:
+        if self.courier.sharing and np.prod(shape, dtype=object) * np.dtype(dtype).itemsize >= SHARED:
             try:
                 return shared.shared_empty(shape, dtype)
             except OSError:
                 pass
         return np.empty(shape, dtype)
-
-    def stop_sharing(self) -> None:
-        """Workers can't open our memory: send them copies."""
-        self.sharing, self.gather.new = False, None
-        self.whole = {i: value for i, value in enumerate(self.plan.arguments) if i in self.whole}
-        self.common = {}
-
-
-def readable(value: Any) -> Any:
-    """A large array in shared memory, read-only: what one block wrote to it others would see."""
-    if type(value) is not np.ndarray or value.dtype.hasobject or value.nbytes < SHARED or 0 in value.strides:
-        return value
-    if shared.find(value) is not None:
-        return value
-    try:
-        copy = shared.share(value)
-    except OSError:
-        return value
-    copy.flags.writeable = False
-    return copy

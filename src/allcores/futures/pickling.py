@@ -89,8 +89,8 @@ class _Sink:
     """What stays beside the stream. Not a part of the pickler, which would refer to itself through its callback: what
     it has pickled, and so the arguments of a task, would wait for the collector."""
 
-    def __init__(self, threshold: float) -> None:
-        self.threshold = threshold
+    def __init__(self, threshold: float, handles: bool) -> None:
+        self.threshold, self.handles = threshold, handles
         self.sources: list[Source] = []
         self.kept: list[object] = []
         self._gathered: dict[int, tuple[pickle.PickleBuffer, Array]] = {}
@@ -159,14 +159,15 @@ def _with_cloudpickle() -> type[Any]:
     return Cloud
 
 
-def dumps(thing: object, threshold: float = float("inf"), main: bool = True) -> Pickled:
+def dumps(thing: object, threshold: float = float("inf"), main: bool = True, handles: bool = True) -> Pickled:
     """Pickle; buffers of at least `threshold` bytes beside the stream.
 
-    `main` tells whether the other side has this process's `__main__`.
+    `main` tells whether the other side has this process's `__main__`; `handles` whether it may be sent handles to
+    shared memory and mapped files, since it is on this machine.
     """
     kinds: tuple[type[Any], ...] = (_Plain,)
     while True:
-        file, sink = io.BytesIO(), _Sink(threshold)
+        file, sink = io.BytesIO(), _Sink(threshold, handles)
         try:
             kinds[0](file, sink, main).dump(thing)
         except _NeedsCloudpickle as needs:

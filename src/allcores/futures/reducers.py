@@ -25,6 +25,8 @@ Reduced = tuple[Callable[..., Any], tuple[Any, ...]]
 class Sink(Protocol):
     """What a pickler offers the functions here."""
 
+    handles: bool  # whether arrays in shared memory and of mapped files are sent as handles, or as data
+
     def buffer(self, array: Array) -> Any:
         """An object that stands for the elements of an array, in C order."""
 
@@ -39,7 +41,7 @@ def reduce_array(array: Array, sink: Sink) -> Reduced | Any:
         return NotImplemented
     if cls is np.ndarray:
         return _reduce_plain(array, sink)
-    if issubclass(cls, np.memmap):
+    if issubclass(cls, np.memmap) and sink.handles:
         reduced = _reduce_mapped_file(array)
         if reduced is not None:
             return reduced
@@ -64,13 +66,13 @@ def as_subclass(cls: type[Array], array: Array) -> Array:
 
 
 def _reduce_plain(array: Array, sink: Sink) -> Reduced:
-    found = shared.find(array)
+    found = shared.find(array) if sink.handles else None
     if found is not None:
         owner, known = found
         sink.keep(owner)
         offset = shared.address(array) - known.address
         return shared.view, (known.handle, offset, array.dtype, array.shape, array.strides, array.flags.writeable)
-    root = _mapped_file(array)
+    root = _mapped_file(array) if sink.handles else None
     if root is not None:
         reduced = _reduce_mapped_file(array, root)
         if reduced is not None:
