@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import multiprocessing
 import os
 import pickle
 import threading
 import tracemalloc
 import warnings
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -480,3 +481,72 @@ def test_describe_stores(tmp_path, capsys):
         assert main(["describe", os.fspath(tmp_path / name)]) == 2
     (tmp_path / "bad.h5").write_bytes(b"not one")
     assert main(["describe", os.fspath(tmp_path / "bad.h5")]) == 2
+
+
+# ---- on executors
+
+
+def double(block):
+    return 2 * block
+
+
+@pytest.fixture(scope="module", params=["threads", "processes", "ours", "loky"])
+def executor(request):
+    if request.param == "threads":
+        pool = ThreadPoolExecutor(2)
+    elif request.param == "processes":
+        pool = ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("forkserver"))
+    elif request.param == "ours":
+        pool = ac.futures.ProcessPoolExecutor(2)
+    else:
+        pool = pytest.importorskip("loky").ProcessPoolExecutor(2)
+    with pool:
+        yield pool
+
+
+def test_executors_give_the_same_bits(tmp_path, executor, monkeypatch):
+    monkeypatch.setattr(reading, "task_size", 1 << 18)
+    x = example((3000, 200))
+    where = np.random.default_rng(1).random(x.shape) < 0.5
+    for source in kinds(x, tmp_path):
+        for function in ("sum", "nanmean", "nanvar", "nanargmin", "any"):
+            for axis in (None, 0, 1):
+                want = outcome(function, source, axis=axis)
+                with ac.set_executor(executor):
+                    assert outcome(function, source, axis=axis) == want
+        want = outcome("nanmean", source, axis=0, where=where)
+        with ac.set_executor(executor):
+            assert outcome("nanmean", source, axis=0, where=where) == want
+
+
+def test_blocks_of_sources_on_executors(tmp_path, executor):
+    x = example((3000, 200))
+    for source in kinds(x, tmp_path)[:2]:
+        assert np.array_equal(ac.map_blocks(double, source, executor=executor), 2 * x, equal_nan=True)
+        with ac.set_executor(executor):
+            assert np.array_equal(ac.map_blocks(np.add, source, x), 2 * x, equal_nan=True)
+            got = ac.map_overlap(np.cumsum, source, (2, 0), "reflect", axis=1)
+            assert np.array_equal(got, np.cumsum(x, axis=1), equal_nan=True)
+            out = zarr.create_array(store={}, shape=x.shape, chunks=(128, 200), dtype="f8")
+            ac.map_blocks(double, source, out=out)
+            assert np.array_equal(out[...], 2 * x, equal_nan=True)
+
+
+def test_executors_say_what_could_not_be_read(tmp_path, executor):
+    x = example((3000, 200))
+    np.save(tmp_path / "x.npy", x)
+    source = ac.open(tmp_path / "x.npy")
+    with open(tmp_path / "x.npy", "r+b") as file:
+        file.truncate(1_000_000)
+    with ac.set_executor(executor), pytest.raises(OSError, match=r"x\.npy"):
+        ac.sum(source, axis=0)
+    np.save(tmp_path / "x.npy", x)
+    with ac.set_executor(executor):
+        assert outcome("sum", ac.open(tmp_path / "x.npy")) == outcome("sum", x)
+
+
+def test_what_executors_can_be():
+    with pytest.raises(TypeError, match="executor"), ac.set_executor(3):
+        pass
+    with ac.set_executor(None):
+        assert ac.sum([1.0]) == 1

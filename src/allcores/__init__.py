@@ -7,6 +7,7 @@ from ._engine.settings import get_memory_budget, get_workers, set_memory_budget,
 from .background import submit
 from .blocks import apply_along_axis, map_blocks, map_overlap, reduction
 from .config import show_config
+from .executor import set_executor
 from .futures.shared import share, shared_empty
 from .quantiles import median, nanmedian, nanpercentile, nanquantile, percentile, quantile
 from .reductions import (
@@ -157,6 +158,7 @@ __all__ = [
     "register_source",
     "replace",
     "searchsorted",
+    "set_executor",
     "set_memory_budget",
     "set_workers",
     "share",

@@ -120,7 +120,7 @@ def map_blocks(
     """
     from . import calls
 
-    how = calls.How(executor, workers, progress, errors)
+    how = calls.how(executor, workers, progress, errors)
     return calls.map_blocks(func, arrays, kwargs, block_axis, block_size, drop_axis, new_axis, dtype, out, how)
 
 
@@ -184,7 +184,7 @@ def map_overlap(
     """
     from . import calls
 
-    how = calls.How(executor, workers, progress, errors)
+    how = calls.how(executor, workers, progress, errors)
     return calls.map_overlap(
         func, x, depth, boundary, trim, kwargs, block_axis, block_size, drop_axis, new_axis, dtype, out, how
     )
@@ -255,7 +255,7 @@ def reduction(
     """
     from . import calls
 
-    how = calls.How(executor, workers, progress)
+    how = calls.how(executor, workers, progress)
     return calls.reduction(
         x, chunk, aggregate, axis, keepdims, dtype, split_every, combine, concatenate, block_axis, block_size, how
     )
@@ -309,5 +309,5 @@ def apply_along_axis(
     """
     from . import calls
 
-    how = calls.How(executor, workers, progress)
+    how = calls.how(executor, workers, progress)
     return calls.apply_along_axis(func1d, axis, arr, args, kwargs, block_size, how)

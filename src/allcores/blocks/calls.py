@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._engine import settings, team
 from .._engine.sources import Source
 from ..futures.cluster import Courier, check_executor
 from . import executors, threads
@@ -37,6 +38,13 @@ class How(NamedTuple):
             return False
         check_executor(self.executor)
         return True
+
+
+def how(executor: Any, workers: Any, progress: Any, errors: str = "raise") -> How:
+    """Where nobody says, on the executor that `set_executor` has set; within a block, where it is computed."""
+    if executor is None and not team.here.worker:
+        executor = getattr(settings.sender(), "executor", None)
+    return How(executor, workers, progress, errors)
 
 
 def as_one_array(x: Any) -> Any:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from .._engine import jobs, settings
+from .._engine.sources import Source
 from ..futures import cluster, shared
 from .failures import Failures
 from .gather import Gather
@@ -39,6 +40,16 @@ def write(
 ) -> None:
     """What a worker of our own runs: a block whose result goes straight to where it belongs."""
     form.put(number, trimmed(func(*arguments, **keywords), trim), to)
+
+
+class Reader:
+    """A function of a plan's blocks, where some have to be read: the worker does that, too."""
+
+    def __init__(self, func: Function) -> None:
+        self.func = func
+
+    def __call__(self, plan: Plan, number: int, **keywords: Any) -> Any:
+        return self.func(*plan.take(number), **keywords)
 
 
 def failed(error: Exception) -> Future[Any]:
@@ -100,7 +111,11 @@ class _Call:
         self.again: list[int] = []
         self.gather = Gather(sink, failures)
         self.gather.new = self.room if courier.sharing else None
-        self.func = courier.once(plan.func)
+        self.read_there = None
+        self.function: Function = plan.func
+        if any(isinstance(value, Source) for value in plan.arguments):
+            self.function, self.read_there = Reader(plan.func), courier.once(plan)
+        self.func = courier.once(self.function)
         self.whole = {  # arguments that every block needs
             position: courier.once(value)
             for position, (value, cut) in enumerate(zip(plan.arguments, plan.cuts, strict=True))
@@ -153,8 +168,11 @@ class _Call:
 
     def submit(self, number: int) -> None:
         plan, sink = self.plan, self.sink
-        arguments = plan.take(number)
-        if self.whole:
+        if self.read_there is not None:
+            arguments: tuple[Any, ...] = (self.read_there, number)
+        else:
+            arguments = plan.take(number)
+        if self.whole and self.read_there is None:
             arguments = tuple(self.whole.get(i, value) for i, value in enumerate(arguments))
         keywords = plan.keywords_of(number) | self.common
         try:
@@ -163,7 +181,7 @@ class _Call:
                 keywords = {name: opened(value) for name, value in keywords.items()}
                 self.written.add(number)
                 future = self.courier.submit(
-                    write, plan.func, keywords, plan.trim(number), sink.form, number, to, *arguments
+                    write, self.function, keywords, plan.trim(number), sink.form, number, to, *arguments
                 )
             else:
                 self.written.discard(number)
