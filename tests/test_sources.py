@@ -7,10 +7,13 @@ import json
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 import threading
 import tracemalloc
 import warnings
 from concurrent.futures import CancelledError, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -550,3 +553,14 @@ def test_what_executors_can_be():
         pass
     with ac.set_executor(None):
         assert ac.sum([1.0]) == 1
+
+
+DOCS = Path(__file__).parent.parent / "docs" / "sources.md"
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_the_programs_of_the_documentation(tmp_path, number):
+    program = DOCS.read_text().split("```python\n")[number + 1].split("```")[0]
+    (tmp_path / "program.py").write_text(program)
+    done = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
