@@ -1,4 +1,4 @@
-"""Keys that lie in a range, where they are, or their elements, one after the other: without a branch, and with AVX-512 eight or sixteen
+"""Keys in a range, where they are, or their elements, one after the other: without a branch, and with AVX-512 eight or sixteen
 at a time. Room for SLACK more is needed after the last one."""
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
