@@ -97,7 +97,7 @@ cdef inline void deliver(
         count = members(v, n, low, high, order)
         give(to, first, order, count, next[0])
     else:
-        # Twice as fast as by their positions.
+        # 14 instead of 18 ms for 7.3 M float64 by their positions, on one core.
         if key is int32_t:
             count = allcores_pick4(v, x, n, <uint32_t> low, <uint32_t> high - <uint32_t> low, picked)
         else:
@@ -229,7 +229,7 @@ cdef inline void copy(
 
 
 cdef inline int strip(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_t first, key *_) noexcept nogil:
-    """Columns are turned before and after in blocks of rows: they get, and give, whole cache lines. 16 instead of 36 ms
+    """Columns are turned before and after in blocks of rows: they get, and give, whole cache lines: 26 instead of 36 ms
     for 7.3 M float64."""
     cdef Division *own = <Division *> job.own
     cdef Target *to = &own.target
