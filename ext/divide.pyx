@@ -13,12 +13,18 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code
-from compress cimport SLACK, allcores_where4, allcores_where8
-from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_clock, allcores_fetch_add, claim
+from compress cimport SLACK, allcores_pick4, allcores_pick8, allcores_where4, allcores_where8
+from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
 from keys cimport key, load_function, loader
-from lanes cimport Lanes, bring_up_columns, describe, lane_offset, walk
-from narrow cimport PIECE, ensure, largest, narrow, smallest
-from reals cimport int32_t, int64_t, uint32_t, uint64_t
+from lanes cimport AHEAD, ROWS, Lanes, describe, lane_offset, walk
+from narrow cimport PIECE, Arena, ensure, largest, narrow, smallest
+from reals cimport int8_t, int16_t, int32_t, int64_t, uint32_t, uint64_t
+
+ctypedef fused key_or_less:
+    int8_t
+    int16_t
+    int32_t
+    int64_t
 
 cdef enum:
     BLOCK = 32              # keys that are looked at together
@@ -38,7 +44,8 @@ cdef struct Division:
     Target target
     char *data              # of out
     Py_ssize_t *outer_strides
-    Py_ssize_t inner_stride
+    Py_ssize_t stride, inner_stride
+    Arena staged            # elements of a strip, and its results, where they are not side by side
     const Py_ssize_t *ranks
     Py_ssize_t m
     int64_t *pivots         # m
@@ -79,13 +86,33 @@ cdef inline Py_ssize_t members(const key *v, Py_ssize_t n, key low, key high, in
         return allcores_where8(v, n, <uint64_t> low, <uint64_t> high - <uint64_t> low, order)
 
 
+cdef inline void deliver(
+        Target *to, const key *v, Py_ssize_t first, Py_ssize_t n, key low, key high, int64_t *next) noexcept nogil:
+    """The elements whose keys are from low to high go to out[next], ..."""
+    cdef int32_t order[PIECE + SLACK]
+    cdef key picked[PIECE + SLACK]
+    cdef Py_ssize_t count, most
+    cdef const char *x = to.x + first * to.x_stride
+    if to.positions or to.itemsize != sizeof(key) or to.x_stride != sizeof(key) or to.stride != sizeof(key):
+        count = members(v, n, low, high, order)
+        give(to, first, order, count, next[0])
+    else:
+        # 14 instead of 18 ms for 7.3 M float64 by their positions, on one core.
+        if key is int32_t:
+            count = allcores_pick4(v, x, n, <uint32_t> low, <uint32_t> high - <uint32_t> low, picked)
+        else:
+            count = allcores_pick8(v, x, n, <uint64_t> low, <uint64_t> high - <uint64_t> low, picked)
+        most = count if next[0] + count <= to.n else to.n - next[0]
+        memcpy(to.out + next[0] * to.stride, picked, most * sizeof(key))
+    next[0] += count
+
+
 cdef inline void distribute(
         Target *to, const key *v, Py_ssize_t first, Py_ssize_t n, const key *pivots, Py_ssize_t m, int64_t *next) noexcept nogil:
     """Put at most PIECE elements, from `first` on, where their classes continue."""
-    cdef int32_t order[PIECE + SLACK]
     cdef int32_t place[PIECE]
     cdef int32_t position
-    cdef Py_ssize_t c, i, count
+    cdef Py_ssize_t c, i, left = n
     cdef key low, high
     if m > 2:
         # The class of each is twice the number of pivots below it, and one more where it equals one.
@@ -99,7 +126,11 @@ cdef inline void distribute(
             give(to, first, &position, 1, next[place[i]])
             next[place[i]] += 1
         return
-    for c in range(2 * m + 1):
+    for i in range(2 * m + 1):
+        # What equals a pivot comes last: mostly nothing is left then.
+        c = 2 * i if i <= m else 2 * (i - m) - 1
+        if left == 0:
+            return
         if next[c] >= to.n:
             continue
         if c & 1:
@@ -116,9 +147,9 @@ cdef inline void distribute(
                 high = pivots[c // 2] - 1
             if low > high:
                 continue
-        count = members(v, n, low, high, order)
-        give(to, first, order, count, next[c])
-        next[c] += count
+        left += next[c]
+        deliver(to, v, first, n, low, high, &next[c])
+        left -= next[c]
 
 
 cdef inline void turn(key *v, Py_ssize_t n, bint may_miss) noexcept nogil:
@@ -133,23 +164,23 @@ cdef inline void turn(key *v, Py_ssize_t n, bint may_miss) noexcept nogil:
             v[i] = ~v[i]
 
 
-cdef inline int one_lane(Lanes *job, Py_ssize_t begin, Py_ssize_t free_from, key *_) noexcept nogil:
-    """A lane whose keys are in the arena from `begin`; the arena is free from `free_from` on."""
+cdef inline int one_lane(Lanes *job, key *_) noexcept nogil:
+    """A lane whose keys come first in the arena."""
     cdef Division *own = <Division *> job.own
     cdef Target *to = &own.target
     cdef Py_ssize_t c, i, at = 0, n = job.n, m = 0, take
     cdef key *pivots = <key *> own.pivots
     cdef key *v
     cdef key less, same
-    if ensure(&job.arena, (free_from + n) * <Py_ssize_t> sizeof(key)) < 0:
+    if ensure(&job.arena, 2 * n * <Py_ssize_t> sizeof(key)) < 0:
         return -1
-    v = <key *> job.arena.data + begin
+    v = <key *> job.arena.data
     if to.backwards:
         turn(v, n, job.may_miss)
-    memcpy(<key *> job.arena.data + free_from, v, n * sizeof(key))
-    if narrow(&job.arena, free_from, n, own.ranks, own.m, pivots) < 0:
+    memcpy(<key *> job.arena.data + n, v, n * sizeof(key))
+    if narrow(&job.arena, n, n, own.ranks, own.m, pivots) < 0:
         return -1
-    v = <key *> job.arena.data + begin
+    v = <key *> job.arena.data
     for c in range(own.m):          # equal ones are one
         if c == 0 or pivots[c] != pivots[m - 1]:
             pivots[m] = pivots[c]
@@ -177,24 +208,74 @@ cdef inline int one_lane(Lanes *job, Py_ssize_t begin, Py_ssize_t free_from, key
     return 0
 
 
+cdef inline void copy_typed(
+        const char *x, Py_ssize_t stride, Py_ssize_t n, char *to, Py_ssize_t step, key_or_less *_) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        memcpy(to + i * step, x + i * stride, sizeof(key_or_less))
+
+
+cdef inline void copy(
+        const char *x, Py_ssize_t stride, Py_ssize_t n, char *to, Py_ssize_t step, Py_ssize_t itemsize) noexcept nogil:
+    """n elements, `stride` bytes apart, to places `step` bytes apart."""
+    if itemsize == 8:
+        copy_typed(x, stride, n, to, step, <int64_t *> NULL)
+    elif itemsize == 4:
+        copy_typed(x, stride, n, to, step, <int32_t *> NULL)
+    elif itemsize == 2:
+        copy_typed(x, stride, n, to, step, <int16_t *> NULL)
+    else:
+        copy_typed(x, stride, n, to, step, <int8_t *> NULL)
+
+
 cdef inline int strip(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_t first, key *_) noexcept nogil:
+    """Columns are turned before and after in blocks of rows: they get, and give, whole cache lines: 26 instead of 36 ms
+    for 7.3 M float64."""
     cdef Division *own = <Division *> job.own
     cdef Target *to = &own.target
-    cdef Py_ssize_t l, pitch = job.n + 8, position
+    cdef Py_ssize_t size = job.itemsize, pitch = (job.n + 8) * size, i, l, rows, position
     cdef bint adjoin = job.inner > 1
-    if ensure(&job.arena, ((lanes if adjoin else 1) * pitch) * <Py_ssize_t> sizeof(key)) < 0:
+    cdef bint staged = adjoin or own.stride != to.stride
+    cdef char *elements
+    cdef char *results
+    cdef char *out = NULL
+    if ensure(&job.arena, job.n * <Py_ssize_t> sizeof(key)) < 0:
         return -1
-    if adjoin:
-        bring_up_columns(job, lane[0], lanes, job.arena.data, pitch * <Py_ssize_t> sizeof(key))
+    if ensure(&own.staged, lanes * (pitch + to.n * to.stride)) < 0:
+        return -1
+    elements = own.staged.data
+    results = elements + lanes * pitch
+    i = 0
+    while adjoin and i < job.n:
+        rows = ROWS if i + ROWS < job.n else job.n - i
+        allcores_ahead_rows(
+            lane[0] + i * job.n_stride, job.n_stride, <int> rows, lanes * job.inner_stride, AHEAD * job.n_stride)
+        for l in range(lanes):
+            copy(lane[0] + i * job.n_stride + l * job.inner_stride, job.n_stride, rows, elements + l * pitch + i * size,
+                 size, size)
+        i += ROWS
     for l in range(lanes):
-        position = (first + l) // job.inner
-        to.x = lane[0] + l * job.inner_stride if adjoin else lane[l]
-        to.out = own.data + lane_offset(job.outer_ndim, job.outer_shape, own.outer_strides, position)
-        to.out += (first + l) % job.inner * own.inner_stride
-        if not adjoin:
-            job.load(lane[l], job.n_stride, job.n, job.arena.data, 1)
-        if one_lane(job, l * pitch if adjoin else 0, lanes * pitch if adjoin else pitch, <key *> NULL) < 0:
+        to.x = elements + l * pitch
+        if not adjoin and job.n_stride == size:
+            to.x = lane[l]
+        elif not adjoin:
+            copy(lane[l], job.n_stride, job.n, elements + l * pitch, size, size)
+        job.load(to.x, size, job.n, job.arena.data, 1)
+        position = first + (0 if adjoin else l)
+        out = own.data + lane_offset(job.outer_ndim, job.outer_shape, own.outer_strides, position // job.inner)
+        out += position % job.inner * own.inner_stride
+        to.out = results + l * to.n * to.stride if staged else out
+        if one_lane(job, <key *> NULL) < 0:
             return -1
+        if staged and not adjoin:
+            copy(to.out, to.stride, to.n, out, own.stride, to.stride)
+    i = 0
+    while adjoin and i < to.n:
+        rows = ROWS if i + ROWS < to.n else to.n - i
+        for l in range(lanes):
+            copy(results + (l * to.n + i) * to.stride, to.stride, rows, out + i * own.stride + l * own.inner_stride,
+                 own.stride, to.stride)
+        i += ROWS
     return 0
 
 
@@ -230,9 +311,12 @@ def divide(x, ranks, positions, backwards, cursor, out):
         own.data = <char *> view[3].buf
         own.outer_strides = view[3].strides
         own.inner_stride = view[3].strides[d + 1]
-        own.target.stride = view[3].strides[d]
+        own.stride = view[3].strides[d]
+        own.staged.data = NULL
+        own.staged.room = 0
+        own.target.stride = view[3].itemsize
         own.target.n = view[3].shape[d]
-        own.target.x_stride = job.n_stride
+        own.target.x_stride = job.itemsize
         own.target.itemsize = job.itemsize
         own.target.positions = positions
         own.target.backwards = backwards
@@ -243,6 +327,7 @@ def divide(x, ranks, positions, backwards, cursor, out):
                 own.next = own.pivots + own.m
                 failed = walk(&job, <Cursor *> view[2].buf)
             free(own.pivots)
+            free(own.staged.data)
             free(job.arena.data)
         if failed < 0:
             raise MemoryError("no memory for the lanes of a chunk")

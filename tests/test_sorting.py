@@ -527,3 +527,23 @@ def test_any_arguments(data):
                 with settings.use_backend(backend), settings.set_workers(2):
                     check(a, axis)
                     np.testing.assert_array_equal(ac.unique(a), np.unique(a))
+
+
+@pytest.mark.parametrize("char", "ilILqQfd")
+def test_short_way(char):
+    """Small arrays, at the level of the process: the bits of the stable sort, zeros of both signs in order."""
+    rng = np.random.default_rng(3)
+    for n in (1, 2, 100, 255, 256, 1000, 8192, 8193):
+        for spread in (1, 1000):
+            a = np.rint(rng.normal(size=n) * spread).astype(np.int64).astype(char)
+            if char in "fd":
+                a[rng.random(n) < 0.5] *= -1
+                assert n < 100 or spread > 1 or len(set(np.signbit(a[a == 0]))) == 2
+            kept = a.copy()
+            for x in (a, np.repeat(a, 2)[::2], a[::-1]):
+                exactly(ac.sort(x), np.sort(x, kind="stable"), (char, n))
+                assert ac.sort(x).tobytes() == np.sort(x, kind="stable").tobytes()
+            assert a.tobytes() == kept.tobytes()
+            if char in "fd":
+                a[n // 3] = np.nan
+                exactly(ac.sort(a), np.sort(a, kind="stable"), (char, n))

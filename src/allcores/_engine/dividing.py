@@ -6,8 +6,9 @@ Within a class elements keep their order. That makes the result the same for all
 NumPy's order is not.
 
     lanes that fit into the caches     one pass: pivots are searched, elements distributed
-    long lanes, one by one             pivots, as for quantiles; a pass that counts the classes of each chunk; a pass
-                                       that puts each element where it belongs
+    long lanes, one by one             pivots, as for quantiles; the last pass for these mostly tells how much of
+                                       each class a chunk has, else another one counts; a pass that puts each
+                                       element where it belongs
       only the first few               one pass for those beyond an element of a sample
 """
 
@@ -27,7 +28,7 @@ from .grid import cut_windows
 from .operands import Array, side_by_side
 from .quantiles import kernel_dtype
 from .registry import SELECTIONS
-from .selecting import POSITION, run_sift, select_long, spread
+from .selecting import POSITION, Sieved, run_sift, select_long, spread
 from .task import Field, Task
 from .windowing import check_axis, integer
 
@@ -140,13 +141,20 @@ class AmongNumbers:
 def divide_long(x: Array, out: Array, ranks: Array, positions: bool, backwards: bool, workers: int) -> None:
     """One lane, of one dimension. Backwards, there is one rank."""
     top = int(np.iinfo(key_dtype(x.dtype)).max)
-    keys, count = select_long(x, AmongNumbers(tuple(ranks.tolist()), backwards, len(ranks)), True, workers)
+    last: list[Sieved] = []
+    keys, count = select_long(x, AmongNumbers(tuple(ranks.tolist()), backwards, len(ranks)), True, workers, last)
     pivots = sorted({int(key) if rank < count else top for key, rank in zip(keys, ranks, strict=True)})
     grid = cut_windows((1, len(x), 1), 1, windowing.chunk_size, workers)
-    sieved = run_sift(x, [(key, key) for key in pivots], grid, np.zeros(grid.chunks, np.int64), workers)
     lengths = np.full(grid.chunks, grid.run)
     lengths[-1] = len(x) - grid.run * (grid.chunks - 1)
-    numbers, below, same = sieved.counts[:, 0], sieved.counts[:, 1::4], sieved.counts[:, 2::4]
+    found = [last[0].classes(key) if last and key < top else None for key in pivots]
+    if all(classes is not None for classes in found):
+        numbers = last[0].counts[:, 0]
+        below, same = np.stack(found, axis=2)  # type: ignore[arg-type]
+    else:
+        sieved = run_sift(x, [(key, key) for key in pivots], grid, np.zeros(grid.chunks, np.int64), workers)
+        numbers, below, same = sieved.counts[:, 0], sieved.counts[:, 1::4], sieved.counts[:, 2::4]
+    last.clear()
     if backwards and not (pivots[0] == top and x.dtype.kind == "f"):  # NaN is last in both directions
         less, ends = numbers[:, None] - below - same, np.array([~pivots[0]], np.int64)
     else:

@@ -189,8 +189,10 @@ def sample_of(x: Array, count: int) -> Sample:
     return Sample(positions, keys, np.sort(keys))
 
 
-def select_long(x: Array, ranks: Ranks, skip: bool, workers: int) -> tuple[Array, int]:
-    """Keys of the ranks of one lane, (m,), and how many numbers it has."""
+def select_long(
+    x: Array, ranks: Ranks, skip: bool, workers: int, last: list[Sieved] | None = None
+) -> tuple[Array, int]:
+    """Keys of the ranks of one lane, (m,), and how many numbers it has. `last` gets the last pass."""
     info = np.iinfo(key_dtype(x.dtype))
     floats = x.dtype.kind == "f"
     top = int(info.max) if floats else int(info.max) + 1  # NaN is beyond
@@ -219,6 +221,8 @@ def select_long(x: Array, ranks: Ranks, skip: bool, workers: int) -> tuple[Array
             intervals = whole()
         intervals = locate(intervals, sieved, known, workers)
         passes += 1
+        if last is not None:
+            last[:] = [sieved]
     return np.array([known[rank] for rank in ranks(np.full(1, count))[0].tolist()], info.dtype), count
 
 
@@ -260,12 +264,32 @@ class Sieved:
     brackets: list[Bracket]
     grid: Stretches
     counts: Array  # (chunks, 1 + 4 brackets)
+    begin: Array  # where in `kept` those of each chunk begin
     kept: Array
     complete: bool  # whether all keys inside brackets were kept
 
     @property
     def numbers(self) -> int:
         return int(self.counts[:, 0].sum())
+
+    def classes(self, key: int) -> tuple[Array, Array] | None:
+        """Of each chunk: how many keys are less, and how many are the same. None where the pass does not tell."""
+        for (low, high), count in zip(
+            self.brackets, self.counts[:, 1:].reshape(-1, len(self.brackets), 4).transpose(1, 2, 0), strict=True
+        ):
+            below, at_low, between, at_high = count
+            if key == low:
+                return below, at_low
+            if key == high:
+                return below + at_low + between, at_high
+            if low < key < high and self.complete:
+                less, same = (self.kept > low) & (self.kept < key), self.kept == key
+                return below + at_low + self.chunkwise(less), self.chunkwise(same)
+        return None
+
+    def chunkwise(self, wanted: Array) -> Array:
+        """How many of the kept are wanted, of each chunk."""
+        return np.diff(np.searchsorted(np.flatnonzero(wanted), [*self.begin, len(wanted)]))
 
 
 def sift(x: Array, brackets: list[Bracket], sample: Sample, workers: int) -> Sieved:
@@ -299,7 +323,7 @@ def run_sift(x: Array, brackets: list[Bracket], grid: Stretches, room: Array, wo
     task = Task(__version__, settings.backend(), "sift", operands, (), fields, grid)
     place.run(task, (counts, kept), workers, SELECTIONS["sift"].ns * len(brackets))
     complete = bool((counts[:, 3::4].sum(axis=1) <= room).all())
-    return Sieved(x, brackets, grid, counts, kept, complete)
+    return Sieved(x, brackets, grid, counts, begin, kept, complete)
 
 
 def locate(intervals: list[Interval], sieved: Sieved, known: dict[int, int], workers: int) -> list[Interval]:
