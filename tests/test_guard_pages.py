@@ -15,6 +15,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -219,7 +220,7 @@ def sweep_order(sweep: Sweep, few: bool) -> None:
 def sweep_sorting(sweep: Sweep, few: bool) -> None:
     lengths, shapes = (FEW_LENGTHS, FEW_SHAPES) if few else ((*LENGTHS, 383, 385, 769), SHAPES)
     short = arrays(lengths, shapes)
-    long = ((data(n, char, missing=False), 0) for char in ("d" if few else "?bIlfd") for n in LONG)
+    long = ((data(n, char, missing=False), 0) for char in ("bd" if few else "?bIlfd") for n in LONG)
     for a, axis in itertools.chain(short, long):
         x = sweep.put(a)
         sweep.call(ac.sort, x, axis, out=sweep.put(a, 1))
@@ -253,8 +254,22 @@ FAMILIES = {
 }
 
 
-def main(family: str, note: str) -> None:
-    """All calls of a family: as users make them; without the door; in small chunks on a team; at the other levels."""
+@contextmanager
+def small_chunks() -> Iterator[None]:
+    """Of some 64 elements, and a team for any number of them."""
+    before = reduction.chunk_size, windowing.chunk_size
+    place.threshold, reduction.chunk_size, windowing.chunk_size = 0, 64, 256
+    try:
+        yield
+    finally:
+        place.threshold, (reduction.chunk_size, windowing.chunk_size) = None, before
+
+
+def main(family: str, note: str, how: str = "whole") -> None:
+    """All calls of a family: as users make them; without the door; in small chunks on a team; at the other levels.
+
+    "brief" makes few of the first kind, "team" those on a team only: for sanitizers.
+    """
     warnings.simplefilter("ignore")
     function, rows = FAMILIES[family]
     sweep, seen, run = Sweep(note), set(), place.run
@@ -266,21 +281,22 @@ def main(family: str, note: str) -> None:
     place.run = watched
     others = [name for name in _kernels.available() if name not in ("fallback", _kernels.DEFAULT)]
     with np.errstate(all="ignore"):
-        for sweep.side in ("end", "begin"):
-            sweep.mode = "as called"
-            function(sweep, False)
+        for sweep.side in ("end",) if how == "team" else ("end", "begin"):
+            if how != "team":
+                sweep.mode = "as called"
+                function(sweep, how == "brief")
             settings.doors = False
-            sweep.mode = "without the door"
-            function(sweep, True)
-            sweep.mode = "on a team"
-            place.threshold, before = 0, (reduction.chunk_size, windowing.chunk_size)
-            reduction.chunk_size, windowing.chunk_size = 64, 256
-            with settings.set_workers(2):
+            if how == "whole":
+                sweep.mode = "without the door"
                 function(sweep, True)
-            place.threshold, (reduction.chunk_size, windowing.chunk_size) = None, before
-            for sweep.mode in others:
-                with settings.use_backend(sweep.mode):
+            if how == "team" or sweep.side == "end":
+                sweep.mode = "on a team"
+                with small_chunks(), settings.set_workers(2):
                     function(sweep, True)
+            if how == "whole":
+                for sweep.mode in others:
+                    with settings.use_backend(sweep.mode):
+                        function(sweep, True)
             settings.doors = 1
     missed = set(rows) - seen
     assert not missed, f"no call came to {missed}"
@@ -288,7 +304,7 @@ def main(family: str, note: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else tempfile.mkstemp()[1])
+    main(sys.argv[1], *(sys.argv[2:] or [tempfile.mkstemp()[1]]))
 else:
     import pytest
 
