@@ -6,18 +6,21 @@
 #   tests/sanitize.sh tsan         races: teams of threads
 #   tests/sanitize.sh valgrind     the release build, sweeps in brief; reads of what was never written, too
 #   tests/sanitize.sh hypothesis   the release build, ten minutes of examples at random
+#
+# More arguments are test files, run instead of those of the mode.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mode=${1:?quick, asan, tsan, valgrind or hypothesis}
 root=$PWD/build/sanitize
 home=$root/$mode
+shift
 levels=""
 case $mode in
   quick) sanitizers=address,undefined levels=v2 ;;
   asan) sanitizers=address,undefined ;;
   tsan) sanitizers=thread ;;
   valgrind | hypothesis) sanitizers="" ;;
-  *) sed -n 2,8p "$0"; exit 2 ;;
+  *) sed -n 2,10p "$0"; exit 2 ;;
 esac
 export ALLCORES_REQUIRE_KERNELS=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 unset ALLCORES_BACKEND ALLCORES_WORKERS
@@ -39,39 +42,50 @@ export ASAN_OPTIONS="detect_leaks=0:handle_segv=0:log_path=$home/report"
 export UBSAN_OPTIONS="print_stacktrace=1:log_path=$home/report"
 export TSAN_OPTIONS="report_signal_unsafe=0:history_size=4:log_path=$home/report"
 
-sweeps() {  # in brief or whole
+sweeps() {  # whole, brief or team
+  local failed=0
   for family in reductions windows scans order sorting; do
     "${run[@]}" "$python" tests/test_guard_pages.py "$family" "$home/note" "$@" || {
-      printf 'last call: %s\n' "$(tr -s ' ' < "$home/note")"
-      return 1
+      failed=1
+      printf '%s: last call: %s\n' "$family" "$(tr -s ' ' < "$home/note")"
     }
   done
+  return $failed
 }
 suite() { "${run[@]}" "$python" -m pytest -q -p no:cacheprovider -p no:faulthandler -x "$@"; }
 
 status=0
+more=("$@")
+sweep_or_suites() {  # how to sweep, and the suites that follow
+  local how=$1
+  shift
+  if [ ${#more[@]} -gt 0 ]; then
+    suite "${more[@]}" || status=1
+    return
+  fi
+  sweeps "$how" || status=1
+  [ $# = 0 ] || suite "$@" || status=1
+}
 case $mode in
   quick)
     run=(with asan)
-    sweeps brief || status=1
+    sweep_or_suites brief
     ;;
   asan)
     run=(with asan)
-    sweeps || status=1
-    suite tests/test_oracle.py tests/test_inputs.py tests/test_short_way.py tests/test_same_bits.py \
+    sweep_or_suites whole tests/test_oracle.py tests/test_inputs.py tests/test_short_way.py tests/test_same_bits.py \
       tests/test_windows.py tests/test_windows_bits.py tests/test_window_order.py tests/test_window_kernels.py \
-      tests/test_scans.py tests/test_quantiles.py tests/test_selection.py tests/test_sorting.py || status=1
+      tests/test_scans.py tests/test_quantiles.py tests/test_selection.py tests/test_sorting.py
     ;;
   tsan)
     # Addresses at random, more of them than gcc's TSAN knows, end it before it begins.
     run=(with tsan setarch -R)
-    sweeps team || status=1
-    suite tests/test_threads.py || status=1
+    sweep_or_suites team tests/test_threads.py
     ;;
   valgrind)
     # Not every error is ours: Python's own are in its log, too.
     run=(valgrind -q --log-file="$home/report.%p" --num-callers=8)
-    sweeps brief || status=1
+    sweep_or_suites brief
     for report in "$home"/report*; do
       awk -v RS='' '/_kernels\//' <(sed 's/^==[0-9]*== *$//' "$report") > "$report.ours"
       [ -s "$report.ours" ] || rm -f "$report.ours"
