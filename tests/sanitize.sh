@@ -3,8 +3,8 @@
 #
 #   tests/sanitize.sh quick        address and undefined behaviour, level v2, the sweeps of test_guard_pages.py: for the gate
 #   tests/sanitize.sh asan         the same with all levels, and the oracle suites
-#   tests/sanitize.sh tsan         races: teams of threads
-#   tests/sanitize.sh valgrind     the release build, sweeps in brief; reads of what was never written, too
+#   tests/sanitize.sh tsan         races, level v2: teams of threads
+#   tests/sanitize.sh valgrind     the release build, level v3, sweeps in brief; reads of what was never written, too
 #   tests/sanitize.sh hypothesis   the release build, ten minutes of examples at random
 #
 # More arguments are test files, run instead of those of the mode.
@@ -18,8 +18,9 @@ levels=""
 case $mode in
   quick) sanitizers=address,undefined levels=v2 ;;
   asan) sanitizers=address,undefined ;;
-  tsan) sanitizers=thread ;;
-  valgrind | hypothesis) sanitizers="" ;;
+  tsan) sanitizers=thread levels=v2 ;;
+  valgrind) sanitizers="" levels=v3 ;;
+  hypothesis) sanitizers="" ;;
   *) sed -n 2,10p "$0"; exit 2 ;;
 esac
 export ALLCORES_REQUIRE_KERNELS=1 PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -29,7 +30,7 @@ mkdir -p "$home"
 python=$home/venv/bin/python
 "$python" -m pip install -q numpy pytest pytest-xdist hypothesis
 "$python" -m pip install -q --no-deps --force-reinstall "-Cbuild-dir=$home/build" \
-  "-Ccmake.define.ALLCORES_SANITIZE=$sanitizers" "-Ccmake.define.ALLCORES_LEVELS=$levels" .
+  -Cinstall.strip=false "-Ccmake.define.ALLCORES_SANITIZE=$sanitizers" "-Ccmake.define.ALLCORES_LEVELS=$levels" .
 rm -f "$home"/report*
 printf '%s: built in %d s\n' "$mode" "$SECONDS"
 
