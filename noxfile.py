@@ -1,4 +1,4 @@
-"""The five commands of a developer: `nox -s build`, `test`, `lint`, `types`, `bench`. Each in an environment of its own."""
+"""What a developer does: `nox -s build`, `test`, `lint`, `types`, `bench`, each in an environment of its own."""
 
 from __future__ import annotations
 
