@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import platform
 import warnings
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from types import SimpleNamespace
@@ -29,11 +30,11 @@ def built() -> tuple[str, ...]:
 @cache
 def families(level: str) -> frozenset[str]:
     """The families that were built for a level."""
-    try:
-        files = os.listdir(os.path.join(os.path.dirname(__file__), level))
-    except OSError:
-        return frozenset()
-    return frozenset(name.partition(".")[0] for name in files)
+    found: set[str] = set()
+    for directory in __path__:  # two of them in an editable installation
+        with suppress(OSError):
+            found.update(name.partition(".")[0] for name in os.listdir(os.path.join(directory, level)))
+    return frozenset(found)
 
 
 @cache

@@ -1,0 +1,50 @@
+"""What a developer does: `nox -s build`, `test`, `lint`, `types`, `bench`, each in an environment of its own."""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.sessions = ["lint", "types", "test"]
+nox.options.reuse_existing_virtualenvs = True
+nox.needs_version = ">=2024.4.15"
+
+# A failed compilation is an error here, not a pure-Python package.
+KERNELS = {"ALLCORES_REQUIRE_KERNELS": "1"}
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Wheel and source distribution to dist/, checked."""
+    session.install("build")
+    session.run("python", "-m", "build", env=KERNELS)
+    session.run("bash", "tests/check_wheel.sh", external=True)
+
+
+@nox.session
+def test(session: nox.Session) -> None:
+    """The tests; arguments after -- go to pytest."""
+    session.install(".[test]", env=KERNELS)
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """ruff and cython-lint."""
+    session.install("ruff>=0.6", "cython-lint>=0.16")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("cython-lint", "ext")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy --strict, of the sources: nothing is compiled."""
+    session.install("mypy>=1.11", "numpy>=2.0")
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Side by side with NumPy and whatever else is there; arguments after -- go to `allcores bench`."""
+    session.install(".[bench]", env=KERNELS)
+    session.run("python", "-m", "allcores", "bench", *(session.posargs or ["--quick"]))
