@@ -6,11 +6,13 @@ operation. Where an element is missing the state only decays.
 """
 from libc.math cimport NAN
 
+from cursor cimport allcores_ahead_rows
 from fours cimport (
     four, greater, lesser, load, minus, nought, over, plus, root, spread, store, times, where_equal)
 
 cdef enum:
     KNOWN = 6               # fields of a state, at most
+    BYTES = 128             # of a row of 16 lanes
 
 
 cdef enum Kind:
@@ -117,8 +119,11 @@ cdef inline void chain_two(
 
 cdef inline void chain_of(
         Kind kind, bint ends, const double *x, Py_ssize_t x_step, const double *y, Py_ssize_t y_step, Py_ssize_t rows,
-        int fields, double decayed, double *to, Py_ssize_t to_step, double **known) noexcept nogil:
-    """Rows of 16 lanes join their states, known[field], and the values of these after each row go to `to`."""
+        int fields, double decayed, double *to, Py_ssize_t to_step, double **known, Py_ssize_t ahead) noexcept nogil:
+    """Rows of 16 lanes join their states, known[field], and the values of these after each row go to `to`.
+
+    Fetched is what is so many rows ahead, row by row: all of a block at once waits. 0: it is in the cache.
+    """
     cdef four s[4][KNOWN]
     cdef four decay = spread(decayed)
     cdef Py_ssize_t _
@@ -127,6 +132,12 @@ cdef inline void chain_of(
         for f in range(fields):
             s[k][f] = load(known[f] + 4 * k)
     for _ in range(rows):
+        if ahead:
+            allcores_ahead_rows(x, 0, 1, BYTES, ahead * x_step * <Py_ssize_t> sizeof(double))
+            if kind == COV or kind == CORR:
+                allcores_ahead_rows(y, 0, 1, BYTES, ahead * y_step * <Py_ssize_t> sizeof(double))
+            if not ends:
+                allcores_ahead_rows(to, 0, 1, BYTES, ahead * to_step * <Py_ssize_t> sizeof(double))
         if kind == COV or kind == CORR:
             chain_two(kind, ends, x, y, decay, to, s[0])
             chain_two(kind, ends, x + 4, y + 4, decay, to + 4, s[1])
@@ -152,28 +163,28 @@ cdef inline void chain_of(
 
 cdef inline void chain_kind(
         Kind kind, bint ends, const double *x, Py_ssize_t x_step, const double *y, Py_ssize_t y_step, Py_ssize_t rows,
-        double decay, double *to, Py_ssize_t to_step, double **known) noexcept nogil:
+        double decay, double *to, Py_ssize_t to_step, double **known, Py_ssize_t ahead) noexcept nogil:
     """The same for a kind that is known when it runs."""
     if kind == COUNT:
-        chain_of(COUNT, ends, x, x_step, y, y_step, rows, 1, decay, to, to_step, known)
+        chain_of(COUNT, ends, x, x_step, y, y_step, rows, 1, decay, to, to_step, known, ahead)
     elif kind == SUM:
-        chain_of(SUM, ends, x, x_step, y, y_step, rows, 2, decay, to, to_step, known)
+        chain_of(SUM, ends, x, x_step, y, y_step, rows, 2, decay, to, to_step, known, ahead)
     elif kind == MEAN:
-        chain_of(MEAN, ends, x, x_step, y, y_step, rows, 2, decay, to, to_step, known)
+        chain_of(MEAN, ends, x, x_step, y, y_step, rows, 2, decay, to, to_step, known, ahead)
     elif kind == VAR:
-        chain_of(VAR, ends, x, x_step, y, y_step, rows, 4, decay, to, to_step, known)
+        chain_of(VAR, ends, x, x_step, y, y_step, rows, 4, decay, to, to_step, known, ahead)
     elif kind == STD:
-        chain_of(STD, ends, x, x_step, y, y_step, rows, 4, decay, to, to_step, known)
+        chain_of(STD, ends, x, x_step, y, y_step, rows, 4, decay, to, to_step, known, ahead)
     elif kind == COV:
-        chain_of(COV, ends, x, x_step, y, y_step, rows, 5, decay, to, to_step, known)
+        chain_of(COV, ends, x, x_step, y, y_step, rows, 5, decay, to, to_step, known, ahead)
     else:
-        chain_of(CORR, ends, x, x_step, y, y_step, rows, 6, decay, to, to_step, known)
+        chain_of(CORR, ends, x, x_step, y, y_step, rows, 6, decay, to, to_step, known, ahead)
 
 
 cdef inline void chain(
         Kind kind, bint ends, const double *x, Py_ssize_t x_step, const double *y, Py_ssize_t y_step, Py_ssize_t rows,
-        double decay, double *to, Py_ssize_t to_step, double **known) noexcept nogil:
+        double decay, double *to, Py_ssize_t to_step, double **known, Py_ssize_t ahead) noexcept nogil:
     if ends:
-        chain_kind(kind, True, x, x_step, y, y_step, rows, decay, to, to_step, known)
+        chain_kind(kind, True, x, x_step, y, y_step, rows, decay, to, to_step, known, ahead)
     else:
-        chain_kind(kind, False, x, x_step, y, y_step, rows, decay, to, to_step, known)
+        chain_kind(kind, False, x, x_step, y, y_step, rows, decay, to, to_step, known, ahead)

@@ -10,14 +10,20 @@ Elements are moved, never computed with.
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
+from bitset cimport allcores_bits, allcores_lowest
 from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer
-from cursor cimport PATIENCE, Cursor, allcores_clock, allcores_fetch_add
+from cursor cimport (
+    PATIENCE, Cursor, allcores_ahead, allcores_ahead_rows, allcores_clock, allcores_fetch_add)
 from reals cimport int8_t, int16_t, int32_t, real, uint8_t, uint16_t, uint32_t, uint64_t
 from views cimport Chunk, View, line_of, next_chunk, view_of
 
 cdef enum:
     WIDTH = 512             # columns at a time
     BLOCK = 256             # elements that are looked at before any is written
+    WORD = 64               # elements whose gaps are the bits of a word
+    FEW = 12                # gaps of a word that are filled one by one: about as fast then as element after element
+    FEW_LIMITED = 24        # the same where there is a limit
+    SOON = 16               # rows between what is computed and what is fetched
 
 
 # ---- push
@@ -29,11 +35,18 @@ cdef extern from *:
     """
     #define ALLCORES_MAGNITUDE INT64_C(0x7fffffffffffffff)
     #define ALLCORES_INFINITE INT64_C(0x7ff0000000000000)
+    /* 1 << i from a table: shifts by a variable do not vectorise below v3. */
+    #define ALLCORES_EIGHT(i) 1ULL << (i), 2ULL << (i), 4ULL << (i), 8ULL << (i), 16ULL << (i), 32ULL << (i), \\
+        64ULL << (i), 128ULL << (i)
+    static const uint64_t allcores_bit[64] = {
+        ALLCORES_EIGHT(0), ALLCORES_EIGHT(8), ALLCORES_EIGHT(16), ALLCORES_EIGHT(24), ALLCORES_EIGHT(32),
+        ALLCORES_EIGHT(40), ALLCORES_EIGHT(48), ALLCORES_EIGHT(56)};
     """
     const int64_t MAGNITUDE "ALLCORES_MAGNITUDE"
     const int64_t INFINITE "ALLCORES_INFINITE"
     const int32_t MAGNITUDE_32 "0x7fffffff"
     const int32_t INFINITE_32 "0x7f800000"
+    const uint64_t *BIT "allcores_bit"
 
 ctypedef fused bits:
     int32_t
@@ -48,71 +61,101 @@ cdef inline bits gap_mask(bits v) noexcept nogil:
         return -<bits> ((v & MAGNITUDE_32) > INFINITE_32)
 
 
-cdef inline bint look(
-        const char *x, Py_ssize_t xs, char *out, Py_ssize_t os, Py_ssize_t n, bits *value, bits *gap) noexcept nogil:
-    """Copy n elements, and note them, 0 where one is missing, and masks of the gaps. Whether there are any."""
-    cdef bits v, gaps = 0
+cdef inline uint64_t copied(const char *x, Py_ssize_t xs, char *out, Py_ssize_t os, Py_ssize_t n, bits *_) noexcept nogil:
+    """Copy n elements, 64 at most. Bit i is set where element i is missing."""
+    cdef uint64_t found = 0
+    cdef Py_ssize_t i
+    cdef bits v
+    for i in range(n):
+        memcpy(&v, x + i * xs, sizeof(bits))
+        found |= <uint64_t> (<int64_t> gap_mask(v)) & BIT[i]
+        memcpy(out + i * os, &v, sizeof(bits))
+    return found
+
+
+cdef inline void fill_few(
+        const char *x, Py_ssize_t xs, char *out, Py_ssize_t os, uint64_t found, bits *last, int64_t *run,
+        int64_t limit) noexcept nogil:
+    """Gap after gap."""
+    cdef bits w = last[0], v, apart, far
+    cdef int64_t gaps = run[0]
+    cdef Py_ssize_t i, before = -1
+    while found:
+        i = allcores_lowest(found)
+        found &= found - 1
+        apart = -<bits> (i != before + 1)
+        memcpy(&v, x + (i - 1 if i else 0) * xs, sizeof(bits))
+        w = (v & apart) | (w & ~apart)
+        gaps = (gaps & ~<int64_t> apart) + 1
+        memcpy(&v, x + i * xs, sizeof(bits))
+        far = -<bits> (gaps > limit)
+        v = (v & far) | (w & ~far)
+        memcpy(out + i * os, &v, sizeof(bits))
+        before = i
+    last[0] = w
+    run[0] = gaps
+
+
+cdef inline void fill_many(
+        const char *x, Py_ssize_t xs, char *out, Py_ssize_t os, Py_ssize_t n, bits *last, int64_t *run, int64_t limit,
+        bint limited) noexcept nogil:
+    """Element after element. What does not depend on the element before is a loop of its own."""
+    cdef bits value[WORD]
+    cdef bits gap[WORD]
+    cdef int64_t many[WORD]         # gaps up to here
+    cdef bits w = last[0], v, far
+    cdef int64_t gaps = run[0]
     cdef Py_ssize_t i
     for i in range(n):
         memcpy(&v, x + i * xs, sizeof(bits))
         gap[i] = gap_mask(v)
         value[i] = v & ~gap[i]
-        gaps |= gap[i]
-        memcpy(out + i * os, &v, sizeof(bits))
-    return gaps != 0
+    if limited:
+        for i in range(n):
+            gaps = (gaps + 1) & <int64_t> gap[i]
+            many[i] = gaps
+            w = value[i] | (w & gap[i])
+            value[i] = w
+        for i in range(n):
+            memcpy(&v, x + i * xs, sizeof(bits))
+            far = -<bits> (many[i] > limit)
+            v = (v & far) | (value[i] & ~far)
+            memcpy(out + i * os, &v, sizeof(bits))
+    else:
+        for i in range(n):
+            w = value[i] | (w & gap[i])
+            memcpy(out + i * os, &w, sizeof(bits))
+    last[0] = w
+    run[0] = gaps
 
 
 cdef inline void push_elements(
-        const char *x, Py_ssize_t xs, char *out, Py_ssize_t os, Py_ssize_t n, bits last) noexcept nogil:
-    """In blocks: those without gaps are copied. What does not depend on the element before is a loop of its own."""
-    cdef bits value[BLOCK]
-    cdef bits gap[BLOCK]
-    cdef Py_ssize_t at = 0, i, most
-    while at < n:
-        most = BLOCK if at + BLOCK < n else n - at
-        if look(x, xs, out, os, most, value, gap):
-            for i in range(most):
-                last = value[i] | (last & gap[i])
-                memcpy(out + i * os, &last, sizeof(bits))
+        const char *x, Py_ssize_t xs, char *out, Py_ssize_t os, Py_ssize_t n, bits last, int64_t run, int64_t limit,
+        bint limited) noexcept nogil:
+    """`last` is the last number, and `run` how many gaps follow it."""
+    cdef Py_ssize_t most
+    cdef int few = FEW_LIMITED if limited else FEW
+    cdef uint64_t found
+    while n > 0:
+        most = WORD if n > WORD else n
+        if xs == sizeof(bits) and os == sizeof(bits):
+            allcores_ahead(x, WORD * sizeof(bits))
+            allcores_ahead(out, WORD * sizeof(bits))
+        if most == WORD:
+            found = copied(x, xs, out, os, WORD, &last)
         else:
-            last = value[most - 1]
+            found = copied(x, xs, out, os, most, &last)
+        if allcores_bits(found) > few:
+            fill_many(x, xs, out, os, most, &last, &run, limit, limited)
+        else:
+            if found:
+                fill_few(x, xs, out, os, found, &last, &run, limit)
+            if not found >> (most - 1):
+                memcpy(&last, x + (most - 1) * xs, sizeof(bits))
+                run = 0
         x += most * xs
         out += most * os
-        at += BLOCK
-
-
-cdef inline void push_elements_at_most(
-        const char *x, Py_ssize_t xs, char *out, Py_ssize_t os, Py_ssize_t n, bits last, Py_ssize_t ago,
-        Py_ssize_t limit) noexcept nogil:
-    """`last` is `ago` elements before the first."""
-    cdef bits value[BLOCK]
-    cdef bits gap[BLOCK]
-    cdef int64_t until[BLOCK]       # the first element that the last number does not fill
-    cdef int64_t ends = limit + 1 - ago
-    cdef Py_ssize_t at = 0, i, most
-    cdef bits v, far
-    while at < n:
-        most = BLOCK if at + BLOCK < n else n - at
-        if look(x, xs, out, os, most, value, gap):
-            for i in range(most):
-                until[i] = (i + limit + 1) & ~<int64_t> gap[i]
-            for i in range(most):
-                last = value[i] | (last & gap[i])
-                value[i] = last
-                ends = until[i] if until[i] > ends else ends
-                until[i] = ends
-            for i in range(most):
-                memcpy(&v, x + i * xs, sizeof(bits))
-                far = -<bits> (i >= until[i])
-                v = (v & far) | (value[i] & ~far)
-                memcpy(out + i * os, &v, sizeof(bits))
-            ends -= most
-        else:
-            last = value[most - 1]
-            ends = limit
-        x += most * xs
-        out += most * os
-        at += BLOCK
+        n -= most
 
 
 cdef inline void push_line(
@@ -129,13 +172,11 @@ cdef inline void push_line(
     x += begin * xs
     out += begin * os
     if limit < end and xs == size and os == size:
-        push_elements_at_most(x, size, out, size, end - begin, last, ago, limit)
-    elif limit < end:
-        push_elements_at_most(x, xs, out, os, end - begin, last, ago, limit)
+        push_elements(x, size, out, size, end - begin, last, ago - 1, limit, True)
     elif xs == size and os == size:
-        push_elements(x, size, out, size, end - begin, last)
+        push_elements(x, size, out, size, end - begin, last, ago - 1, limit, False)
     else:
-        push_elements(x, xs, out, os, end - begin, last)
+        push_elements(x, xs, out, os, end - begin, last, ago - 1, limit, limit < end)
 
 
 cdef inline void push_row(
@@ -179,6 +220,9 @@ cdef inline void push_columns(
             memcpy(&last[j], x + seed[j] * xn + j * xs, sizeof(bits))
             until[j] = seed[j] + limit
     for i in range(begin, end):
+        if xs == size and os == size:
+            allcores_ahead_rows(x + i * xn, xn, 1, width * size, SOON * xn)
+            allcores_ahead_rows(out + i * on, on, 1, width * size, SOON * on)
         if limit < end and xs == size and os == size:
             push_row_at_most(x + i * xn, size, out + i * on, size, width, last, until, i, limit)
         elif limit < end:

@@ -25,7 +25,7 @@ from libc.stdlib cimport free
 
 from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer
 from chains cimport CORR, COUNT, COV, MEAN, STD, SUM, VAR, Kind, chain
-from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
+from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_clock, allcores_fetch_add, claim
 from fours cimport VECTORS
 from groups cimport WIDE, side_by_side, straight, turn_in, turn_out
 from window cimport LANES, Job, Operand, describe, outer_offset, scratch
@@ -377,8 +377,6 @@ cdef inline Columns columns_of(
     columns.there = lanes.adjoin and straight(operand, here, lanes.count)
     columns.v = <double *> here if columns.there else room
     columns.step = operand.n_stride // <Py_ssize_t> sizeof(double) if columns.there else SPACED
-    if columns.there:
-        allcores_ahead_rows(here, operand.n_stride, <int> rows, lanes.count * sizeof(double), rows * operand.n_stride)
     return columns
 
 
@@ -390,7 +388,7 @@ cdef void chained(
     cdef Columns a = columns_of(&job.operand[0], lanes, 0, at, rows, x)
     cdef Columns b = columns_of(&job.operand[1], lanes, 1, at, rows, y) if it.given > 1 else a
     cdef Columns out = a if it.ends else columns_of(job.out, lanes, it.given + 1, at, rows, to)
-    cdef Py_ssize_t l = 0, _
+    cdef Py_ssize_t ahead = ROWS if a.there else 0, l = 0, _
     cdef int f
     if not a.there:
         bring(&job.operand[0], lanes, 0, at, rows, x)
@@ -399,7 +397,7 @@ cdef void chained(
     while l < lanes.count:
         for f in range(it.fields):
             known[f] = lanes.known[f] + l
-        chain(it.kind, it.ends, a.v + l, a.step, b.v + l, b.step, rows, decay[0], out.v + l, out.step, known)
+        chain(it.kind, it.ends, a.v + l, a.step, b.v + l, b.step, rows, decay[0], out.v + l, out.step, known, ahead)
         l += WIDE
     if it.ends:
         for _ in range(rows):
