@@ -77,7 +77,7 @@ def divide(a: Array, result: Array, axis: int, ranks: Array, positions: bool, ba
     elif a.flags.c_contiguous:
         x, out = (v.reshape(prod(v.shape[:axis]), v.shape[axis], -1) for v in (a, result))
     else:
-        x, out = (np.moveaxis(v, axis, -1)[..., None] for v in (a, result))
+        x, out = (np.moveaxis(v, axis, -1)[None, ..., None] for v in (a, result))
     n = x.shape[-2]
     if n <= selecting.longest:
         grid = cut_windows(x.shape, None, windowing.chunk_size, workers)
