@@ -108,15 +108,22 @@ def prepare(
     same_axes: bool = True,
 ) -> tuple[Any, Request | None]:
     """The operand, and a request where kernels cover the call; otherwise None: NumPy is to answer, or to complain."""
+    a, request = examine(kernel, a, axis, out, keepdims, where, workers, same_axes)
+    return a.load() if request is None and isinstance(a, Source) else a, request
+
+
+def examine(
+    kernel: str, a: Any, axis: Any, out: Any, keepdims: Any, where: Any, workers: int | None, same_axes: bool
+) -> tuple[Any, Request | None]:
     workers = settings.resolve_workers(workers)
     if isinstance(a, Source) and a.size > SMALL and a.dtype.char in KERNELS[kernel].cells:
         plain = True
     else:  # what is no larger, and what no kernel covers, is like any array
         a, plain = as_operand(a)
     if not plain or a.dtype.char not in KERNELS[kernel].cells or not a.dtype.isnative or a.ndim == 0 or a.size == 0:
-        return in_memory(a), None
+        return a, None
     if keepdims is not NoValue and type(keepdims) is not bool:
-        return in_memory(a), None
+        return a, None
     if axis is None:
         reduced = tuple(range(a.ndim))
     elif type(axis) is int and -a.ndim <= axis < a.ndim:
@@ -125,21 +132,21 @@ def prepare(
         try:
             axes = axis if type(axis) is tuple else (operator.index(axis),)
             if any(isinstance(i, bool) for i in (axis, *axes)):
-                return in_memory(a), None
+                return a, None
             reduced = tuple(sorted(normalize_axis_tuple(axes, a.ndim)))
         except (TypeError, ValueError):
-            return in_memory(a), None
+            return a, None
         if not reduced or (isinstance(axis, tuple) and not same_axes):
-            return in_memory(a), None
+            return a, None
     mask = None
     if where is not NoValue and where is not True:
         mask = np.asarray(where)
         if mask.dtype != np.bool_:
-            return in_memory(a), None
+            return a, None
         try:
             mask = np.broadcast_to(mask, a.shape)
         except ValueError:
-            return in_memory(a), None
+            return a, None
     keep = keepdims is True
     if out is not None:
         shape = (
@@ -148,17 +155,12 @@ def prepare(
             else tuple(length for i, length in enumerate(a.shape) if i not in reduced)
         )
         if not is_room(out) or tuple(out.shape) != shape:
-            return in_memory(a), None
+            return a, None
     operand = a
     if isinstance(a, np.ndarray) and scattered(a, reduced, mask, KERNELS[kernel].ordered):
         operand = relined(a, reduced)
         mask = None if mask is None else relined(mask, reduced)
     return a, Request(operand, reduced, mask, out, keep, Call(workers))
-
-
-def in_memory(a: Any) -> Any:
-    """What NumPy is to work on."""
-    return a.load() if isinstance(a, Source) else a
 
 
 def is_room(out: Any) -> bool:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import nullcontext
@@ -109,7 +110,7 @@ def run_here(work: Work, finish: Callable[[Region, Slots], None], call: Call) ->
     """On threads, each of which claims the next piece."""
     pieces = work.pieces
     results, parts = pieces.results, pieces.parts
-    trees: dict[int, Tree] = {}
+    trees: dict[int, Tree] = defaultdict(lambda: Tree(work.fold, parts))
     lock = threading.Lock()
     turns = Turns(results * parts)
     # What is read, and as much again for what reading and reducing it take.
@@ -127,7 +128,7 @@ def run_here(work: Work, finish: Callable[[Region, Slots], None], call: Call) ->
                     work.announce(pieces.region(*divmod(number + workers, parts)))
                 result, part = divmod(number, parts)
                 with lock:
-                    tree = trees.setdefault(result, Tree(work.fold, parts))
+                    tree = trees[result]
                 region = pieces.region(result, part)
                 slots = tree.put(part, work.piece(region, memory, mine), mine)
                 if slots is not None:
@@ -184,7 +185,7 @@ def run_there(work: Work, finish: Callable[[Region, Slots], None], call: Call, s
     together = 1 << (max(1, task_size // (prod(pieces.size) * work.itemsize)).bit_length() - 1)
     groups = -(-parts // together)
     numbers = iter(divmod(number, groups) for number in range(results * groups))
-    trees: dict[int, Tree] = {}
+    trees: dict[int, Tree] = defaultdict(lambda: Tree(work.fold, groups))
     arrived: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
     tasks = Tasks(results * groups)
     job = jobs.current.get()
@@ -209,7 +210,7 @@ def run_there(work: Work, finish: Callable[[Region, Slots], None], call: Call, s
                     return
                 slots, status = future.result()
                 call.status |= status
-                total = trees.setdefault(result, Tree(work.fold, groups)).put(group, slots, call)
+                total = trees[result].put(group, slots, call)
                 tasks.done += 1
                 if total is not None:
                     del trees[result]
@@ -343,10 +344,10 @@ class PositionWork(StoredWork):
         return np.asarray(value), np.asarray(index)
 
 
-def stored(source: Source, reduced: tuple[int, ...]) -> Pieces:
-    """Pieces of a source that are whole stored chunks."""
-    chunks = source.chunks or grid.cut_flat((*source.shape[:-1], source.shape[-1], 1), source.itemsize)[:-1]
-    sizes = grid.cut_stored(source.shape, chunks, source.itemsize, stored_piece)
+def stored(source: Source, reduced: tuple[int, ...], most: int) -> Pieces:
+    """Pieces of a source that are whole stored chunks, several of them together up to `most` bytes."""
+    chunks = source.chunks or grid.cut_flat((*source.shape, 1), source.itemsize, most)[:-1]
+    sizes = grid.cut_stored(source.shape, chunks, source.itemsize, most)
     return Pieces(source.shape, sizes, tuple(axis in reduced for axis in range(source.ndim)))
 
 
@@ -373,7 +374,11 @@ def reduce_stored(
         for result, value in zip(results, values, strict=True):
             result[tuple(region[axis] for axis in kept)] = value
 
-    run(StoredWork(source, stored(source, reduced), kernel, reduced, where, masked, integers), finished, call)
+    run(
+        StoredWork(source, stored(source, reduced, stored_piece), kernel, reduced, where, masked, integers),
+        finished,
+        call,
+    )
     return results
 
 
@@ -381,7 +386,7 @@ def position_of_stored(kernel: str, source: Source, call: Call) -> int:
     row, axes = KERNELS[kernel], tuple(range(source.ndim))
     found: list[Slots] = []
     # Every piece is a result of its own: ties go to the lowest position, which chunks do not follow.
-    pieces = replace(stored(source, axes), reduced=(False,) * source.ndim)
+    pieces = replace(stored(source, axes, stored_piece), reduced=(False,) * source.ndim)
     work = PositionWork(source, pieces, kernel, axes, None, False, False)
     run(work, lambda region, slots: found.append(slots), call)
     best, *others = sorted(found, key=lambda slots: int(slots[1]))

@@ -182,7 +182,7 @@ def as_source(a: Any) -> Source | None:
 
 class FlatFile(Source):
     """One array as it would be in memory, somewhere in a file. `ghost` is that array, mapped: it says where elements
-    are, and is never read, since an error would be a signal then, and pages are slower than `preadv`."""
+    are, and is never read, since an error would be a signal then."""
 
     def __init__(
         self, path: str, offset: int, shape: tuple[int, ...], dtype: Any, order: str = "C", name: str | None = None

@@ -113,14 +113,16 @@ class _Call:
         self.gather.new = self.room if courier.sharing else None
         self.read_there = None
         self.function: Function = plan.func
+        self.whole: dict[int, Any] = {}  # arguments that every block needs
         if any(isinstance(value, Source) for value in plan.arguments):
             self.function, self.read_there = Reader(plan.func), courier.once(plan)
+        else:
+            self.whole = {
+                position: courier.once(value)
+                for position, (value, cut) in enumerate(zip(plan.arguments, plan.cuts, strict=True))
+                if cut is None
+            }
         self.func = courier.once(self.function)
-        self.whole = {  # arguments that every block needs
-            position: courier.once(value)
-            for position, (value, cut) in enumerate(zip(plan.arguments, plan.cuts, strict=True))
-            if cut is None
-        }
         self.common = {name: courier.once(value) for name, value in plan.keywords.items()}
 
     def run(self) -> None:
@@ -171,9 +173,7 @@ class _Call:
         if self.read_there is not None:
             arguments: tuple[Any, ...] = (self.read_there, number)
         else:
-            arguments = plan.take(number)
-        if self.whole and self.read_there is None:
-            arguments = tuple(self.whole.get(i, value) for i, value in enumerate(arguments))
+            arguments = tuple(self.whole.get(i, value) for i, value in enumerate(plan.take(number)))
         keywords = plan.keywords_of(number) | self.common
         try:
             if self.courier.sharing and sink.form is not None and shared.find(sink.array) is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import prod
 from typing import Any
 
-from .._engine.grid import Pieces, cut_flat, cut_stored
+from .._engine.reading import stored
 from .._engine.sources import Region, Source, as_source
 from .blocks import BLOCK, ahead
 from .progress import Progress
@@ -70,11 +70,9 @@ def numbers(array: Any) -> int:
 
 def regions(source: Source) -> Iterator[Region]:
     """Pieces of some 32 MiB."""
-    shape, itemsize = source.shape, source.itemsize
-    if not shape:
+    if not source.shape:
         yield ()
         return
-    chunks = source.chunks or cut_flat((*shape, 1), itemsize, BLOCK)[:-1]
-    pieces = Pieces(shape, cut_stored(shape, chunks, itemsize, BLOCK), (True,) * len(shape))
+    pieces = stored(source, tuple(range(source.ndim)), BLOCK)
     for part in range(pieces.parts):
         yield pieces.region(0, part)
