@@ -20,7 +20,7 @@ import pytest
 from helpers import FUNCTIONS
 
 import allcores as ac
-from allcores._engine import grid, reading, settings, sources
+from allcores._engine import grid, reading, settings, sources, working
 
 zarr = pytest.importorskip("zarr")
 h5py = pytest.importorskip("h5py")
@@ -508,7 +508,7 @@ def executor(request):
 
 
 def test_executors_give_the_same_bits(tmp_path, executor, monkeypatch):
-    monkeypatch.setattr(reading, "task_size", 1 << 18)
+    monkeypatch.setattr(working, "task_size", 1 << 18)
     x = example((3000, 200))
     where = np.random.default_rng(1).random(x.shape) < 0.5
     for source in kinds(x, tmp_path):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from ._engine import settings
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @contextmanager
@@ -33,11 +36,12 @@ def set_executor(executor: Executor | None) -> Iterator[None]:
 
     Notes
     -----
-    It holds for reductions of lazy sources, and for `map_blocks` and its kin where they have no ``executor=``. Other
-    calls stay on threads: sending an array to another process takes longer than anything that is compiled here.
+    It holds for reductions, medians and quantiles of lazy sources, and for `map_blocks` and its kin where they have no
+    ``executor=``. Arrays in memory stay on threads: sending one to another process takes longer than anything that is
+    compiled here. They are sent, once a worker, where the call itself has ``executor=``.
 
     A source crosses as a handle, and workers open it themselves, so its path must mean the same to them. A task is a
-    range of pieces of some 64 MiB, of which one partial result comes back. Results have the same bits as on threads.
+    range of pieces of 64 to 512 MiB, of which one partial result comes back. Results have the same bits as on threads.
     The setting belongs to the current context (`contextvars`), as that of `set_workers`.
 
     Examples
@@ -59,3 +63,13 @@ def set_executor(executor: Executor | None) -> Iterator[None]:
 
     with Courier(executor) as courier, settings.use_sender(courier):
         yield
+
+
+def on(executor: Executor | None, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a function that computes on an executor, arrays in memory too; or where it does anyway."""
+    if executor is None:
+        return function(*args, **kwargs)
+    from .futures.cluster import Courier
+
+    with Courier(executor) as courier, settings.use_sender(courier, arrays=True):
+        return function(*args, **kwargs)

@@ -1,10 +1,10 @@
 """Medians and quantiles under NumPy's names, on all cores.
 
-Each takes what NumPy's function takes, and ``workers=``. Inputs are array-likes as `numpy.asarray` takes them, pandas
-and xarray objects among them; results are ndarrays or NumPy scalars. Compiled for bool, all integer widths, float32 and
-float64, in any layout; float16 and other byte orders are searched as a copy in a wider or native dtype. Masked arrays
-and other subclasses of ndarray, and dtypes without a kernel (object, complex, longdouble, datetime64), get NumPy's own
-answer.
+Each takes what NumPy's function takes, ``workers=`` and ``executor=``. Inputs are array-likes as `numpy.asarray` takes
+them, pandas and xarray objects among them; results are ndarrays or NumPy scalars. Compiled for bool, all integer
+widths, float32 and float64, in any layout; float16 and other byte orders are searched as a copy in a wider or native
+dtype. Masked arrays and other subclasses of ndarray, and dtypes without a kernel (object, complex, longdouble,
+datetime64), get NumPy's own answer.
 
 Elements are picked exactly, and what is computed of them follows NumPy's order of operations: the same bits as NumPy's
 where NumPy has no integer overflow, and positive zeros. The input is never changed, whatever `overwrite_input` says.
@@ -19,8 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from ._engine import quantiles as _quantiles
 from ._engine.arguments import NoValue
+from .executor import on
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from numpy.typing import ArrayLike, NDArray
 
     Axis = int | tuple[int, ...] | None
@@ -43,6 +46,7 @@ def median(
     keepdims: bool = False,
     *,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Median of elements over the given axes.
 
@@ -60,6 +64,8 @@ def median(
         Keep the reduced axes, with length one.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -91,7 +97,7 @@ def median(
     >>> ac.median(np.array([[10, 7, 4], [3, 2, 1]]), axis=0)
     array([6.5, 4.5, 2.5])
     """
-    return _quantiles.median("median", a, axis, out, overwrite_input, keepdims, workers)
+    return on(executor, _quantiles.median, "median", a, axis, out, overwrite_input, keepdims, workers)
 
 
 def nanmedian(
@@ -102,6 +108,7 @@ def nanmedian(
     keepdims: bool = NoValue,
     *,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Median of elements over the given axes, NaN left out.
 
@@ -119,6 +126,8 @@ def nanmedian(
         Keep the reduced axes, with length one.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -155,7 +164,7 @@ def nanmedian(
     >>> ac.nanmedian(np.array([[10.0, np.nan, 4.0], [3.0, 2.0, 1.0]]), axis=1)
     array([7., 2.])
     """
-    return _quantiles.median("nanmedian", a, axis, out, overwrite_input, keepdims, workers)
+    return on(executor, _quantiles.median, "nanmedian", a, axis, out, overwrite_input, keepdims, workers)
 
 
 def quantile(
@@ -169,6 +178,7 @@ def quantile(
     *,
     weights: ArrayLike | None = None,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Quantiles of elements over the given axes.
 
@@ -192,6 +202,8 @@ def quantile(
         Weights of the elements, with ``method="inverted_cdf"``. Computed by NumPy, on one core.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -218,7 +230,9 @@ def quantile(
     >>> ac.quantile(np.array([3.0, 1.0, 2.0, 4.0]), [0.25, 1.0])
     array([1.75, 4.  ])
     """
-    return _quantiles.quantile("quantile", a, q, axis, out, overwrite_input, method, keepdims, weights, workers)
+    return on(
+        executor, _quantiles.quantile, "quantile", a, q, axis, out, overwrite_input, method, keepdims, weights, workers
+    )
 
 
 def percentile(
@@ -232,6 +246,7 @@ def percentile(
     *,
     weights: ArrayLike | None = None,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Percentiles of elements over the given axes.
 
@@ -255,6 +270,8 @@ def percentile(
         Weights of the elements, with ``method="inverted_cdf"``. Computed by NumPy, on one core.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -281,7 +298,20 @@ def percentile(
     >>> ac.percentile(np.array([[10, 7, 4], [3, 2, 1]]), 50, axis=1)
     array([7., 2.])
     """
-    return _quantiles.quantile("percentile", a, q, axis, out, overwrite_input, method, keepdims, weights, workers)
+    return on(
+        executor,
+        _quantiles.quantile,
+        "percentile",
+        a,
+        q,
+        axis,
+        out,
+        overwrite_input,
+        method,
+        keepdims,
+        weights,
+        workers,
+    )
 
 
 def nanquantile(
@@ -295,6 +325,7 @@ def nanquantile(
     *,
     weights: ArrayLike | None = None,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Quantiles of elements over the given axes, NaN left out.
 
@@ -318,6 +349,8 @@ def nanquantile(
         Weights of the elements, with ``method="inverted_cdf"``. Computed by NumPy, on one core.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -349,7 +382,20 @@ def nanquantile(
     >>> ac.nanquantile(np.array([3.0, np.nan, 2.0, 4.0]), 0.5)
     np.float64(3.0)
     """
-    return _quantiles.quantile("nanquantile", a, q, axis, out, overwrite_input, method, keepdims, weights, workers)
+    return on(
+        executor,
+        _quantiles.quantile,
+        "nanquantile",
+        a,
+        q,
+        axis,
+        out,
+        overwrite_input,
+        method,
+        keepdims,
+        weights,
+        workers,
+    )
 
 
 def nanpercentile(
@@ -363,6 +409,7 @@ def nanpercentile(
     *,
     weights: ArrayLike | None = None,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Percentiles of elements over the given axes, NaN left out.
 
@@ -386,6 +433,8 @@ def nanpercentile(
         Weights of the elements, with ``method="inverted_cdf"``. Computed by NumPy, on one core.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -418,4 +467,17 @@ def nanpercentile(
     array([[ 3.,  2.],
            [10.,  2.]])
     """
-    return _quantiles.quantile("nanpercentile", a, q, axis, out, overwrite_input, method, keepdims, weights, workers)
+    return on(
+        executor,
+        _quantiles.quantile,
+        "nanpercentile",
+        a,
+        q,
+        axis,
+        out,
+        overwrite_input,
+        method,
+        keepdims,
+        weights,
+        workers,
+    )

@@ -1,8 +1,9 @@
 """Reductions under NumPy's and bottleneck's names, on all cores.
 
-Each takes what NumPy's function takes, and ``workers=``. Inputs are array-likes as `numpy.asarray` takes them, pandas
-and xarray objects among them; results are ndarrays or NumPy scalars. Masked arrays and other subclasses of ndarray, and
-dtypes without a kernel (object, complex, longdouble, float16, datetime64, other byte orders), get NumPy's own answer.
+Each takes what NumPy's function takes, ``workers=`` and ``executor=``. Inputs are array-likes as `numpy.asarray` takes
+them, pandas and xarray objects among them; results are ndarrays or NumPy scalars. Masked arrays and other subclasses of
+ndarray, and dtypes without a kernel (object, complex, longdouble, float16, datetime64, other byte orders), get NumPy's
+own answer.
 
 Memory: at most some 16 MB beyond the result, whatever the size and layout of the input; nothing is copied whole.
 """
@@ -13,8 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from ._engine import doors, settings, statistics
 from ._engine.arguments import NoValue
+from .executor import on
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     Axis = int | tuple[int, ...] | None
@@ -59,6 +63,7 @@ def sum(
     where: ArrayLike = NoValue,
     *,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Sum of elements over the given axes.
 
@@ -80,6 +85,8 @@ def sum(
         Elements to include, broadcast to the shape of `a`.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -119,12 +126,13 @@ def sum(
         and out is None
         and initial is NoValue
         and where is NoValue
+        and executor is None
         and (workers is None or settings.is_count(workers))
     ):
         small = doors.sum(a, axis, keepdims)
         if small is not None:
             return small
-    return statistics.total("sum", a, axis, dtype, out, keepdims, initial, where, workers)
+    return on(executor, statistics.total, "sum", a, axis, dtype, out, keepdims, initial, where, workers)
 
 
 def prod(
@@ -137,6 +145,7 @@ def prod(
     where: ArrayLike = NoValue,
     *,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Product of elements over the given axes.
 
@@ -158,6 +167,8 @@ def prod(
         Elements to include, broadcast to the shape of `a`.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -190,12 +201,13 @@ def prod(
         and out is None
         and initial is NoValue
         and where is NoValue
+        and executor is None
         and (workers is None or settings.is_count(workers))
     ):
         small = doors.prod(a, axis, keepdims)
         if small is not None:
             return small
-    return statistics.total("prod", a, axis, dtype, out, keepdims, initial, where, workers)
+    return on(executor, statistics.total, "prod", a, axis, dtype, out, keepdims, initial, where, workers)
 
 
 def nansum(
@@ -208,6 +220,7 @@ def nansum(
     where: ArrayLike = NoValue,
     *,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Sum of elements over the given axes, NaN counting as zero.
 
@@ -229,6 +242,8 @@ def nansum(
         Elements to include, broadcast to the shape of `a`.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -270,12 +285,13 @@ def nansum(
         and out is None
         and initial is NoValue
         and where is NoValue
+        and executor is None
         and (workers is None or settings.is_count(workers))
     ):
         small = doors.nansum(a, axis, keepdims)
         if small is not None:
             return small
-    return statistics.total("nansum", a, axis, dtype, out, keepdims, initial, where, workers)
+    return on(executor, statistics.total, "nansum", a, axis, dtype, out, keepdims, initial, where, workers)
 
 
 def nanprod(
@@ -288,6 +304,7 @@ def nanprod(
     where: ArrayLike = NoValue,
     *,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Product of elements over the given axes, NaN counting as one.
 
@@ -309,6 +326,8 @@ def nanprod(
         Elements to include, broadcast to the shape of `a`.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -339,12 +358,13 @@ def nanprod(
         and out is None
         and initial is NoValue
         and where is NoValue
+        and executor is None
         and (workers is None or settings.is_count(workers))
     ):
         small = doors.nanprod(a, axis, keepdims)
         if small is not None:
             return small
-    return statistics.total("nanprod", a, axis, dtype, out, keepdims, initial, where, workers)
+    return on(executor, statistics.total, "nanprod", a, axis, dtype, out, keepdims, initial, where, workers)
 
 
 def mean(
@@ -356,6 +376,7 @@ def mean(
     *,
     where: ArrayLike = NoValue,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Arithmetic mean over the given axes.
 
@@ -375,6 +396,8 @@ def mean(
         Elements to include, broadcast to the shape of `a`.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -404,12 +427,13 @@ def mean(
         and dtype is None
         and out is None
         and where is NoValue
+        and executor is None
         and (workers is None or settings.is_count(workers))
     ):
         small = doors.mean(a, axis, keepdims)
         if small is not None:
             return small
-    return statistics.mean("mean", a, axis, dtype, out, keepdims, where, workers)
+    return on(executor, statistics.mean, "mean", a, axis, dtype, out, keepdims, where, workers)
 
 
 def nanmean(
@@ -421,6 +445,7 @@ def nanmean(
     *,
     where: ArrayLike = NoValue,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Arithmetic mean over the given axes of what is not NaN.
 
@@ -440,6 +465,8 @@ def nanmean(
         Elements to include, broadcast to the shape of `a`.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -469,12 +496,13 @@ def nanmean(
         and dtype is None
         and out is None
         and where is NoValue
+        and executor is None
         and (workers is None or settings.is_count(workers))
     ):
         small = doors.nanmean(a, axis, keepdims)
         if small is not None:
             return small
-    return statistics.mean("nanmean", a, axis, dtype, out, keepdims, where, workers)
+    return on(executor, statistics.mean, "nanmean", a, axis, dtype, out, keepdims, where, workers)
 
 
 def var(
@@ -489,6 +517,7 @@ def var(
     mean: ArrayLike = NoValue,
     correction: float = NoValue,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Variance over the given axes.
 
@@ -514,6 +543,8 @@ def var(
         The array API's name for `ddof`; give one of them.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -554,12 +585,15 @@ def var(
         and where is NoValue
         and mean is NoValue
         and correction is NoValue
+        and executor is None
         and (workers is None or settings.is_count(workers))
     ):
         small = doors.var(a, axis, keepdims, None, ddof)
         if small is not None:
             return small
-    return statistics.variance("var", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers)
+    return on(
+        executor, statistics.variance, "var", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers
+    )
 
 
 def std(
@@ -574,6 +608,7 @@ def std(
     mean: ArrayLike = NoValue,
     correction: float = NoValue,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Standard deviation over the given axes.
 
@@ -599,6 +634,8 @@ def std(
         The array API's name for `ddof`; give one of them.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -639,12 +676,15 @@ def std(
         and where is NoValue
         and mean is NoValue
         and correction is NoValue
+        and executor is None
         and (workers is None or settings.is_count(workers))
     ):
         small = doors.std(a, axis, keepdims, None, ddof)
         if small is not None:
             return small
-    return statistics.variance("std", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers)
+    return on(
+        executor, statistics.variance, "std", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers
+    )
 
 
 def nanvar(
@@ -659,6 +699,7 @@ def nanvar(
     mean: ArrayLike = NoValue,
     correction: float = NoValue,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Variance over the given axes of what is not NaN.
 
@@ -684,6 +725,8 @@ def nanvar(
         The array API's name for `ddof`; give one of them.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -724,12 +767,15 @@ def nanvar(
         and where is NoValue
         and mean is NoValue
         and correction is NoValue
+        and executor is None
         and (workers is None or settings.is_count(workers))
     ):
         small = doors.nanvar(a, axis, keepdims, None, ddof)
         if small is not None:
             return small
-    return statistics.variance("nanvar", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers)
+    return on(
+        executor, statistics.variance, "nanvar", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers
+    )
 
 
 def nanstd(
@@ -744,6 +790,7 @@ def nanstd(
     mean: ArrayLike = NoValue,
     correction: float = NoValue,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Standard deviation over the given axes of what is not NaN.
 
@@ -769,6 +816,8 @@ def nanstd(
         The array API's name for `ddof`; give one of them.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -809,12 +858,15 @@ def nanstd(
         and where is NoValue
         and mean is NoValue
         and correction is NoValue
+        and executor is None
         and (workers is None or settings.is_count(workers))
     ):
         small = doors.nanstd(a, axis, keepdims, None, ddof)
         if small is not None:
             return small
-    return statistics.variance("nanstd", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers)
+    return on(
+        executor, statistics.variance, "nanstd", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers
+    )
 
 
 def min(
@@ -826,6 +878,7 @@ def min(
     where: ArrayLike = NoValue,
     *,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Minimum over the given axes.
 
@@ -845,6 +898,8 @@ def min(
         Elements to include, broadcast to the shape of `a`.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -874,12 +929,13 @@ def min(
         and out is None
         and initial is NoValue
         and where is NoValue
+        and executor is None
         and (workers is None or settings.is_count(workers))
     ):
         small = doors.min(a, axis, keepdims)
         if small is not None:
             return small
-    return statistics.extremum("min", a, axis, out, keepdims, initial, where, workers)
+    return on(executor, statistics.extremum, "min", a, axis, out, keepdims, initial, where, workers)
 
 
 def max(
@@ -891,6 +947,7 @@ def max(
     where: ArrayLike = NoValue,
     *,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Maximum over the given axes.
 
@@ -910,6 +967,8 @@ def max(
         Elements to include, broadcast to the shape of `a`.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -939,12 +998,13 @@ def max(
         and out is None
         and initial is NoValue
         and where is NoValue
+        and executor is None
         and (workers is None or settings.is_count(workers))
     ):
         small = doors.max(a, axis, keepdims)
         if small is not None:
             return small
-    return statistics.extremum("max", a, axis, out, keepdims, initial, where, workers)
+    return on(executor, statistics.extremum, "max", a, axis, out, keepdims, initial, where, workers)
 
 
 def nanmin(
@@ -956,6 +1016,7 @@ def nanmin(
     where: ArrayLike = NoValue,
     *,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Minimum over the given axes of what is not NaN.
 
@@ -975,6 +1036,8 @@ def nanmin(
         Elements to include, broadcast to the shape of `a`.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -1004,12 +1067,13 @@ def nanmin(
         and out is None
         and initial is NoValue
         and where is NoValue
+        and executor is None
         and (workers is None or settings.is_count(workers))
     ):
         small = doors.nanmin(a, axis, keepdims)
         if small is not None:
             return small
-    return statistics.extremum("nanmin", a, axis, out, keepdims, initial, where, workers)
+    return on(executor, statistics.extremum, "nanmin", a, axis, out, keepdims, initial, where, workers)
 
 
 def nanmax(
@@ -1021,6 +1085,7 @@ def nanmax(
     where: ArrayLike = NoValue,
     *,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Maximum over the given axes of what is not NaN.
 
@@ -1040,6 +1105,8 @@ def nanmax(
         Elements to include, broadcast to the shape of `a`.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -1069,12 +1136,13 @@ def nanmax(
         and out is None
         and initial is NoValue
         and where is NoValue
+        and executor is None
         and (workers is None or settings.is_count(workers))
     ):
         small = doors.nanmax(a, axis, keepdims)
         if small is not None:
             return small
-    return statistics.extremum("nanmax", a, axis, out, keepdims, initial, where, workers)
+    return on(executor, statistics.extremum, "nanmax", a, axis, out, keepdims, initial, where, workers)
 
 
 def ptp(
@@ -1084,6 +1152,7 @@ def ptp(
     keepdims: bool = NoValue,
     *,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Range of values (maximum - minimum) over the given axes.
 
@@ -1099,6 +1168,8 @@ def ptp(
         Keep the reduced axes, with length one.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -1123,11 +1194,11 @@ def ptp(
     >>> ac.ptp(np.array([4.0, 9.0, 2.0]))
     np.float64(7.0)
     """
-    if settings.doors > 0 and out is None and (workers is None or settings.is_count(workers)):
+    if settings.doors > 0 and out is None and executor is None and (workers is None or settings.is_count(workers)):
         small = doors.ptp(a, axis, keepdims)
         if small is not None:
             return small
-    return statistics.extent(a, axis, out, keepdims, workers)
+    return on(executor, statistics.extent, a, axis, out, keepdims, workers)
 
 
 def argmin(
@@ -1137,6 +1208,7 @@ def argmin(
     *,
     keepdims: bool = NoValue,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Index of the first minimum along an axis.
 
@@ -1152,6 +1224,8 @@ def argmin(
         Keep the reduced axes, with length one.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -1176,11 +1250,11 @@ def argmin(
     >>> ac.argmin(np.array([3.0, 1.0, 4.0, 1.0, 4.0]))
     np.int64(1)
     """
-    if settings.doors > 0 and out is None and (workers is None or settings.is_count(workers)):
+    if settings.doors > 0 and out is None and executor is None and (workers is None or settings.is_count(workers)):
         small = doors.argmin(a, axis, keepdims)
         if small is not None:
             return small
-    return statistics.position("argmin", a, axis, out, keepdims, workers)
+    return on(executor, statistics.position, "argmin", a, axis, out, keepdims, workers)
 
 
 def argmax(
@@ -1190,6 +1264,7 @@ def argmax(
     *,
     keepdims: bool = NoValue,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Index of the first maximum along an axis.
 
@@ -1205,6 +1280,8 @@ def argmax(
         Keep the reduced axes, with length one.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -1229,11 +1306,11 @@ def argmax(
     >>> ac.argmax(np.array([3.0, 1.0, 4.0, 1.0, 4.0]))
     np.int64(2)
     """
-    if settings.doors > 0 and out is None and (workers is None or settings.is_count(workers)):
+    if settings.doors > 0 and out is None and executor is None and (workers is None or settings.is_count(workers)):
         small = doors.argmax(a, axis, keepdims)
         if small is not None:
             return small
-    return statistics.position("argmax", a, axis, out, keepdims, workers)
+    return on(executor, statistics.position, "argmax", a, axis, out, keepdims, workers)
 
 
 def nanargmin(
@@ -1243,6 +1320,7 @@ def nanargmin(
     *,
     keepdims: bool = NoValue,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Index of the first minimum along an axis, NaN ignored.
 
@@ -1258,6 +1336,8 @@ def nanargmin(
         Keep the reduced axes, with length one.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -1282,11 +1362,11 @@ def nanargmin(
     >>> ac.nanargmin(np.array([3.0, np.nan, 1.0, 4.0, 1.0, 4.0]))
     np.int64(2)
     """
-    if settings.doors > 0 and out is None and (workers is None or settings.is_count(workers)):
+    if settings.doors > 0 and out is None and executor is None and (workers is None or settings.is_count(workers)):
         small = doors.nanargmin(a, axis, keepdims)
         if small is not None:
             return small
-    return statistics.position("nanargmin", a, axis, out, keepdims, workers)
+    return on(executor, statistics.position, "nanargmin", a, axis, out, keepdims, workers)
 
 
 def nanargmax(
@@ -1296,6 +1376,7 @@ def nanargmax(
     *,
     keepdims: bool = NoValue,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Index of the first maximum along an axis, NaN ignored.
 
@@ -1311,6 +1392,8 @@ def nanargmax(
         Keep the reduced axes, with length one.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -1335,11 +1418,11 @@ def nanargmax(
     >>> ac.nanargmax(np.array([3.0, np.nan, 1.0, 4.0, 1.0, 4.0]))
     np.int64(3)
     """
-    if settings.doors > 0 and out is None and (workers is None or settings.is_count(workers)):
+    if settings.doors > 0 and out is None and executor is None and (workers is None or settings.is_count(workers)):
         small = doors.nanargmax(a, axis, keepdims)
         if small is not None:
             return small
-    return statistics.position("nanargmax", a, axis, out, keepdims, workers)
+    return on(executor, statistics.position, "nanargmax", a, axis, out, keepdims, workers)
 
 
 def any(
@@ -1350,6 +1433,7 @@ def any(
     *,
     where: ArrayLike = NoValue,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Whether any element over the given axes is true.
 
@@ -1367,6 +1451,8 @@ def any(
         Elements to include, broadcast to the shape of `a`.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -1391,11 +1477,17 @@ def any(
     >>> ac.any(np.array([[True, False], [True, True]]), axis=0)
     array([ True,  True])
     """
-    if settings.doors > 0 and out is None and where is NoValue and (workers is None or settings.is_count(workers)):
+    if (
+        settings.doors > 0
+        and out is None
+        and where is NoValue
+        and executor is None
+        and (workers is None or settings.is_count(workers))
+    ):
         small = doors.any(a, axis, keepdims)
         if small is not None:
             return small
-    return statistics.truth("any", a, axis, out, keepdims, where, workers)
+    return on(executor, statistics.truth, "any", a, axis, out, keepdims, where, workers)
 
 
 def all(
@@ -1406,6 +1498,7 @@ def all(
     *,
     where: ArrayLike = NoValue,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Whether all elements over the given axes are true.
 
@@ -1423,6 +1516,8 @@ def all(
         Elements to include, broadcast to the shape of `a`.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -1447,11 +1542,17 @@ def all(
     >>> ac.all(np.array([[True, False], [True, True]]), axis=0)
     array([ True, False])
     """
-    if settings.doors > 0 and out is None and where is NoValue and (workers is None or settings.is_count(workers)):
+    if (
+        settings.doors > 0
+        and out is None
+        and where is NoValue
+        and executor is None
+        and (workers is None or settings.is_count(workers))
+    ):
         small = doors.all(a, axis, keepdims)
         if small is not None:
             return small
-    return statistics.truth("all", a, axis, out, keepdims, where, workers)
+    return on(executor, statistics.truth, "all", a, axis, out, keepdims, where, workers)
 
 
 def count_nonzero(
@@ -1460,6 +1561,7 @@ def count_nonzero(
     *,
     keepdims: bool = False,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Number of elements over the given axes that are not zero.
 
@@ -1473,6 +1575,8 @@ def count_nonzero(
         Keep the reduced axes, with length one.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -1493,12 +1597,12 @@ def count_nonzero(
     >>> ac.count_nonzero(np.array([[0, 1], [7, 0], [2, 3]]), axis=0)
     array([2, 2])
     """
-    if settings.doors > 0 and (workers is None or settings.is_count(workers)):
+    if settings.doors > 0 and executor is None and (workers is None or settings.is_count(workers)):
         small = doors.count_nonzero(a, axis, keepdims)
         if small is not None:
             scalar = axis is None and not keepdims and type(small) is not statistics.COUNT_TYPE
             return statistics.COUNT_TYPE(small) if scalar else small
-    return statistics.count("count_nonzero", a, axis, keepdims, workers)
+    return on(executor, statistics.count, "count_nonzero", a, axis, keepdims, workers)
 
 
 def nancount(
@@ -1507,6 +1611,7 @@ def nancount(
     *,
     keepdims: bool = False,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Number of elements over the given axes that are not NaN.
 
@@ -1520,6 +1625,8 @@ def nancount(
         Keep the reduced axes, with length one.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -1540,11 +1647,11 @@ def nancount(
     >>> ac.nancount(np.array([[1.0, np.nan], [2.0, 3.0]]), axis=0)
     array([2, 1])
     """
-    if settings.doors > 0 and (workers is None or settings.is_count(workers)):
+    if settings.doors > 0 and executor is None and (workers is None or settings.is_count(workers)):
         small = doors.nancount(a, axis, keepdims)
         if small is not None:
             return small
-    return statistics.count("nancount", a, axis, keepdims, workers)
+    return on(executor, statistics.count, "nancount", a, axis, keepdims, workers)
 
 
 def ss(
@@ -1552,6 +1659,7 @@ def ss(
     axis: Axis = None,
     *,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Sum of squares over the given axes.
 
@@ -1563,6 +1671,8 @@ def ss(
         Axes to reduce; None: all.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -1587,11 +1697,11 @@ def ss(
     >>> ac.ss(np.array([1.0, 2.0, 3.0]))
     np.float64(14.0)
     """
-    if settings.doors > 0 and (workers is None or settings.is_count(workers)):
+    if settings.doors > 0 and executor is None and (workers is None or settings.is_count(workers)):
         small = doors.ss(a, axis, False)
         if small is not None:
             return small
-    return statistics.total("ss", a, axis, None, None, NoValue, NoValue, NoValue, workers)
+    return on(executor, statistics.total, "ss", a, axis, None, None, NoValue, NoValue, NoValue, workers)
 
 
 def anynan(
@@ -1599,6 +1709,7 @@ def anynan(
     axis: Axis = None,
     *,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Whether any element over the given axes is NaN.
 
@@ -1610,6 +1721,8 @@ def anynan(
         Axes to reduce; None: all.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -1634,11 +1747,11 @@ def anynan(
     >>> ac.anynan(np.array([[1.0, np.nan], [2.0, np.nan]]), axis=0)
     array([False,  True])
     """
-    if settings.doors > 0 and (workers is None or settings.is_count(workers)):
+    if settings.doors > 0 and executor is None and (workers is None or settings.is_count(workers)):
         small = doors.anynan(a, axis, False)
         if small is not None:
             return small
-    return statistics.truth("anynan", a, axis, None, NoValue, NoValue, workers)
+    return on(executor, statistics.truth, "anynan", a, axis, None, NoValue, NoValue, workers)
 
 
 def allnan(
@@ -1646,6 +1759,7 @@ def allnan(
     axis: Axis = None,
     *,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Any:
     """Whether all elements over the given axes are NaN.
 
@@ -1657,6 +1771,8 @@ def allnan(
         Axes to reduce; None: all.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -1681,8 +1797,8 @@ def allnan(
     >>> ac.allnan(np.array([[1.0, np.nan], [2.0, np.nan]]), axis=0)
     array([False,  True])
     """
-    if settings.doors > 0 and (workers is None or settings.is_count(workers)):
+    if settings.doors > 0 and executor is None and (workers is None or settings.is_count(workers)):
         small = doors.allnan(a, axis, False)
         if small is not None:
             return small
-    return statistics.truth("allnan", a, axis, None, NoValue, NoValue, workers)
+    return on(executor, statistics.truth, "allnan", a, axis, None, NoValue, NoValue, workers)

@@ -6,6 +6,7 @@ of two of whole leaves, hence a subtree of the fixed binary tree, so that its si
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 
@@ -251,8 +252,13 @@ def cut_flat(shape: tuple[int, ...], itemsize: int, most: int = PIECE) -> tuple[
 def cut_stored(shape: tuple[int, ...], chunks: tuple[int, ...], itemsize: int, most: int = PIECE) -> tuple[int, ...]:
     """Sizes of pieces that are whole stored chunks: one, or twice as many along an axis, last axis first, while they
     have less than `most` bytes. Depends on nothing else, since the order of operations follows."""
-    size = [max(1, min(chunk, length)) for chunk, length in zip(chunks, shape, strict=True)]
-    for axis in reversed(range(len(shape))):
-        while size[axis] < shape[axis] and 2 * prod(size) * itemsize <= most:
+    return widened(shape, chunks, reversed(range(len(shape))), most // itemsize)
+
+
+def widened(shape: tuple[int, ...], least: tuple[int, ...], axes: Iterable[int], most: int) -> tuple[int, ...]:
+    """Sizes of a box, doubled along one axis after the other while it has no more than `most` elements."""
+    size = [max(1, min(length, whole)) for length, whole in zip(least, shape, strict=True)]
+    for axis in axes:
+        while size[axis] < shape[axis] and 2 * prod(size) <= most:
             size[axis] = min(2 * size[axis], shape[axis])
     return tuple(size)

@@ -7,7 +7,7 @@ dtypes. So there is nothing to round differently: the same bits as NumPy's, of f
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -17,11 +17,14 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from .._kernels.fallback.ranks import METHODS, PARAMETERS
 from . import doors, settings
-from .arguments import NoValue, as_operand, ask_numpy, keepdims_shape
+from .arguments import NoValue, as_operand, ask_numpy, is_room, keepdims_shape, listed
 from .notices import warn_caller
 from .operands import Array
+from .reduction import Call
 from .registry import SELECTIONS
+from .searching import select_from
 from .selecting import lanes_of, select
+from .sources import Source
 
 CELLS = SELECTIONS["pick"].cells
 SMALL = 16384  # elements that one core searches before a second one would have begun
@@ -36,8 +39,9 @@ Axes = tuple[int, ...]
 class Request:
     """What kernels cover of a call."""
 
-    a: Array  # of a dtype that has a kernel
+    a: Array | Source  # an array is of a dtype that has a kernel
     dtype: np.dtype[Any]  # that of the user's array
+    searched: np.dtype[Any]  # that of the kernel
     reduced: Axes
     out: Array | None
     keepdims: bool
@@ -45,7 +49,10 @@ class Request:
 
     def pick(self, ranks: Any, skip: bool) -> tuple[Array, Array]:
         """Elements in the user's dtype, and numbers in each lane."""
-        values, counts = select(lanes_of(self.a, self.reduced), ranks, skip, self.workers)
+        if isinstance(self.a, Source) or settings.sends_arrays():
+            values, counts = select_from(self.a, self.searched, self.reduced, ranks, skip, Call(self.workers))
+        else:
+            values, counts = select(lanes_of(self.a, self.reduced), ranks, skip, self.workers)
         return values.astype(self.dtype, copy=False), counts
 
     @property
@@ -96,17 +103,26 @@ def prepare(
     reduced = reduced_axes(axis, a.ndim)
     if searched is None or not reduced:
         return None
-    request = Request(a, a.dtype, reduced, out, keepdims is not NoValue and bool(keepdims), workers)
-    if out is not None and (
-        type(out) is not np.ndarray
-        or out.shape != request.shape(planes)
-        or out.dtype != dtype
-        or not out.flags.writeable
-    ):
+    keep = keepdims is not NoValue and bool(keepdims)
+    request = Request(a, a.dtype, searched, reduced, out, keep, workers)
+    if out is not None and (not is_room(out) or tuple(out.shape) != request.shape(planes) or out.dtype != dtype):
         return None
-    if a.dtype != searched:
-        return Request(a.astype(searched), a.dtype, reduced, out, request.keepdims, workers)
+    if isinstance(a, np.ndarray) and a.dtype != searched:
+        return replace(request, a=a.astype(searched))
     return request
+
+
+def operand(a: Any) -> tuple[Any, bool]:
+    """The array or source to work on, and whether it is a plain one. Small sources are like any array."""
+    a = listed(a)
+    if isinstance(a, Source) and a.size > SMALL:
+        return a, True
+    return as_operand(a)
+
+
+def answer(name: str, a: Any, **given: Any) -> Any:
+    """NumPy's, of a source that is loaded."""
+    return ask_numpy(getattr(np, name), a.load() if isinstance(a, Source) else a, **given)
 
 
 def warn_of_empty(counts: Array, skip: bool) -> None:
@@ -123,7 +139,7 @@ def short_way(a: Any, q: float, method: int, axis: Any, skip: bool, workers: Any
         or not (axis is None or (type(axis) is int and axis in (0, -1)))
     ):
         return None
-    if not (workers is None or settings.is_count(workers)):
+    if not (workers is None or settings.is_count(workers)) or settings.sends_arrays():
         return None
     value = doors.quantile(a, q, method, skip)
     return None if value is None else np.float32(value) if a.dtype.char == "f" else np.float64(value)
@@ -151,12 +167,12 @@ def median(name: str, a: Any, axis: Any, out: Any, overwrite_input: Any, keepdim
         if small is not None:
             return small
     workers = settings.resolve_workers(workers)
-    a, plain = as_operand(a)
+    a, plain = operand(a)
     natural = a.dtype.newbyteorder("=") if a.dtype.kind == "f" else np.dtype(np.float64)
     request = prepare(a, axis, out, keepdims, natural, (), workers) if plain else None
     if request is None:
         given = {"axis": axis, "out": out, "overwrite_input": overwrite_input, "keepdims": keepdims}
-        return ask_numpy(getattr(np, name), a, **given)
+        return answer(name, a, **given)
     (low, high), counts = request.pick(Middle(), skip)
     warn_of_empty(counts, skip)
     return request.deliver(mean_of_two(low, high, counts))
@@ -273,7 +289,7 @@ def quantile(
             if small is not None:
                 return small
     workers = settings.resolve_workers(workers)
-    a, plain = as_operand(a)
+    a, plain = operand(a)
     request = points = None
     weak = type(q) in (int, float)
     if plain and weights is None and isinstance(method, str) and method in METHODS[:MEDIAN]:
@@ -285,7 +301,7 @@ def quantile(
             request = prepare(a, axis, out, keepdims, dtype, points.shape, workers)
     if request is None or points is None:
         given = {"axis": axis, "out": out, "overwrite_input": overwrite_input, "method": method, "keepdims": keepdims}
-        return ask_numpy(getattr(np, name), a, q=q, weights=weights, **given)
+        return answer(name, a, q=q, weights=weights, **given)
     skip = name.startswith("nan")
     flat = points.reshape(-1)
 

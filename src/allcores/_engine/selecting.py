@@ -12,10 +12,11 @@ Nothing is copied whole but arrays whose reduced axes cannot be walked with one 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Generator
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -189,19 +190,21 @@ def sample_of(x: Array, count: int) -> Sample:
     return Sample(positions, keys, np.sort(keys))
 
 
-def select_long(
-    x: Array, ranks: Ranks, skip: bool, workers: int, last: list[Sieved] | None = None
-) -> tuple[Array, int]:
-    """Keys of the ranks of one lane, (m,), and how many numbers it has. `last` gets the last pass."""
-    info = np.iinfo(key_dtype(x.dtype))
-    floats = x.dtype.kind == "f"
+Search = Generator["int | list[Bracket]", Any, tuple[Array, int]]
+
+
+def search(n: int, dtype: np.dtype[Any], ranks: Ranks, skip: bool, budget: int) -> Search:
+    """Find keys of the ranks of one lane, (m,), and how many numbers it has: asks for samples, of so many keys, and for
+    passes, with brackets. Of what is inside brackets up to `budget` keys can be kept."""
+    info = np.iinfo(key_dtype(dtype))
+    floats = dtype.kind == "f"
     top = int(info.max) if floats else int(info.max) + 1  # NaN is beyond
     # The larger the sample, the narrower are brackets: all that is inside them should fit.
-    fits = int((DEVIATIONS * ranks.m / 2 * len(x) / budget) ** 2)
-    sample = sample_of(x, max(sample_size, min(fits, 16 * sample_size)))
-    count = len(x)
+    fits = int((DEVIATIONS * ranks.m / 2 * n / budget) ** 2)
+    ordered: Array = yield max(sample_size, min(fits, 16 * sample_size))
+    count = n
     if skip:
-        count = max(1, round(len(x) * int(np.searchsorted(sample.ordered, top)) / len(sample.keys)))
+        count = max(1, round(n * int(np.searchsorted(ordered, top)) / len(ordered)))
 
     def whole() -> list[Interval]:
         return [Interval(sorted(set(ranks(np.full(1, count))[0].tolist())), int(info.min) - 1, top, 0, count)]
@@ -211,22 +214,44 @@ def select_long(
     passes = 0
     while intervals:
         if passes:
-            sample = sample_of(x, 16 * sample_size)
-        sieved = sift(x, brackets_of(intervals, sample.ordered, passes), sample, workers)
-        del sample  # what is kept may need the memory
+            ordered = yield 16 * sample_size
+        brackets = brackets_of(intervals, ordered, passes, budget)
+        del ordered  # what is kept may need the memory
+        sieved: Pass = yield brackets
         if passes == 0:
             count = sieved.numbers
-            if count == 0 or (not skip and count < len(x)):
+            if count == 0 or (not skip and count < n):
                 return np.full(ranks.m, info.max, info.dtype), count
             intervals = whole()
-        intervals = locate(intervals, sieved, known, workers)
+        intervals = locate(intervals, sieved, known)
         passes += 1
-        if last is not None:
-            last[:] = [sieved]
     return np.array([known[rank] for rank in ranks(np.full(1, count))[0].tolist()], info.dtype), count
 
 
-def brackets_of(intervals: list[Interval], sample: Array, done: int) -> list[Bracket]:
+def select_long(
+    x: Array, ranks: Ranks, skip: bool, workers: int, last: list[Sieved] | None = None
+) -> tuple[Array, int]:
+    """`search` in an array. `last` gets the last pass."""
+    searching = search(len(x), x.dtype, ranks, skip, budget)
+    asked = next(searching)
+    while True:
+        if isinstance(asked, int):
+            sample = sample_of(x, asked)
+            answer: Any = sample.ordered
+        else:
+            answer = sift(x, asked, sample, workers)
+            del sample
+            if last is not None:
+                last[:] = [answer]
+        try:
+            asked = searching.send(answer)
+        except StopIteration as found:
+            keys, count = found.value
+            return keys, count
+        del answer
+
+
+def brackets_of(intervals: list[Interval], sample: Array, done: int, budget: int) -> list[Bracket]:
     """Pairs of keys around the ranks, in order; two of them share an end at most."""
     brackets: list[Bracket] = []
     info = np.iinfo(sample.dtype)
@@ -256,11 +281,25 @@ def brackets_of(intervals: list[Interval], sample: Array, done: int) -> list[Bra
     return brackets
 
 
-@dataclass(slots=True)
-class Sieved:
+class Pass(Protocol):
     """What a pass over a long lane has found."""
 
-    x: Array
+    brackets: list[Bracket]
+    kept: Array  # keys inside brackets
+    complete: bool  # whether all of them were kept
+
+    @property
+    def numbers(self) -> int: ...
+
+    @property
+    def totals(self) -> list[list[int]]:
+        """Of each bracket, how many keys are below, at the low end, inside, at the high end."""
+
+
+@dataclass(slots=True)
+class Sieved:
+    """That, chunk by chunk."""
+
     brackets: list[Bracket]
     grid: Stretches
     counts: Array  # (chunks, 1 + 4 brackets)
@@ -271,6 +310,11 @@ class Sieved:
     @property
     def numbers(self) -> int:
         return int(self.counts[:, 0].sum())
+
+    @property
+    def totals(self) -> list[list[int]]:
+        totals: list[list[int]] = self.counts[:, 1:].sum(axis=0).reshape(-1, 4).tolist()
+        return totals
 
     def classes(self, key: int) -> tuple[Array, Array] | None:
         """Of each chunk: how many keys are less, and how many are the same. None where the pass does not tell."""
@@ -310,7 +354,12 @@ def sift(x: Array, brackets: list[Bracket], sample: Sample, workers: int) -> Sie
             likely += np.bincount(here // grid.run, minlength=grid.chunks) * unit
         more = np.maximum(room, np.minimum(1.25 * likely + 2 * unit, grid.run))
         room = more if more.sum() <= budget else room
-    return run_sift(x, brackets, grid, np.minimum(room, grid.run).astype(np.int64), workers)
+    sieved = run_sift(x, brackets, grid, np.minimum(room, grid.run).astype(np.int64), workers)
+    if not sieved.complete and int(sieved.counts[:, 3::4].sum()) <= budget:
+        room = sieved.counts[:, 3::4].sum(axis=1)
+        del sieved
+        sieved = run_sift(x, brackets, grid, room, workers)
+    return sieved
 
 
 def run_sift(x: Array, brackets: list[Bracket], grid: Stretches, room: Array, workers: int) -> Sieved:
@@ -323,17 +372,12 @@ def run_sift(x: Array, brackets: list[Bracket], grid: Stretches, room: Array, wo
     task = Task(__version__, settings.backend(), "sift", operands, (), fields, grid)
     place.run(task, (counts, kept), workers, SELECTIONS["sift"].ns * len(brackets))
     complete = bool((counts[:, 3::4].sum(axis=1) <= room).all())
-    return Sieved(x, brackets, grid, counts, begin, kept, complete)
+    return Sieved(brackets, grid, counts, begin, kept, complete)
 
 
-def locate(intervals: list[Interval], sieved: Sieved, known: dict[int, int], workers: int) -> list[Interval]:
+def locate(intervals: list[Interval], sieved: Pass, known: dict[int, int]) -> list[Interval]:
     """Put the keys of ranks that a pass has found into `known`; return where the other ranks are."""
-    inside = int(sieved.counts[:, 3::4].sum())
-    if not sieved.complete and inside <= budget:
-        room = sieved.counts[:, 3::4].sum(axis=1)
-        sieved.kept = sieved.kept[:0].copy()
-        sieved = run_sift(sieved.x, sieved.brackets, sieved.grid, room, workers)
-    totals = sieved.counts[:, 1:].sum(axis=0).reshape(-1, 4).tolist()
+    totals = sieved.totals
     left: list[Interval] = []
     among_kept: list[tuple[int, int]] = []  # a rank, and which one it is among the kept
 

@@ -35,6 +35,7 @@ class Sender(Protocol):
 _workers: ContextVar[int | None] = ContextVar("allcores_workers", default=None)
 _backend: ContextVar[str | None] = ContextVar("allcores_backend", default=None)
 _sender: ContextVar[Sender | None] = ContextVar("allcores_executor", default=None)
+_arrays: ContextVar[bool] = ContextVar("allcores_executor_for_arrays", default=False)
 _budget: ContextVar[int | None] = ContextVar("allcores_memory_budget", default=None)
 
 # Positive: small arrays may take the compiled short way. Each `use_backend` that is open anywhere in the process closes
@@ -302,17 +303,23 @@ def set_workers(workers: int | None) -> Iterator[None]:
 
 
 def sender() -> Sender | None:
-    """What `set_executor` set in this context."""
+    """Where calls of this context compute, unless on threads."""
     return _sender.get()
 
 
+def sends_arrays() -> bool:
+    """Whether that holds for arrays in memory, too."""
+    return _arrays.get()
+
+
 @contextmanager
-def use_sender(sender: Sender | None) -> Iterator[None]:
-    token = _sender.set(sender)
+def use_sender(sender: Sender | None, arrays: bool = False) -> Iterator[None]:
+    tokens = _sender.set(sender), _arrays.set(arrays)
     try:
         yield
     finally:
-        _sender.reset(token)
+        _sender.reset(tokens[0])
+        _arrays.reset(tokens[1])
 
 
 def backend() -> str:
@@ -345,6 +352,7 @@ def _new_lock() -> None:
     global _doors_lock
     _doors_lock = threading.Lock()
     _sender.set(None)
+    _arrays.set(False)
 
 
 if hasattr(os, "register_at_fork"):

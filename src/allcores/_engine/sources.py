@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -90,10 +90,10 @@ class Source(ABC):
             raise ValueError(f"{self.name} is not in memory: a copy can't be avoided")
         return self.load().astype(dtype or self.dtype, copy=False)
 
-    def part(self, region: Region) -> Array:
+    def part(self, region: Region, *memory: Array | None) -> Array:
         """`read`, with errors that say what was read."""
         try:
-            values = self.read(region)
+            values = self.read(region, *memory)
         except Exception as error:
             raise OSError(f"{self.name}: can't read {written(region)}: {error}") from error
         lengths = tuple(part.stop - part.start for part in region)
@@ -179,6 +179,9 @@ def as_source(a: Any) -> Source | None:
 
 # ---- arrays in files
 
+# Bytes between two runs that take less time to read than the system takes for another call; and of what is read so.
+GAP, THROUGH = 4096, 1 << 20
+
 
 class FlatFile(Source):
     """One array as it would be in memory, somewhere in a file. `ghost` is that array, mapped: it says where elements
@@ -216,13 +219,15 @@ class FlatFile(Source):
         offset = self.offset + ghost.__array_interface__["data"][0] - self._begin
         return FlatView(self, offset, ghost.shape, ghost.strides)
 
-    def read(self, region: Region) -> Array:
+    def read(self, region: Region, memory: Array | None = None) -> Array:
+        """`memory` takes the elements, if there is some."""
         ghost = self.ghost if not region else self.ghost[region]
         # In memory as it is in the file.
-        values = np.empty_like(ghost, order="K", subok=False)
         order = sorted(range(ghost.ndim), key=lambda axis: -ghost.strides[axis])
-        self.view(ghost.transpose(order)).read(values.transpose(order))
-        return values
+        values = np.empty(ghost.size, self.dtype) if memory is None else memory[: ghost.size]
+        values = values.reshape([ghost.shape[axis] for axis in order])
+        self.view(ghost.transpose(order)).read(values)
+        return values.transpose(np.argsort(order))
 
     def fill(self, data: memoryview, offset: int) -> None:
         """Bytes of the file, from `offset` on."""
@@ -264,17 +269,41 @@ class FlatView:
         while axes and (self.shape[axes - 1] == 1 or self.strides[axes - 1] == run):
             run *= self.shape[axes - 1]
             axes -= 1
-        data = to.reshape(-1).view(np.uint8).data
-        for number, index in enumerate(np.ndindex(self.shape[:axes])):
-            at = self.offset + sum(i * stride for i, stride in zip(index, self.strides, strict=False))
-            self.file.fill(data[number * run : (number + 1) * run], at)
+        data = to.reshape(-1).view(np.uint8)
+        if axes and 0 < self.strides[axes - 1] - run <= GAP:
+            self.read_through(data.reshape(*self.shape[:axes], run))
+        else:
+            for number, at in enumerate(self.starts(axes)):
+                self.file.fill(data[number * run : (number + 1) * run].data, at)
         if not self.file.stored.isnative:
             to.byteswap(inplace=True)
+
+    def starts(self, axes: int) -> Iterator[int]:
+        """Where in the file the elements begin that have an index along the first axes."""
+        for index in np.ndindex(self.shape[:axes]):
+            yield self.offset + sum(i * stride for i, stride in zip(index, self.strides, strict=False))
+
+    def read_through(self, to: Array) -> None:
+        """Read runs along the last axis but one, and the gaps between them."""
+        *_, count, run = to.shape
+        stride = self.strides[to.ndim - 2]
+        most = max(1, THROUGH // stride)
+        memory = np.empty(min(count, most) * stride, np.uint8)
+        for lines, at in zip(to.reshape(-1, count, run), self.starts(to.ndim - 2), strict=True):
+            for first in range(0, count, most):
+                part = lines[first : first + most]
+                self.file.fill(memory[: (len(part) - 1) * stride + run].data, at + first * stride)
+                part[...] = memory[: len(part) * stride].reshape(-1, stride)[:, :run]
 
     def announce(self) -> None:
         if min(self.shape, default=0):
             last = sum((length - 1) * stride for length, stride in zip(self.shape, self.strides, strict=True))
             self.file.announce(self.offset, last + self.file.itemsize)
+
+
+def contiguous(part: Array) -> Array:
+    """A C-contiguous copy in the machine's byte order, unless it is that; also without axes."""
+    return np.ascontiguousarray(part, part.dtype.newbyteorder("=")).reshape(part.shape)
 
 
 class InMemory(Source):
@@ -285,7 +314,7 @@ class InMemory(Source):
         self.shape, self.dtype = array.shape, array.dtype.newbyteorder("=")
 
     def read(self, region: Region) -> Array:
-        return np.ascontiguousarray(self.array[region], self.dtype).reshape([part.stop - part.start for part in region])
+        return contiguous(self.array[region])
 
 
 class Rechunked(Source):

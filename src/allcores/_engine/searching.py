@@ -1,0 +1,380 @@
+"""Elements of given ranks of what is not in memory, or not to be searched in this process.
+
+    lanes of which several fit into memory     one pass: each worker reads some whole lanes, and selects from them
+    long lanes, some at a time                 sample -> brackets around the ranks
+                                               pass: what is below, at the ends, inside; what is inside is kept
+                                               few inside -> search these; many -> narrower brackets, another pass
+
+The brackets are those of `selecting.search`; here passes are over the pieces of a source, for all lanes that are
+still searched, on threads or an executor. What is found is exact: how a source is cut changes no bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import ceil, prod
+from typing import Any
+
+import numpy as np
+
+from .._kernels.fallback.select import from_keys, to_keys
+from . import grid, selecting, settings
+from .grid import Pieces
+from .operands import Array
+from .reading import chunk, where_it_is
+from .reduction import Call
+from .selecting import (
+    POSITION,
+    Bracket,
+    Ranks,
+    lanes_of,
+    run_sift,
+    search,
+    select,
+    spread,
+)
+from .sources import FlatFile, InMemory, Region, Source
+from .task import Slots
+from .working import run
+
+# Tests change these: results must not.
+piece = grid.PIECE  # bytes that are looked at together
+slab = 256 << 20  # bytes of whole lanes, at most
+sampled = 1 << 16  # bytes of a piece of a sample
+budget = 1 << 22  # keys that are kept of all long lanes: 32 MB, and twice that to search them
+
+RUN = 4096  # bytes that should adjoin in a file
+LANES = 64  # long ones that are searched at a time, or so many as are stored together
+PIECES = 64  # of a sample, at least
+SAMPLES = 1 << 20  # keys of a sample of all lanes
+
+Things = tuple[Source | Array]
+
+
+def select_from(
+    a: Source | Array, searched: np.dtype[Any], reduced: tuple[int, ...], ranks: Ranks, skip: bool, call: Call
+) -> tuple[Array, Array]:
+    """As `selecting.select`: elements of the ranks of each lane, (m, kept...), and how many numbers a lane has.
+
+    `searched`: the dtype in which they are searched.
+    """
+    source = a if isinstance(a, Source) else InMemory(a, None)
+    skip = skip and searched.kind == "f"
+    kept = tuple(axis for axis in range(source.ndim) if axis not in reduced)
+    shape = tuple(source.shape[axis] for axis in kept)
+    values, counts = np.empty((ranks.m, *shape), searched), np.empty(shape, POSITION)
+    whole = whole_lanes(source, reduced, kept, searched.itemsize, call.workers)
+    if whole is not None:
+
+        def finish(region: Region, slots: Slots) -> None:
+            at = tuple(region[axis] for axis in kept)
+            values[(slice(None), *at)], counts[at] = slots
+
+        run(WholeLanes(whole, searched, reduced, ranks, skip), (where_it_is(source),), finish, call)
+    else:
+        for box in boxes(source, reduced):
+            LongLanes(source, searched, reduced, kept, box, ranks, skip, call).find(values, counts)
+    return values, counts
+
+
+def whole_lanes(
+    source: Source, reduced: tuple[int, ...], kept: tuple[int, ...], itemsize: int, workers: int
+) -> Pieces | None:
+    """Pieces of whole lanes, if a worker has memory for one, and there is one for each worker."""
+    n = prod(source.shape[axis] for axis in reduced)
+    # A copy of what was read, with lanes in lines, in a wider dtype perhaps.
+    share = settings.get_memory_budget() // (4 * workers)
+    if n * itemsize > share or (source.size < n * workers and source.size * itemsize > 2 * piece):
+        return None
+    most = min(max(piece, RUN * n), slab, share, ceil(source.nbytes / workers)) // itemsize
+    least = tuple(
+        source.shape[i] if i in reduced else 1 if source.chunks is None else source.chunks[i]
+        for i in range(source.ndim)
+    )
+    # What is less than a stored chunk is read several times: then as much as there is memory for.
+    least = halved(source.shape, least, kept, share // itemsize)
+    sizes = grid.widened(source.shape, least, (axis for axis in contiguous_first(source) if axis in kept), most)
+    return Pieces(source.shape, sizes, tuple(axis in reduced for axis in range(source.ndim)))
+
+
+def halved(shape: tuple[int, ...], sizes: tuple[int, ...], axes: Sequence[int], most: int) -> tuple[int, ...]:
+    """Sizes of a box, halved along its longest one of some axes while it has more than `most` elements."""
+    box = [min(size, length) for size, length in zip(sizes, shape, strict=True)]
+    while prod(box) > most and any(box[axis] > 1 for axis in axes):
+        longest = max(axes, key=lambda axis: box[axis])
+        box[longest] = ceil(box[longest] / 2)
+    return tuple(box)
+
+
+def contiguous_first(source: Source) -> Iterator[int]:
+    """Axes in the order of memory, the fastest first."""
+    axes = range(source.ndim)
+    return iter(axes if isinstance(source, FlatFile) and source.order == "F" else reversed(axes))
+
+
+def boxes(source: Source, reduced: tuple[int, ...]) -> Iterator[Region]:
+    """All of the source, in boxes of not too many long lanes each."""
+    shape, chunks = source.shape, source.chunks or (1,) * source.ndim
+    kept = [axis for axis in contiguous_first(source) if axis not in reduced]
+    n = prod(shape[axis] for axis in reduced)
+    least = tuple(shape[axis] if axis in reduced else chunks[axis] for axis in range(source.ndim))
+    widths = grid.widened(shape, halved(shape, least, kept, 16 * LANES * n), kept, LANES * n)
+    for starts in product(*(range(0, length, width) for length, width in zip(shape, widths, strict=True))):
+        yield tuple(
+            slice(start, min(start + width, length)) for start, width, length in zip(starts, widths, shape, strict=True)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Pieces of a box, or some of these, which are parts of one result."""
+
+    box: Region
+    pieces: Pieces
+    numbers: tuple[int, ...]
+    results = 1
+
+    @property
+    def parts(self) -> int:
+        return len(self.numbers)
+
+    def region(self, result: int, part: int) -> Region:
+        inside = self.pieces.region(0, self.numbers[part])
+        return tuple(
+            slice(part.start + outer.start, part.stop + outer.start)
+            for part, outer in zip(inside, self.box, strict=True)
+        )
+
+
+# ---- whole lanes
+
+
+@dataclass(frozen=True, slots=True)
+class WholeLanes:
+    pieces: Pieces
+    dtype: np.dtype[Any]
+    reduced: tuple[int, ...]
+    ranks: Ranks
+    skip: bool
+
+    @property
+    def nbytes(self) -> int:
+        return prod(self.pieces.size) * self.dtype.itemsize
+
+    def begin(self, things: Things) -> Array | None:
+        return memory_for(things[0], self.pieces)
+
+    def announce(self, region: Region, things: Things) -> None:
+        announce(region, things[0])
+
+    def piece(self, region: Region, things: Things, memory: Array | None, call: Call) -> Slots:
+        x = chunk(things[0], region, memory).astype(self.dtype, copy=False)
+        return select(lanes_of(x, self.reduced), self.ranks, self.skip, 1)
+
+    def fold(self, a: Slots, b: Slots) -> Slots:
+        raise AssertionError("a whole lane has no other parts")
+
+
+def memory_for(source: Source | Array, pieces: Pieces) -> Array | None:
+    return np.empty(prod(pieces.size), source.dtype) if isinstance(source, FlatFile) else None
+
+
+def announce(region: Region, source: Source | Array) -> None:
+    if isinstance(source, FlatFile):
+        source.view(source.ghost[region]).announce()
+
+
+# ---- long lanes
+
+
+@dataclass(frozen=True, slots=True)
+class SampleWork:
+    """Keys of some lanes at some places of each piece."""
+
+    pieces: Within
+    dtype: np.dtype[Any]
+    reduced: tuple[int, ...]
+    kept: tuple[int, ...]
+    lanes: tuple[int, ...]
+    each: int
+
+    @property
+    def nbytes(self) -> int:
+        return prod(self.pieces.pieces.size) * self.dtype.itemsize
+
+    def begin(self, things: Things) -> Array | None:
+        return memory_for(things[0], self.pieces.pieces)
+
+    def announce(self, region: Region, things: Things) -> None:
+        announce(region, things[0])
+
+    def columns(self, region: Region, things: Things, memory: Array | None) -> Array:
+        """A piece, with one column for each lane."""
+        x = chunk(things[0], region, memory).astype(self.dtype, copy=False)
+        return x.transpose(self.reduced + self.kept).reshape(-1, prod(x.shape[axis] for axis in self.kept))
+
+    def piece(self, region: Region, things: Things, memory: Array | None, call: Call) -> Slots:
+        x = self.columns(region, things, memory)
+        places = spread(len(x), min(len(x), self.each))
+        return tuple(to_keys(x[places, lane]) for lane in self.lanes)
+
+    def fold(self, a: Slots, b: Slots) -> Slots:
+        return tuple(np.concatenate(both, axis=-1) for both in zip(a, b, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class SiftWork(SampleWork):
+    """`selecting.sift`: of each lane its counts, and the keys inside brackets, as long as there are no more than `each`
+    of them."""
+
+    brackets: tuple[list[Bracket], ...]
+    shares: tuple[float, ...]  # of the elements, those that are likely to be inside; 0: nothing is kept
+
+    def piece(self, region: Region, things: Things, memory: Array | None, call: Call) -> Slots:
+        x = self.columns(region, things, memory)
+        return tuple(
+            field
+            for lane, brackets, share in zip(self.lanes, self.brackets, self.shares, strict=True)
+            for field in self.sift(x[:, lane], brackets, share)
+        )
+
+    def sift(self, x: Array, brackets: list[Bracket], share: float) -> Slots:
+        cut = grid.cut_windows((1, len(x), 1), 1, grid.CHUNK, 1)
+        room = np.full(cut.chunks, min(cut.run, int(1.5 * share * cut.run) + 64) if share else 0)
+        found = run_sift(x, brackets, cut, room, 1)
+        inside = found.counts[:, 3::4].sum(axis=1)
+        if share and not found.complete and inside.sum() <= self.each:
+            found, room = run_sift(x, brackets, cut, inside, 1), inside
+        kept = [found.kept[begin : begin + size] for begin, size in zip(found.begin, inside, strict=True)]
+        return found.counts.sum(axis=0), np.concatenate(kept) if found.complete else found.kept[:0]
+
+    def fold(self, a: Slots, b: Slots) -> Slots:
+        fields: list[Array] = []
+        for counts, kept, other_counts, other_kept in zip(a[::2], a[1::2], b[::2], b[1::2], strict=True):
+            few = kept.size + other_kept.size <= self.each
+            fields += [counts + other_counts, np.concatenate((kept, other_kept), axis=-1) if few else kept[:, :0]]
+        return tuple(fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a pass has found of one lane."""
+
+    brackets: list[Bracket]
+    counts: Array
+    kept: Array
+
+    @property
+    def numbers(self) -> int:
+        return int(self.counts[0])
+
+    @property
+    def totals(self) -> list[list[int]]:
+        totals: list[list[int]] = self.counts[1:].reshape(-1, 4).tolist()
+        return totals
+
+    @property
+    def complete(self) -> bool:
+        return bool(self.counts[3::4].sum() == self.kept.size)
+
+
+class LongLanes:
+    """The lanes of a box, searched together: a pass is for all that are not found yet."""
+
+    def __init__(
+        self,
+        source: Source,
+        searched: np.dtype[Any],
+        reduced: tuple[int, ...],
+        kept: tuple[int, ...],
+        box: Region,
+        ranks: Ranks,
+        skip: bool,
+        call: Call,
+    ) -> None:
+        self.source, self.dtype, self.reduced, self.kept, self.box, self.call = (
+            source,
+            searched,
+            reduced,
+            kept,
+            box,
+            call,
+        )
+        self.shape = tuple(part.stop - part.start for part in box)
+        self.n = prod(self.shape[axis] for axis in reduced)
+        self.count = prod(self.shape[axis] for axis in kept)
+        self.budget = max(1, min(budget, settings.get_memory_budget() // 64) // self.count)
+        self.searches = [search(self.n, searched, ranks, skip, self.budget) for _ in range(self.count)]
+
+    def find(self, values: Array, counts: Array) -> None:
+        lengths = tuple(self.shape[axis] for axis in self.kept)
+        starts = tuple(self.box[axis].start for axis in self.kept)
+        asked: dict[int, Any] = {lane: next(searching) for lane, searching in enumerate(self.searches)}
+        ordered: dict[int, Array] = {}
+        while asked:
+            if isinstance(next(iter(asked.values())), int):  # all searches ask for the same, at the same time
+                answers: dict[int, Any] = self.sample(asked)
+                ordered = answers
+            else:
+                answers = self.sift(asked, ordered)
+            asked = {}
+            for lane, answer in answers.items():
+                try:
+                    asked[lane] = self.searches[lane].send(answer)
+                except StopIteration as found:
+                    at = tuple(i + start for i, start in zip(np.unravel_index(lane, lengths), starts, strict=True))
+                    keys, counts[at] = found.value
+                    values[(slice(None), *at)] = from_keys(keys, self.dtype)
+
+    def cut(self, most: int) -> Pieces:
+        """Pieces with all lanes, of some `most` bytes."""
+        chunks = self.source.chunks or (1,) * self.source.ndim
+        least = tuple(chunks[i] if i in self.reduced else self.shape[i] for i in range(self.source.ndim))
+        axes = (axis for axis in contiguous_first(self.source) if axis in self.reduced)
+        sizes = grid.widened(self.shape, least, axes, most // self.dtype.itemsize)
+        return Pieces(self.shape, sizes, (True,) * self.source.ndim)
+
+    def sample(self, sizes: dict[int, int]) -> dict[int, Array]:
+        """Keys of each lane, in order."""
+        pieces = self.cut(sampled)
+        # More than is asked for: another pass costs more than a larger sample.
+        size = min(4 * max(sizes.values()), max(selecting.sample_size, SAMPLES // self.count))
+        parts = min(pieces.parts, PIECES if self.source.chunks else 4 * PIECES)
+        numbers = tuple(spread(pieces.parts, parts).tolist())
+        work = SampleWork(
+            Within(self.box, pieces, numbers), self.dtype, self.reduced, self.kept, tuple(sizes), ceil(size / parts)
+        )
+        return {lane: np.sort(keys) for lane, keys in zip(sizes, self.run(work), strict=True)}
+
+    def sift(self, brackets: dict[int, list[Bracket]], ordered: dict[int, Array]) -> dict[int, Found]:
+        shares = tuple(likely(brackets[lane], ordered[lane]) for lane in brackets)
+        pieces = self.cut(piece)
+        work = SiftWork(
+            Within(self.box, pieces, tuple(range(pieces.parts))),
+            self.dtype,
+            self.reduced,
+            self.kept,
+            tuple(brackets),
+            self.budget,
+            tuple(brackets.values()),
+            tuple(share if share * self.n <= self.budget else 0.0 for share in shares),
+        )
+        slots = self.run(work)
+        return {
+            lane: Found(edges, counts, kept)
+            for (lane, edges), counts, kept in zip(brackets.items(), slots[::2], slots[1::2], strict=True)
+        }
+
+    def run(self, work: SampleWork) -> Slots:
+        results: list[Slots] = []
+        run(work, (where_it_is(self.source),), lambda region, slots: results.append(slots), self.call)
+        return results[0]
+
+
+def likely(brackets: list[Bracket], ordered: Array) -> float:
+    """Which share of all keys is inside brackets, judging by a sample."""
+    lows, highs = np.array(brackets, ordered.dtype).T
+    inside = np.searchsorted(ordered, highs, "left") - np.searchsorted(ordered, lows, "right")
+    return max(1, int(inside.sum())) / len(ordered)
