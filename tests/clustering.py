@@ -11,6 +11,8 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import pytest
 
+import allcores as ac
+
 X = np.random.default_rng(0).normal(size=(1 << 12, 3))
 WEIGHTS = np.random.default_rng(1).normal(size=1 << 15)  # 256 KiB
 
@@ -58,6 +60,22 @@ def kills_once(x, path):
         with open(path, "w"):
             os._exit(9)
     return x
+
+
+class KillsOnce(ac.Source):
+    """A source whose reader dies in the middle of it: the first time, or always where there is no path."""
+
+    def __init__(self, path):
+        self.name, self.shape, self.dtype, self.chunks = "killer", (1 << 20,), np.dtype(float), (1 << 14,)
+        self.path = path
+
+    def read(self, region):
+        if region[0].start <= 1 << 19 < region[0].stop and not (self.path and os.path.exists(self.path)):
+            if self.path:
+                with open(self.path, "w"):
+                    pass
+            os._exit(9)
+        return np.arange(region[0].start, region[0].stop, dtype=float)
 
 
 @contextlib.contextmanager

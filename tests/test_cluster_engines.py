@@ -18,6 +18,7 @@ import pytest
 from clustering import (
     ENGINES,
     WEIGHTS,
+    KillsOnce,
     X,
     dask,
     fails_from,
@@ -35,6 +36,7 @@ from clustering import (
 from pooling import wait_for
 
 import allcores as ac
+from allcores._engine import working
 from allcores.futures import cluster
 from allcores.futures.cluster import Courier, RayExecutor, transfer_stats
 
@@ -81,6 +83,39 @@ def test_who_may_write(engine):
         assert courier.submit(own, np.zeros(1 << 16)).result(timeout=60) == 7
         with pytest.raises(ValueError, match="read-only"):
             courier.submit(spoils, courier.once(np.zeros(1 << 16))).result(timeout=60)
+
+
+def bits(value):
+    return np.asarray(value).tobytes()
+
+
+def test_reductions(engine, tmp_path, monkeypatch):
+    """Of an array that travels once a worker, and of a file that workers open."""
+    monkeypatch.setattr(working, "task_size", 1 << 20)
+    x = np.random.default_rng(0).normal(size=(1 << 11, 1 << 10))
+    x[::7, 3] = np.nan
+    np.save(tmp_path / "x.npy", x)
+    where = x > 0
+    before = transfer_stats(engine)["bytes_sent"]
+    assert bits(ac.nanmean(x, axis=0, executor=engine)) == bits(ac.nanmean(x, axis=0))
+    # In the worst case one worker takes all that carry it, and each other asks.
+    assert x.nbytes <= transfer_stats(engine)["bytes_sent"] - before < 4 * x.nbytes + 100_000
+    for a in (x, ac.open(tmp_path / "x.npy"), ac.open(x, chunks=(100, 256))):
+        for axis in (None, 0, 1):
+            assert bits(ac.nanargmax(a, axis=axis, executor=engine)) == bits(ac.nanargmax(a, axis=axis))
+        assert bits(ac.std(a, axis=1, where=where, executor=engine)) == bits(ac.std(a, axis=1, where=where))
+        assert bits(ac.nanmedian(a, executor=engine)) == bits(np.nanmedian(x))
+        with ac.set_executor(engine):
+            assert bits(ac.nanquantile(a, [0.2, 0.7], axis=0)) == bits(np.nanquantile(x, [0.2, 0.7], axis=0))
+
+
+def test_small_arrays_and_bad_arguments(engine):
+    before = transfer_stats(engine)["tasks"]
+    assert ac.sum(np.arange(5), executor=engine) == 10
+    assert ac.median([1.0, 5.0, 2.0], executor=engine) == 2.0
+    assert transfer_stats(engine)["tasks"] > before + 1
+    with pytest.raises(np.exceptions.AxisError):
+        ac.sum(X, axis=2, executor=engine)
 
 
 # ---- errors
@@ -136,6 +171,13 @@ def test_a_dying_worker(start):
         assert "of 100 of allcores.map_blocks" in caught.value.__notes__[0]
 
 
+@pytest.mark.parametrize("start", [stdlib, loky])
+def test_a_worker_that_dies_reading(start, monkeypatch):
+    monkeypatch.setattr(working, "task_size", 1 << 20)
+    with start() as executor, pytest.raises(BrokenProcessPool, match=r"a worker of .*\.ProcessPoolExecutor was lost"):
+        ac.sum(KillsOnce(None), executor=executor)
+
+
 @pytest.fixture(scope="module")
 def dask_of_its_own():
     with dask() as executor:
@@ -154,6 +196,13 @@ def test_dask_runs_tasks_of_a_dead_worker_again(dask_of_its_own, tmp_path):
         for pid in executor._client.run(os.getpid).values():
             os.kill(pid, 9)
         assert courier.submit(total, held, 2).result(timeout=60) == total(WEIGHTS, 2)
+
+
+def test_dask_reads_again_what_a_dead_worker_read(dask_of_its_own, tmp_path, monkeypatch):
+    monkeypatch.setattr(working, "task_size", 1 << 20)
+    source = KillsOnce(str(tmp_path / "once"))
+    assert ac.sum(source, executor=dask_of_its_own) == sum(range(1 << 20))
+    assert os.path.exists(source.path)
 
 
 def test_a_dask_client_is_an_executor(dask_of_its_own):
@@ -224,6 +273,10 @@ MPI = """
             np.testing.assert_array_equal(ac.map_overlap(smooth, X, {0: 1}, "periodic", executor=executor), smooth(X))
             want = ac.reduction(X, np.sum, np.sum, block_size=128)
             assert ac.reduction(X, np.sum, np.sum, executor=executor, block_size=128) == want
+            x = np.random.default_rng(0).normal(size=(2048, 512))
+            for a in (x, ac.open(x, chunks=(100, 512))):
+                assert ac.var(a, executor=executor) == ac.var(a)
+                assert ac.median(a, executor=executor) == np.median(x)
             before = transfer_stats(executor)["bytes_sent"]
             with Courier(executor) as courier:
                 held = courier.once(WEIGHTS)

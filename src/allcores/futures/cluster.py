@@ -44,6 +44,7 @@ __all__ = ["Courier", "Held", "RayExecutor", "check_executor", "transfer_stats"]
 LEAST = 1 << 14  # bytes of a value from which it is worth a token: below, it goes with each task
 SHARED = 1 << 18  # bytes from which memory is worth sharing with a process pool of our own
 BESIDE = 1 << 16  # bytes of a buffer that goes beside the pickle, where the executor can take it so
+ATTEMPTS = 10  # then a task carries what it needs
 COURIERS, KEPT = 4, 1 << 28  # of how many couriers a worker keeps values, and how many bytes of those before the last
 
 Function = Callable[..., Any]
@@ -326,11 +327,12 @@ class _Outer(Future[Any]):
 
 
 class _Task:
-    __slots__ = ("attempts", "call", "held", "outer", "package", "sharing")
+    __slots__ = ("attempts", "call", "held", "outer", "package", "serves", "sharing")
 
     def __init__(self, call: Any, package: Any, held: list[Held], outer: _Outer) -> None:
         self.call, self.package, self.held, self.outer = call, package, held, outer
         self.attempts, self.sharing = 0, False
+        self.serves: set[tuple[str, int]] = set()  # workers that get a value with it
 
 
 class Courier:
@@ -359,7 +361,7 @@ class Courier:
         self._token = os.urandom(16).hex()
         self._numbers = itertools.count()
         self._carried: dict[int, int] = {}  # how many tasks have carried a value
-        self._served: set[tuple[str, int]] = set()  # to which worker a value was sent since it was missing
+        self._serving: set[tuple[str, int]] = set()  # to which worker a value is on its way since it was missing
         self._options: dict[str, Any] = {}
         if self._package == "distributed":
             self._options["pure"] = False  # Dask would hash the arguments, and compute equal tasks once
@@ -480,6 +482,8 @@ class Courier:
     def _arrived(self, task: _Task, inner: Future[Any]) -> None:
         """Called in whatever thread the executor ends a future."""
         outer = task.outer
+        self._serving -= task.serves
+        task.serves.clear()
         try:
             if inner.cancelled():
                 self._end(outer)
@@ -511,15 +515,13 @@ class Courier:
         outer.inner = None  # they refer to each other
 
     def _again(self, task: _Task, missing: Missing) -> None:
-        """Send a task once more. Its worker gets a value once, even if it has asked on behalf of several tasks: that
-        one is ahead of this in the queue; but if another worker took it, the second time the value comes along."""
+        """Send a task once more. A worker that has asked on behalf of several tasks gets a value with one of them, ahead
+        of the others in the queue; with another one if some other worker has taken that."""
         self.stats.add("resent", 1)
-        send = []
-        for _, number in missing.tokens:
-            if task.attempts > 1 or (missing.worker, number) not in self._served:
-                self._served.add((missing.worker, number))
-                send.append(number)
-        self._send(task, send)
+        wanted = {(missing.worker, number) for _, number in missing.tokens}
+        task.serves = wanted if task.attempts > ATTEMPTS else wanted - self._serving
+        self._serving |= task.serves
+        self._send(task, [number for _, number in task.serves])
 
     # -- errors
 
