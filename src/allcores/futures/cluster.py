@@ -515,8 +515,8 @@ class Courier:
         outer.inner = None  # they refer to each other
 
     def _again(self, task: _Task, missing: Missing) -> None:
-        """Send a task once more. A worker that has asked on behalf of several tasks gets a value with one of them, ahead
-        of the others in the queue; with another one if some other worker has taken that."""
+        """Send a task once more. A worker that asks on behalf of several tasks gets a value with one of them, ahead of
+        the others in the queue; with another one if some other worker has taken that."""
         self.stats.add("resent", 1)
         wanted = {(missing.worker, number) for _, number in missing.tokens}
         task.serves = wanted if task.attempts > ATTEMPTS else wanted - self._serving
