@@ -21,6 +21,7 @@ from helpers import FUNCTIONS
 
 import allcores as ac
 from allcores._engine import grid, reading, settings, sources, working
+from allcores.sources import zarrs
 
 zarr = pytest.importorskip("zarr")
 h5py = pytest.importorskip("h5py")
@@ -196,6 +197,40 @@ def test_missing_chunks_have_the_fill_value(tmp_path):
     assert ac.sum(source) == 100 * 300 + 900 * 300 * 2.5
     array = zarr.create_array(store={}, shape=(1000, 300), chunks=(100, 100), dtype="f8", fill_value=2.5)
     assert ac.sum(array) == 1000 * 300 * 2.5
+
+
+@pytest.mark.parametrize("compressor", [None, "zstd", "blosc", "gzip"])
+@pytest.mark.parametrize("dtype", ["f8", ">f4", "i2", "u8", "?", "c8"])
+def test_chunks_of_zarr(tmp_path, dtype, compressor):
+    """Those that are read without zarr, and those that are not, have what zarr has."""
+    made = {"zstd": zarr.codecs.ZstdCodec, "blosc": zarr.codecs.BloscCodec, "gzip": zarr.codecs.GzipCodec}
+    values = (example((301, 203)) * 10 > 3).astype(dtype)
+    stored = zarr.create_array(
+        store=tmp_path / "x.zarr",
+        shape=values.shape,
+        chunks=(50, 40),
+        dtype=dtype,
+        fill_value=1,
+        compressors=[made[compressor]()] if compressor else None,
+    )
+    stored[:170] = values[:170]
+    for array in (stored, zarr.open_array(tmp_path / "x.zarr", mode="r")):
+        source = zarrs.Zarr(array)
+        assert (source.files is not None) == (compressor in (None, "zstd"))
+        for key in ((), np.s_[50:100, 40:80], np.s_[3:99, 10:203], np.s_[160:301, 0:5], np.s_[3:3, 0:5]):
+            for each in (source, pickle.loads(pickle.dumps(source))):
+                np.testing.assert_array_equal(each[key], array[key])
+                assert each[key].dtype.isnative
+
+
+def test_a_chunk_that_is_cut_off(tmp_path):
+    array = zarr.create_array(
+        store=tmp_path / "x.zarr", shape=(200_000,), chunks=(50_000,), dtype="f8", compressors=None
+    )
+    array[...] = 1
+    (tmp_path / "x.zarr" / "c" / "2").write_bytes(bytes(1000))
+    with pytest.raises(OSError, match=r"x\.zarr: can't read \[\d+:\d+\]: the chunk at \(100000,\) has 1,000 bytes"):
+        ac.sum(array)
 
 
 # ---- other functions, and blocks

@@ -8,7 +8,6 @@ the lock; contiguous datasets are read from the file itself. Everything else goe
 from __future__ import annotations
 
 import zlib
-from itertools import product
 from math import prod
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from .._engine.operands import Array
 from .._engine.sources import FlatFile, Region, Source
+from .chunked import checked, put_together
 
 # Of HDF5's filters, those that are undone here; numbers as in the file format.
 GZIP, SHUFFLE = 1, 2
@@ -80,7 +80,8 @@ class Hdf5(Source):
 
     def read(self, region: Region) -> Array:
         if self.direct:
-            return self._from_chunks(region)
+            assert self.chunks is not None
+            return put_together(region, self.chunks, self.dtype, self.dataset.fillvalue, self._chunk)
         values = np.empty([part.stop - part.start for part in region], self.dtype)
         if values.size:
             self.dataset.read_direct(values, region)
@@ -88,28 +89,6 @@ class Hdf5(Source):
 
     def write(self, region: Region, values: Any) -> None:
         self.dataset[region] = values
-
-    def _from_chunks(self, region: Region) -> Array:
-        """Put together from stored chunks; those that were never written have the fill value."""
-        assert self.chunks is not None
-        values = np.empty([part.stop - part.start for part in region], self.dtype)
-        firsts = (
-            range(part.start // size * size, part.stop, size) for part, size in zip(region, self.chunks, strict=True)
-        )
-        for first in product(*firsts):
-            begins = [max(part.start, at) for part, at in zip(region, first, strict=True)]
-            ends = [min(part.stop, at + size) for part, at, size in zip(region, first, self.chunks, strict=True)]
-            if any(begin >= end for begin, end in zip(begins, ends, strict=True)):
-                continue
-            to = values[
-                tuple(slice(b - part.start, e - part.start) for b, e, part in zip(begins, ends, region, strict=True))
-            ]
-            chunk = self._chunk(first)
-            if chunk is None:
-                to[...] = self.dataset.fillvalue
-            else:
-                to[...] = chunk[tuple(slice(b - at, e - at) for b, e, at in zip(begins, ends, first, strict=True))]
-        return values
 
     def _chunk(self, first: tuple[int, ...]) -> Array | None:
         """The decompressed chunk that begins there, or None if it is not in the file."""
@@ -122,10 +101,7 @@ class Hdf5(Source):
         # A bit of the mask for each filter that was left out for this chunk.
         if not skipped >> (len(self.filters) - 1) & 1:
             data = zlib.decompress(stored, bufsize=size)
-        if len(data) != size:
-            raise OSError(f"the chunk at {first} has {len(data):,} bytes instead of {size:,}")
-        if len(self.filters) == 2 and not skipped & 1 and self.stored.itemsize > 1:
+        if len(self.filters) == 2 and not skipped & 1 and self.stored.itemsize > 1 and len(data) == size:
             planes = np.frombuffer(data, np.uint8).reshape(self.stored.itemsize, -1)
             data = np.ascontiguousarray(planes.T)
-        chunk: Array = np.frombuffer(data, self.stored).reshape(self.chunks)
-        return chunk
+        return checked(data, self.stored, self.chunks, first)
