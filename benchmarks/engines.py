@@ -2,8 +2,8 @@
 
     python benchmarks/engines.py [--gib 2] [--dir /tmp]
 
-Measured: `task`, what a worker takes for the pieces of one task; `overhead`, what the caller takes for a task that does
-nothing, when many are under way; `fold`, what it takes to fold two partial results. With W workers N tasks take
+Measured, for the N tasks that W workers get: `task`, what a worker takes for one; `overhead`, what the caller takes for
+a task that does nothing, when many are under way; `fold`, what it takes to fold two partial results. They take
 
     max(N task / W, N overhead) + N fold + task
 
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import math
 import os
 import statistics
 import time
@@ -22,7 +21,7 @@ import time
 import numpy as np
 
 import allcores as ac
-from allcores._engine import reading, settings
+from allcores._engine import settings
 from allcores.futures.cluster import Courier
 
 WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024)
@@ -112,12 +111,18 @@ def main():
 
     recorder = Recorder()
     call()
-    with settings.use_sender(recorder):
-        whole = seconds(call, 3)
-    task, tasks = statistics.median(recorder.times), len(recorder.times) // 3
-    fold = max(0.0, whole - sum(recorder.times) / 3) / tasks
-    print(f"nanvar(axis=0) of {options.gib:g} GiB: {tasks} tasks of {reading.task_size >> 20} MiB, ", end="")
-    print(f"{1e3 * task:.1f} ms each; {1e6 * fold:.0f} us to fold one\n")
+    shares = {}
+    for workers in WORKERS:
+        recorder.workers, recorder.times = workers, []
+        with settings.use_sender(recorder):
+            whole = seconds(call, 3)
+        shares[workers] = [time / 3 for time in recorder.times], max(0.0, whole - sum(recorder.times) / 3)
+    print(f"nanvar(axis=0) of {options.gib:g} GiB, as tasks one after the other:\n")
+    print("| workers | tasks | ms each | us to fold one |")
+    print("|--:|--:|--:|--:|")
+    for workers, (times, folds) in shares.items():
+        count = len(times) // 3
+        print(f"| {workers} | {count} | {1e3 * sum(times) / count:.1f} | {1e6 * folds / count:.0f} |")
     overheads, measured = {}, {}
     for workers in (1, 2):
         for name, executor in engines(workers):
@@ -127,15 +132,18 @@ def main():
         for name, executor in engines(workers) if workers == 2 else ():
             with executor:
                 overheads[name] = overhead(executor)
-    print(
-        "| engine | overhead, us | stops at | measured 1, ms | measured 2, ms | " + " | ".join(map(str, WORKERS)) + " |"
-    )
-    print("|---|--:|--:|--:|--:|" + "--:|" * len(WORKERS))
+    print("\n| engine | overhead, us | measured 1, ms | measured 2, ms | " + " | ".join(map(str, WORKERS)) + " |")
+    print("|---|--:|--:|--:|" + "--:|" * len(WORKERS))
     for name, each in overheads.items():
-        times = [max(tasks * task / w, tasks * each) + tasks * fold + task for w in WORKERS]
+        predicted = []
+        for workers, (times, folds) in shares.items():
+            count = len(times) // 3
+            work = max(sum(times) / workers, count * each)
+            predicted.append(f"{1e3 * (work + folds + sum(times) / count):.0f}")
         print(
-            f"| {name} | {1e6 * each:.0f} | {math.floor(task / each)} | {1e3 * measured[name, 1]:.0f} "
-            f"| {1e3 * measured[name, 2]:.0f} | " + " | ".join(f"{1e3 * t:.0f}" for t in times) + " |"
+            f"| {name} | {1e6 * each:.0f} | {1e3 * measured[name, 1]:.0f} | {1e3 * measured[name, 2]:.0f} | "
+            + " | ".join(predicted)
+            + " |"
         )
 
 
