@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,6 @@ ELSEWHERE = {
     "../CONTRIBUTING.md": "contributing.md",
     "../CHANGELOG.md": "changelog.md",
     "../benchmarks/README.md": "measuring.md",
-    "../examples/distances.py": "gallery/distances.rst",
     "../examples/": "gallery/index.rst",
 }
 
@@ -77,6 +77,7 @@ sphinx_gallery_conf = {
     "examples_dirs": str(EXAMPLES),
     "gallery_dirs": "gallery",
     "filename_pattern": r"plot_",
+    "ignore_pattern": r"distances\.py",  # a program for the shell, of which an example takes functions
     "within_subsection_order": "FileNameSortKey",
     "download_all_examples": False,
     "show_memory": False,
@@ -108,8 +109,10 @@ html_theme_options = {
 
 
 def links(app: Any, name: str, source: list[str]) -> None:
-    for there, here in ELSEWHERE.items():
-        source[0] = source[0].replace(f"]({there}", f"]({'../' * name.count('/')}{here}")
+    def here(match: re.Match[str]) -> str:
+        return "](" + ELSEWHERE.get(match[1], match[1])
+
+    source[0] = re.sub(r"\]\((\.\./[^)#]*)", here, source[0])
 
 
 def setup(app: Any) -> None:
