@@ -1,4 +1,4 @@
-"""What a developer does: `nox -s build`, `test`, `lint`, `types`, `docs`, `bench`, each in an environment of its own."""
+"""What a developer does: `nox -s build`, `test`, `lint`, `types`, `docs`, `bench`, each in its own environment."""
 
 from __future__ import annotations
 

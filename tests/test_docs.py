@@ -95,6 +95,19 @@ def test_links(page):
         assert not anchor or anchor in anchors(there), target
 
 
+# ---- pictures
+
+
+def test_pictures_are_of_the_tables():
+    """Drawn anew (`python benchmarks/plot.py`) since their numbers changed?"""
+    spec = importlib.util.spec_from_file_location("plot_benchmarks", ROOT / "benchmarks" / "plot.py")
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for picture in module.pictures(module.PAGE.read_text(encoding="utf-8")):
+        assert all(len(bars) > 10 for bars in picture.panels.values())
+        assert picture.digest in (module.IMAGES / f"{picture.name}.svg").read_text(encoding="utf-8"), picture.name
+
+
 # ---- the reference
 
 
