@@ -16,13 +16,10 @@ import allcores as ac
 # Days have different numbers of flights. A stable sort by day puts each day's flights side by side; cancelled ones have
 # no delay.
 
-day = (flights.month * 31 + flights.day).to_numpy()
-order = ac.argsort(day)
-days, first, counts = ac.unique(day, return_index=True, return_counts=True)
-row = np.repeat(np.arange(days.size), counts)
-first = np.concatenate([[0], np.cumsum(counts)[:-1]])
+day = (100 * flights.month + flights.day).to_numpy()
+days, counts = ac.unique_counts(day)
 table = np.full((days.size, counts.max()), np.nan)
-table[row, np.arange(day.size) - first[row]] = flights.dep_delay.to_numpy()[order]
+table[np.arange(counts.max()) < counts[:, None]] = flights.dep_delay.to_numpy()[ac.argsort(day)]
 table.shape
 
 # %%
@@ -37,7 +34,7 @@ cancelled = 1 - ac.nancount(table, axis=1) / counts
 
 week = ac.move_median(high, 7, min_count=4, center=True)
 
-fig, (upper, lower) = plt.subplots(2, sharex=True, figsize=(8, 5), height_ratios=[3, 1], layout="constrained")
+fig, (upper, lower) = plt.subplots(2, sharex=True, height_ratios=[3, 1], figsize=(8, 5))
 x = np.arange(days.size)
 upper.fill_between(x, low, high, alpha=0.3, label="a tenth to nine tenths")
 upper.plot(x, middle, label="median")
@@ -52,4 +49,4 @@ plt.show()
 # The worst days, and how many of their flights did not leave:
 
 share, which = ac.topk(cancelled, 3)
-[(f"{days[i] // 31}-{days[i] % 31:02}", f"{part:.0%}") for i, part in zip(which, share, strict=True)]
+[(f"2013-{days[i] // 100:02}-{days[i] % 100:02}", f"{part:.0%}") for i, part in zip(which, share, strict=True)]
