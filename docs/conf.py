@@ -39,6 +39,7 @@ suppress_warnings = ["config.cache"]  # sphinx_gallery_conf holds functions
 
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence"]
+highlight_language = "none"  # blocks that say what they are, are
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
@@ -53,6 +54,7 @@ ELSEWHERE = {
 
 # ---- docstrings
 
+default_role = "py:obj"  # `names` in docstrings are links, where they are known
 autosummary_generate = True
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
