@@ -24,8 +24,8 @@ pressure[hour] = jfk.pressure.to_numpy()
 [int(ac.nancount(x)) for x in (temperature, pressure)], temperature.size
 
 # %%
-# ``min_count`` says how many numbers a window must have. Each window is computed from its own elements: nothing is added
-# and later subtracted again.
+# ``min_count`` says how many numbers a window must have. Each window is computed from its own elements: nothing is
+# added and later subtracted again.
 
 day, week = 24, 7 * 24
 coldest = ac.move_min(temperature, day, min_count=12, center=True)
