@@ -98,6 +98,7 @@ html_title = f"allcores {release}"
 html_static_path = ["_static"]
 html_css_files = ["allcores.css"]
 html_show_sourcelink = False
+html_use_index = False  # the reference is one, by family
 html_sidebars = {"index": [], "getting-started": [], "coming-from": [], "changelog": [], "contributing": []}
 html_theme_options = {
     "logo": {"text": "allcores"},
