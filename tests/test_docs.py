@@ -34,7 +34,7 @@ def blocks(page: Path) -> list[str]:
 def run_program(text: str, folder: Path) -> None:
     """As a script: `if __name__ == "__main__":` is there for worker processes."""
     script = folder / "script.py"
-    script.write_text(text)
+    script.write_text(text, encoding="utf-8")
     command = [sys.executable, "-W", "error", str(script)]
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
     assert (result.stderr, result.returncode) == ("", 0)
@@ -129,7 +129,9 @@ def test_reference():
 def test_every_page_is_in_a_toctree():
     """What no list leads to is not found. (index.md is the root.)"""
     trees = "".join(
-        tree for page in DOCS.glob("*.md") for tree in re.findall(r"```{toctree}.*?```", page.read_text(), re.DOTALL)
+        tree
+        for page in DOCS.glob("*.md")
+        for tree in re.findall(r"```{toctree}.*?```", page.read_text(encoding="utf-8"), re.DOTALL)
     )
     for page in DOCS.glob("*.md"):
         assert page.name == "index.md" or re.search(rf"\b{page.stem}\b", trees), page.name
