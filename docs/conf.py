@@ -31,14 +31,12 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "sg_execution_times.rst"]
+exclude_patterns = ["_build"]
 templates_path = ["_templates"]
-suppress_warnings = ["config.cache"]  # sphinx_gallery_conf holds functions
 
 # ---- pages
 
 myst_heading_anchors = 3
-myst_enable_extensions = ["colon_fence"]
 highlight_language = "none"  # blocks that say what they are, are
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True

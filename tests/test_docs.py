@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import doctest
 import importlib.util
+import logging
 import re
 import subprocess
 import sys
@@ -49,6 +50,16 @@ def run_doctest(text: str, names: dict[str, object], title: str) -> None:
     assert not runner.failures
 
 
+@pytest.fixture
+def logs_as_before():
+    root, ours = logging.getLogger(), logging.getLogger("allcores")
+    handlers, level = root.handlers[:], ours.level
+    yield
+    root.handlers[:] = handlers
+    ours.setLevel(level)
+
+
+@pytest.mark.usefixtures("logs_as_before")
 @pytest.mark.parametrize(
     "page",
     [page for page in PAGES if page.name != "clusters.md" and blocks(page)],
