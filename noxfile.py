@@ -1,6 +1,9 @@
-"""What a developer does: `nox -s build`, `test`, `lint`, `types`, `bench`, each in an environment of its own."""
+"""What a developer does: `nox -s build`, `test`, `lint`, `types`, `docs`, `bench`, each in its own environment."""
 
 from __future__ import annotations
+
+import shutil
+from pathlib import Path
 
 import nox
 
@@ -41,6 +44,18 @@ def types(session: nox.Session) -> None:
     """mypy --strict, of the sources: nothing is compiled."""
     session.install("mypy>=1.11", "numpy>=2.0")
     session.run("mypy", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site to docs/_build/html, without a warning; what its pages and examples say is run."""
+    session.install(".[docs,test]", "bottleneck>=1.4", env=KERNELS)
+    for made in ("_build", "generated", "gallery"):
+        shutil.rmtree(Path("docs") / made, ignore_errors=True)
+    session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
+    session.run(
+        "python", "-m", "pytest", "-q", "tests/test_docs.py", "tests/test_coming_from.py", "tests/test_examples.py"
+    )
 
 
 @nox.session

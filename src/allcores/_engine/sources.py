@@ -41,10 +41,29 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, region: Region) -> Array:
-        """The elements of a region: a slice for each axis, with a start, a stop and no step."""
+        """The elements of a region.
+
+        Parameters
+        ----------
+        region : tuple of slice
+            A slice for each axis, with a start, a stop and no step.
+
+        Returns
+        -------
+        ndarray
+            Of the region's shape, and of `dtype`.
+        """
 
     def write(self, region: Region, values: Any) -> None:
-        """Change the elements of a region."""
+        """Change the elements of a region.
+
+        Parameters
+        ----------
+        region : tuple of slice
+            A slice for each axis, with a start, a stop and no step.
+        values : ndarray
+            Of the region's shape.
+        """
         raise TypeError(f"{self.name} can't be written to")
 
     @property
@@ -91,7 +110,20 @@ class Source(ABC):
         return self.load().astype(dtype or self.dtype, copy=False)
 
     def part(self, region: Region, *memory: Array | None) -> Array:
-        """`read`, with errors that say what was read."""
+        """What `read` gives, with errors that say what was read.
+
+        Parameters
+        ----------
+        region : tuple of slice
+            A slice for each axis, with a start, a stop and no step.
+        *memory
+            As `read` takes it, where it does.
+
+        Returns
+        -------
+        ndarray
+            The elements.
+        """
         try:
             values = self.read(region, *memory)
         except Exception as error:
@@ -102,7 +134,13 @@ class Source(ABC):
         return values
 
     def load(self) -> Array:
-        """All of it, if that is within the memory budget."""
+        """All of it, if that is within the memory budget.
+
+        Returns
+        -------
+        ndarray
+            The array, in memory.
+        """
         budget = settings.get_memory_budget()
         if self.nbytes > budget:
             raise MemoryError(

@@ -731,12 +731,24 @@ class RayExecutor(Executor):
         self._closed = False
 
     def put(self, value: Any) -> Any:
-        """Store a value in the cluster; tasks get it in place of what this returns."""
+        """Store a value in the cluster.
+
+        Parameters
+        ----------
+        value : object
+            What many tasks need.
+
+        Returns
+        -------
+        ray.ObjectRef
+            Tasks that have it as an argument get the value.
+        """
         import ray
 
         return ray.put(value)
 
     def submit(self, function: Function, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """As that of `concurrent.futures.Executor`."""
         with self._lock:
             if self._closed:
                 raise RuntimeError("cannot schedule new futures after shutdown")
@@ -766,6 +778,7 @@ class RayExecutor(Executor):
             future.set_exception(error)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """As that of `concurrent.futures.Executor`. Ray goes on."""
         with self._lock:
             self._closed = True
             futures = list(self._futures)

@@ -57,11 +57,13 @@ def open(source: Any, name: str | None = None, *, chunks: Sequence[int] | None =
     allcores.set_memory_budget : How much is in memory at a time.
     allcores.register_source : Other kinds of storage.
 
-    Notes ----- A .npy file, and a contiguous HDF5 dataset in a file that is open for reading only, gives the bits that
-    the same array in memory gives: it is read in pieces of 4 MiB that are aligned to the order of operations. Arrays
-    stored in chunks are reduced chunk by chunk (several small ones together), and the partial results are folded in a
-    fixed tree. That is the order of an array in memory where chunks have a power of two of leaves along the reduced
-    axis: of 4096 elements along the last axis, of 32 rows along others.
+    Notes
+    -----
+    A .npy file, and a contiguous HDF5 dataset in a file that is open for reading only, gives the bits that the same
+    array in memory gives: it is read in pieces of 4 MiB that are aligned to the order of operations. Arrays stored in
+    chunks are reduced chunk by chunk (several small ones together), and the partial results are folded in a fixed
+    tree. That is the order of an array in memory where chunks have a power of two of leaves along the reduced axis: of
+    4096 elements along the last axis, of 32 rows along others.
 
     Memory: of each worker one piece and what reading it takes, for instance the decompressed chunks.
 
