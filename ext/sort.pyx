@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Sorting and what follows from it: the order of elements, ranks, distinct values, searching.
 
-Lines that fit into the caches are sorted one by one, as keys: see radix.pxd; short ones 16 side by side, all by the same
-comparisons. A long line is cut twice:
+Lines that fit into the caches are sorted one by one, as keys: see radix.pxd. Columns are brought up and put back some at a
+time. Without AVX-512 short lines are sorted 16 side by side, all by the same comparisons. A long line is cut twice:
 
     in_order      a cheap look first: one that ascends or descends is copied, and that was all
     spread        runs of the line, each sorted into buckets, which are ranges of keys       claimed: runs
@@ -21,17 +21,22 @@ from libc.string cimport memcpy, memset
 from cpython.buffer cimport PyBuffer_IsContiguous
 
 from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code
-from cursor cimport PATIENCE, Cursor, allcores_clock, allcores_fetch_add, claim
+from cursor cimport PATIENCE, Cursor, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
 from radix cimport (
     TALLIES, even, exchange_rows, is_floating, is_wide, minus_zero, note_zeros, order_keys, put_zeros, read_keys,
     sort_keys, word, write_keys)
 from reals cimport uint8_t, uint16_t, uint32_t, uint64_t
+from vectors cimport ALLCORES_VECTORS
 from views cimport Chunk, View, line_of, next_chunk, view_of
 
 cdef enum:
     BLOCK = 2048            # keys at a time
     WIDTH = 16              # short lines that are sorted side by side
+    VECTORS = 64            # elements of a line from which vectors of AVX-512 are faster
     SIDE_BYTES = 49_152     # of these, at most: in the first-level cache, or nearly
+    STRIP = 65_536          # keys of columns that are brought up together, about
+    COLUMNS = 16            # of these at most
+    ROWS = 16               # of them that are turned at a time: whole cache lines of each column
     PIECE = 32              # elements that may go to one bucket together
     AHEAD = 16              # searches side by side: one waits for memory while others go on
     SMALL = 65_536          # bytes: less than a hand-over to another thread
@@ -302,6 +307,50 @@ cdef inline bint sort_short(Desk *desk, const View *x, const View *to, const Chu
     return True
 
 
+cdef inline void read_columns(const View *x, const char *line, Py_ssize_t width, word *key) noexcept nogil:
+    """Columns that adjoin, one after the other; a block of rows at a time."""
+    cdef Py_ssize_t i = 0, rows, l
+    while i < x.n:
+        rows = ROWS if i + ROWS < x.n else x.n - i
+        allcores_ahead_rows(
+            line + i * x.n_stride, x.n_stride, <int> rows, width * x.inner_stride, 2 * ROWS * x.n_stride)
+        for l in range(width):
+            read_keys(x.code, line + i * x.n_stride + l * x.inner_stride, x.n_stride, rows, key + l * x.n + i)
+        i += ROWS
+
+
+cdef inline void write_columns(const View *to, char *line, Py_ssize_t width, const word *key) noexcept nogil:
+    cdef Py_ssize_t i = 0, rows, l
+    while i < to.n:
+        rows = ROWS if i + ROWS < to.n else to.n - i
+        allcores_ahead_rows(
+            line + i * to.n_stride, to.n_stride, <int> rows, width * to.inner_stride, 2 * ROWS * to.n_stride)
+        for l in range(width):
+            write_keys(to.code, key + l * to.n + i, rows, line + i * to.n_stride + l * to.inner_stride, to.n_stride)
+        i += ROWS
+
+
+cdef inline bint sort_columns(Desk *desk, const View *x, const View *to, const Chunk *chunk, word *_) noexcept nogil:
+    """The columns of a chunk, a cache line or two of them at a time. 0 where there is no memory."""
+    cdef Py_ssize_t most = STRIP // x.n // 8 * 8, position, column, width, l
+    cdef word *key
+    most = 8 if most < 8 else COLUMNS if most > COLUMNS else most
+    most = x.inner if x.inner < most else most
+    if not lay(desk, x.n * most, sizeof(word), False):
+        return False
+    key = <word *> desk.key
+    for position in range(chunk.first, chunk.last):
+        column = chunk.left
+        while column < chunk.right:
+            width = most if column + most < chunk.right else chunk.right - column
+            read_columns(x, line_of(x, position) + column * x.inner_stride, width, key)
+            for l in range(width):
+                sort_on(desk, x.code, x.n, key + l * x.n)
+            write_columns(to, line_of(to, position) + column * to.inner_stride, width, key)
+            column += width
+    return True
+
+
 cdef int do_lines(Task task, x, const Ranking *how, cursor, out) except -1:
     """Each line of `x` to that of `out`, which may be the same memory."""
     cdef Py_buffer view[3]
@@ -326,7 +375,14 @@ cdef int do_lines(Task task, x, const Ranking *how, cursor, out) except -1:
         with nogil:
             deadline = allcores_clock() + PATIENCE
             while fine and next_chunk(shared, deadline, a.outer, a.n, a.inner, &chunk):
-                if task == SORT and 1 < a.n <= side_by_side(a.code):
+                if task == SORT and a.inner > 1 and a.n > side_by_side(a.code):
+                    if is_wide(a.code):
+                        fine = sort_columns(&desk, &a, &to, &chunk, <uint64_t *> NULL)
+                    else:
+                        fine = sort_columns(&desk, &a, &to, &chunk, <uint32_t *> NULL)
+                    allcores_fetch_add(&shared.done, 1)
+                    continue
+                if task == SORT and 1 < a.n <= (VECTORS if ALLCORES_VECTORS and a.inner == 1 else side_by_side(a.code)):
                     if is_wide(a.code):
                         fine = sort_short(&desk, &a, &to, &chunk, <uint64_t *> NULL)
                     else:

@@ -9,6 +9,8 @@ import pytest
 from helpers import FUNCTIONS, agree, cells, expected, outcome, sample, takes
 
 import allcores as ac
+from allcores._engine import settings, sort_arguments, sorting
+from allcores._engine.registry import REALS
 
 CELLS = [(name, char) for name in FUNCTIONS for char in cells(name)]
 
@@ -94,3 +96,69 @@ def test_the_switch_works(name, alone):
     """What no kernel covers does run into it."""
     a = np.ones(3, dtype=np.float16)
     assert outcome(getattr(ac, name), a) is Delegated
+
+
+SORTED = ("sort", "argsort", "lexsort", "unique", "searchsorted", "partition", "argpartition", "median", "quantile")
+MINE = ("sort", "argsort", "unique", "partition", "median")
+
+
+class Unsorted:
+    """NumPy without what sorts, selects or searches more than `most` elements."""
+
+    def __init__(self, most):
+        self.most = most
+
+    def __getattr__(self, name):
+        found = getattr(np, name)
+        if name not in SORTED:
+            return found
+
+        def function(a, *args, **kwargs):
+            if np.size(a) > self.most:
+                raise Delegated
+            return found(a, *args, **kwargs)
+
+        return function
+
+
+@pytest.fixture
+def unsorted(monkeypatch):
+    """The engine may sort its samples, and the short way a few elements; not a call's array."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("allcores.") and "_kernels" not in name and getattr(module, "np", None) is np:
+            monkeypatch.setattr(module, "np", Unsorted(sorting.SAMPLE))
+
+
+@pytest.mark.parametrize("char", REALS)
+@pytest.mark.parametrize("name", MINE)
+def test_long_lines_are_sorted_here(name, char, way, unsorted):
+    a = sample((sorting.LONG + 1,), char)
+    arguments = (len(a) // 2,) if name == "partition" else ()
+    got = outcome(getattr(ac, name), a, *arguments)
+    assert got is not Delegated
+    if name in ("sort", "unique"):
+        np.testing.assert_array_equal(got, getattr(np, name)(a))
+
+
+def test_the_short_way_sorts_a_few(unsorted):
+    """It is NumPy's sort, by intention: up to SMALL elements and no more."""
+    few = np.arange(sort_arguments.SMALL)[::-1].copy()
+    np.testing.assert_array_equal(ac.sort(few), few[::-1])
+    assert sort_arguments.SMALL <= sorting.SAMPLE
+    assert outcome(ac.sort, np.ones(sorting.SAMPLE + 1, np.float16)) is Delegated
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_no_run_that_numpy_sorts_is_the_line(workers, monkeypatch):
+    """Long lines of four bytes are sorted by NumPy in runs, two at least, one for each worker."""
+    monkeypatch.setattr(sorting, "MERGED", (settings.backend(),))
+    parts = []
+    execute = sorting.execute
+
+    def noted(name, operands, parameters, grid, *rest):
+        parts.append((name, grid.parts))
+        execute(name, operands, parameters, grid, *rest)
+
+    monkeypatch.setattr(sorting, "execute", noted)
+    ac.sort(sample((sorting.LONG + 1,), "f"), workers=workers)
+    assert dict(parts)["sort_runs"] >= max(2, workers)

@@ -547,3 +547,29 @@ def test_short_way(char):
             if char in "fd":
                 a[n // 3] = np.nan
                 exactly(ac.sort(a), np.sort(a, kind="stable"), (char, n))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 5])
+@pytest.mark.parametrize("char", "fiI")
+def test_runs_that_numpy_sorts_are_merged(char, workers, monkeypatch):
+    """Long lines of four bytes, NaN and zeros of both signs among them, into other memory or the same."""
+    monkeypatch.setattr(sorting, "MERGED", ("fallback", "v2", "v3", "v4"))
+    monkeypatch.setattr(sorting, "PIECE", 1000)
+    merged = []
+    execute = sorting.execute
+    monkeypatch.setattr(sorting, "execute", lambda name, *rest: merged.append(name) or execute(name, *rest))
+    rng = np.random.default_rng(0)
+    for n in (sorting.LONG + 1, 100_003):
+        a = (rng.normal(size=n) * 2**20).astype(char) if char == "f" else rng.integers(0, 2**31, n).astype(char)
+        if char == "f":
+            a[rng.random(n) < 0.1] = 0
+            a[rng.random(n) < 0.1] *= -0.0
+            a[rng.random(n) < 0.3] = np.nan
+        want = np.sort(a, kind="stable")
+        got = ac.sort(a, workers=workers)
+        np.testing.assert_array_equal(got, want)
+        np.testing.assert_array_equal(np.signbit(got[got == 0]), np.signbit(want[want == 0]))
+        inside = a.copy()
+        np.testing.assert_array_equal(ac.sort(inside, out=inside, workers=workers), want)
+        np.testing.assert_array_equal(np.signbit(inside[inside == 0]), np.signbit(want[want == 0]))
+    assert merged.count("merge_runs") >= 2

@@ -10,7 +10,7 @@ is one, and the same bits for any number of workers. (The sign and payload of Na
 
 Memory: one copy of the elements beside the result while a line of more than 65,536 elements is sorted, and 2 bytes an
 element more where positions are asked for. For shorter lines 33 bytes an element of the
-longest one, for each worker.
+longest one, for each worker; 17 bytes an element of up to 16 columns where columns are sorted.
 """
 
 from __future__ import annotations
@@ -76,8 +76,9 @@ def sort(
 
     Notes
     -----
-    By radix, after a look whether there is anything to do: see docs/architecture.md. Lines that ascend or descend are
-    read once. Integers of one or two bytes are counted. In place there is one copy of the elements beside `a`.
+    By radix, after a look whether there is anything to do: see docs/architecture.md. Where there is AVX-512, short lines
+    are sorted in its vectors, and long ones of four bytes an element by NumPy in runs, which are merged. Lines that
+    ascend or descend are read once. Integers of one or two bytes are counted. In place there is one copy of the elements beside `a`.
 
     References
     ----------

@@ -188,6 +188,8 @@ SORTS = {
         SortRow("refill", 0.4, cells="?" + INTEGERS),
         SortRow("spread", 2.5),
         SortRow("gather_sort", 4.0),
+        SortRow("sort_runs", 3.0, cells="fiI"),
+        SortRow("merge_runs", 1.0, cells="fiI"),
         SortRow("gather_argsort", 6.0),
         SortRow("gather_rank", 8.0),
         SortRow("gather_distinct", 5.0),

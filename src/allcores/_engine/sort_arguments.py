@@ -80,7 +80,7 @@ def numpy_sorted(a: Array) -> Array | None:
         zero = a.dtype.type(0)
         first = result.searchsorted(zero)
         if first < len(a) and result[first] == zero:
-            result[first : result.searchsorted(zero, "right")] = a[a == zero]
+            sorting.order_zeros(a, result)
     return result
 
 

@@ -8,6 +8,9 @@
                          spread     runs of the line, each sorted into buckets     claimed: runs
                          gather_*   the pieces of each bucket, sorted              claimed: buckets
 
+    or, of 4 bytes       sort_runs  a run for each worker, by NumPy's sort         claimed: runs
+                         merge_runs two and two, until there is one                claimed: pieces of the result
+
 A bucket is a range of keys, so equal keys are in one, and what is wanted of sorted keys, their positions, ranks, or
 different values, is found bucket by bucket. How a line is cut changes no bit: the stable order is one.
 """
@@ -35,6 +38,9 @@ BUCKETS = 1024  # at most: more pieces would be shorter than a few cache lines
 BINS = 1 << 17  # ranges of keys that a table tells apart
 FEWER_BINS = 1 << 12  # where they do: the table stays in the first-level cache
 SAMPLE = 16_384
+LONGEST_RUN = 1 << 23  # elements that NumPy sorts at a time, at most: some 30 ms, in which nothing is interrupted
+MERGED = ("v4",)  # where NumPy's sort of these has the widest vectors
+PIECE = 1 << 18  # elements that are merged at a time, at most
 COUNTED = 1 << 17  # different integers that are counted, at most: the counters stay in the caches
 
 POSITION = np.dtype(np.int64)
@@ -103,9 +109,10 @@ def sort(a: Array, result: Array, axis: int, workers: int) -> None:
         lines("sort", a, result, axis, (), workers)
         return
     for line, sink in each_line(a, result, axis):
-        if not already(line, sink, False, workers) and not count(line, sink, workers):
-            heap = spread(line, False, workers)
-            execute("gather_sort", (heap.parts, *heap.ends), (heap.run,), heap.grid, (sink,), workers, heap.cost)
+        if already(line, sink, False, workers) or count(line, sink, workers) or merge(line, sink, workers):
+            continue
+        heap = spread(line, False, workers)
+        execute("gather_sort", (heap.parts, *heap.ends), (heap.run,), heap.grid, (sink,), workers, heap.cost)
 
 
 def argsort(a: Array, result: Array, axis: int, workers: int) -> None:
@@ -182,6 +189,49 @@ def count(line: Array, sink: Array, workers: int) -> bool:
     least, times = found
     execute("refill", (np.cumsum(times),), (least,), shares(len(line), workers), (sink,), workers)
     return True
+
+
+def merge(line: Array, sink: Array, workers: int) -> bool:
+    """Sort elements of four bytes by runs and merges, where NumPy sorts them with AVX-512."""
+    number = power_above(max(2, workers))
+    n = len(line)
+    run = ceil_div(n, number)
+    if settings.backend() not in MERGED or line.itemsize != 4 or run > LONGEST_RUN:
+        return False
+    if not (sink.flags.c_contiguous and sink.flags.aligned):
+        return False
+    floats = line.dtype.kind == "f"
+    if floats and np.may_share_memory(line, sink):
+        return False  # zeros of both signs could not be put back in order
+    spare: Array = np.empty(n, line.dtype)
+    source, target = (sink, spare) if number.bit_length() % 2 else (spare, sink)
+    execute("sort_runs", (line,), (), runs(n, run), (source,), min(workers, number), 1.0)
+    bounds = [(at, min(at + run, n)) for at in range(0, n, run)]
+    if floats:
+        bounds = [(a, a + int(source[a:b].searchsorted(np.nan))) for a, b in bounds]
+    while len(bounds) > 1 or source is not sink:
+        bounds += [(0, 0)] * (len(bounds) % 2)
+        sizes = [b - a for a, b in bounds]
+        ends = np.cumsum(sizes).tolist()
+        pairs = np.array([(*bounds[i], *bounds[i + 1], ends[i] - sizes[i]) for i in range(0, len(bounds), 2)], POSITION)
+        total = ends[-1]
+        grid = runs(total, min(PIECE, ceil_div(total, 4 * workers) + 3 & ~3))
+        execute("merge_runs", (source, pairs), (), grid, (target[:total],), workers)
+        bounds = [(ends[i] - sizes[i], ends[i + 1]) for i in range(0, len(bounds), 2)]
+        source, target = target, source
+    if floats:
+        sink[bounds[0][1] :] = np.nan
+        order_zeros(line, sink)
+    return True
+
+
+def order_zeros(line: Array, result: Array) -> None:
+    """Put zeros of both signs in order of position, after a sort that is not stable."""
+    zero = line.dtype.type(0)
+    first, last = (int(result.searchsorted(zero, side)) for side in ("left", "right"))
+    negative = np.signbit(result[first:last])
+    if negative.any() and not negative.all():
+        result[first:last] = line[line == zero]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from .extrema import argmax, argmin, max, min, nanargmax, nanargmin, nanmax, nanmin, ptp
 from .fill import ends_push, push, replace
+from .merge import merge_runs, sort_runs
 from .reduce import nanmean, nanprod, nansum, nanvar, prod, ss, sum, var
 from .scan import (
     ends_move_exp_nancorr,
@@ -96,6 +97,7 @@ __all__ = [
     "gather_sort",
     "in_order",
     "max",
+    "merge_runs",
     "min",
     "move_argmax",
     "move_argmin",
@@ -142,6 +144,7 @@ __all__ = [
     "searchsorted",
     "sift",
     "sort",
+    "sort_runs",
     "spread",
     "ss",
     "sum",
