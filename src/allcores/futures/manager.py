@@ -51,7 +51,7 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
             # For instance: no more threads, since the interpreter goes down.
             self.terminate_broken(traceback.format_exception(error))
         finally:
-            for receiver in self.channels.values():
+            for receiver in list(self.channels.values()):
                 receiver.close()
             self.channels.clear()
             self.processes.clear()

@@ -200,7 +200,7 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
             self._executor_manager_thread.start()
             # Who is in this dictionary is waited for at exit.
             base._threads_wakeups[self._executor_manager_thread] = self._executor_manager_thread_wakeup
-            _pools.add(self)
+            _pools[id(self)] = self
             self._started = True
 
     def _adjust_process_count(self) -> None:
@@ -243,8 +243,9 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
             raise
         finally:
             sender.close()
-        self._channels[child.pid] = receiver
+        # In this order: the manager thread closes channels of which there is no worker.
         self._workers[child.pid] = child
+        self._channels[child.pid] = receiver
         if self._executor_manager_thread is not None:
             # It is waiting for the others.
             self._executor_manager_thread_wakeup.wakeup()
@@ -287,15 +288,17 @@ def _without_interrupts(method: str) -> Iterator[None]:
 
 # ---- at exit
 
-_pools: weakref.WeakSet[ProcessPoolExecutor] = weakref.WeakSet()
+# By their id. Not a set: it can't be looked through while other threads add to it.
+_pools: weakref.WeakValueDictionary[int, ProcessPoolExecutor] = weakref.WeakValueDictionary()
 
 
 def _at_exit() -> None:
     """Where an interrupt ends the program nobody wants to wait for what the workers are doing."""
     error = getattr(sys, "last_type", None)
     if error is not None and issubclass(error, KeyboardInterrupt) and not hasattr(sys, "ps1"):
-        for pool in list(_pools):
-            pool._abandon()
+        for reference in _pools.valuerefs():
+            if (pool := reference()) is not None:
+                pool._abandon()
 
 
 # Before the standard library's own function, which waits: the last to be registered is called first.
