@@ -19,7 +19,7 @@ Everything here moves bytes. What depends on the dtype is in three functions tha
 """
 from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from cursor cimport PATIENCE, Cursor, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
 
@@ -219,6 +219,7 @@ cdef inline void lines(
                 if rest:
                     tail = x + (n - rest) * job.itemsize
                     if <const char *> tail + LANES * job.itemsize > job.limit:
+                        memset(last_row, 0, sizeof(last_row))   # what follows is looked at, too, in vain
                         memcpy(last_row, tail, rest * job.itemsize)
                         tail = last_row
             else:

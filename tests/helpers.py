@@ -99,6 +99,10 @@ def outcome(function, *args, **kwargs):
             return type(error)
 
 
+# Whether there is one: free-threaded CPython does without.
+GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+
+
 # ---- comparisons
 
 

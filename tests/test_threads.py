@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from helpers import COMPILED, FUNCTIONS, bits, outcome, python, sample
+from helpers import COMPILED, FUNCTIONS, GIL, bits, outcome, python, sample
 
 import allcores as ac
 from allcores import _kernels
@@ -60,7 +60,7 @@ def runs_meanwhile(function) -> bool:
     return False
 
 
-with_a_gil = pytest.mark.skipif(not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="there is no GIL")
+with_a_gil = pytest.mark.skipif(not GIL, reason="there is no GIL")
 
 
 @with_a_gil
