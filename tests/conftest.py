@@ -39,10 +39,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore")
 
 
+# Fixtures of tests that can't run side by side.
+UNSAFE = {"monkeypatch": "changes modules", "caplog": "reads a log of all threads", "groups": "writes one directory"}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if isinstance(item, pytest.Function) and "monkeypatch" in inspect.signature(item.obj).parameters:
-            item.add_marker(pytest.mark.thread_unsafe(reason="changes modules"))
+        arguments = inspect.signature(item.obj).parameters if isinstance(item, pytest.Function) else ()
+        for fixture, reason in UNSAFE.items():
+            if fixture in arguments:
+                item.add_marker(pytest.mark.thread_unsafe(reason=reason))
 
 
 class Heir(threading.Thread):

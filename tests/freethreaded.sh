@@ -29,7 +29,7 @@ assert config['backend']['name'] != 'fallback', config
 ac.show_config()")
 printf 'free-threaded: built in %d s\n' "$SECONDS"
 
-suite() { "$python" -m pytest -q -p no:cacheprovider -p no:run-parallel -n auto --dist worksteal "$@"; }
+suite() { "$python" -m pytest -q -p no:cacheprovider -n auto --dist worksteal "$@"; }
 
 side_by_side() {
   "$python" -m pytest -q -p no:cacheprovider --parallel-threads=4 "${@:-${SIDE_BY_SIDE[@]}}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import inspect
 import subprocess
 import sys
@@ -101,6 +102,12 @@ def outcome(function, *args, **kwargs):
 
 # Whether there is one: free-threaded CPython does without.
 GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+
+
+def collect() -> None:
+    """Collect garbage; without a GIL also what other threads have made and nobody has any more."""
+    for _ in range(1 if GIL else 3):
+        gc.collect()
 
 
 # ---- comparisons

@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecut
 
 import numpy as np
 import pytest
-from helpers import GIL, python
+from helpers import GIL, collect, python
 
 import allcores as ac
 from allcores import background
@@ -476,7 +476,7 @@ def test_nothing_is_kept():
             wait([future], timeout=20)
             del x, future
             if not GIL:
-                gc.collect()  # what a thread has made that waits now is freed by nobody else
+                collect()  # what a thread has made that waits now is freed by nobody else
             until(lambda reference=reference: reference() is None)
     finally:
         gc.enable()

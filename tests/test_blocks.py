@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from helpers import GIL, python
+from helpers import GIL, collect, python
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -640,7 +640,7 @@ def test_nothing_is_kept(threads):
                 ac.map_blocks(func, x, block_size=5)
             del x
             if not GIL:
-                gc.collect()  # what a thread has made that waits now is freed by nobody else
+                collect()  # what a thread has made that waits now is freed by nobody else
             assert reference() is None
         finally:
             gc.enable()

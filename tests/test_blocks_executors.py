@@ -30,6 +30,7 @@ from blocking import (
     spread,
     total,
 )
+from helpers import collect
 from pooling import Script, become_nobody, memory_files, overwrite, run_script, shared_names, wait_for
 
 import allcores as ac
@@ -43,7 +44,7 @@ def pool():
     names, files = shared_names(), len(memory_files())
     with ProcessPoolExecutor(2) as pool:
         yield pool
-    gc.collect()
+    collect()
     assert len(memory_files()) <= files
     assert set(shared_names()) <= set(names)
 

@@ -117,7 +117,9 @@ class Store:
 
     @property
     def idle(self) -> bool:
-        return bool(self._free)
+        """Whether there is something to let go of, later. Without a GIL leases, too: arrays die when the thread that
+        has made them wakes."""
+        return bool(self._free or self._leases)
 
     def lease(self, segment: AnySegment, again: bool) -> Array:
         """The bytes of a segment, which comes back when the last view of them has died; unless not `again`."""
