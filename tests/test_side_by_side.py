@@ -276,6 +276,30 @@ def test_a_pool_of_processes_for_several_threads():
         assert pool.transfer_stats()["tasks"] == 40
 
 
+def test_threads_of_pools_keep_no_context():
+    """Where Python hands the context to new threads, ours would have whatever there was at the first call, for ever."""
+    result = python(
+        """
+        import time
+        from contextvars import ContextVar
+        import allcores as ac
+        from allcores import background
+        from allcores._engine import team
+        from allcores.futures import ProcessPoolExecutor
+        mine = ContextVar("mine", default="nothing")
+        mine.set("something")
+        assert ac.submit(mine.get).result() == "something"
+        found = [team.submit(1, mine.get).result(), background._pool().submit(mine.get).result()]
+        with ProcessPoolExecutor(1) as pool:
+            future = pool.submit(time.sleep, 0.5)
+            future.add_done_callback(lambda _: found.append(mine.get()))
+        print(*found)
+        """,
+        env={"PYTHON_THREAD_INHERIT_CONTEXT": "1"},
+    )
+    assert (result.stdout.strip(), result.stderr, result.returncode) == ("nothing nothing nothing", "", 0)
+
+
 # ---- without a GIL
 
 

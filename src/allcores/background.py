@@ -16,7 +16,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from functools import partial
 from typing import Any
 
@@ -218,6 +218,7 @@ def submit(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> BackgroundFu
         # Those who could make the call may all be waiting for it.
         context.run(future._run, True)
     else:
-        _pool().submit(_call, [partial(context.run, future._run)])
+        # From an empty context, as in team.submit.
+        Context().run(partial(_pool().submit, _call, [partial(context.run, future._run)]))
         _futures[id(future)] = future
     return future

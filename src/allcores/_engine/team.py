@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from functools import partial
 from typing import Any
 
@@ -71,7 +71,8 @@ def submit(size: int, function: Callable[..., Any], *args: Any) -> Future[Any]:
     while True:
         threads = pool(size)
         try:
-            return threads.submit(function, *args)
+            # From an empty context: free-threaded Python 3.14 hands it to new threads, which would keep what is in it.
+            return Context().run(threads.submit, function, *args)
         except BaseException as error:
             with _lock:
                 replaced = _pool is not threads

@@ -50,6 +50,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import process
 from concurrent.futures.process import BrokenProcessPool
+from contextvars import Context
 from multiprocessing.context import BaseContext
 from typing import Any
 
@@ -197,7 +198,7 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
             if not self._safe_to_dynamically_spawn_children:  # forking: all workers before there is a thread
                 self._launch_processes()
             self._executor_manager_thread = Manager(self)
-            self._executor_manager_thread.start()
+            Context().run(self._executor_manager_thread.start)  # it is not to keep this thread's, see team.submit
             # Who is in this dictionary is waited for at exit.
             base._threads_wakeups[self._executor_manager_thread] = self._executor_manager_thread_wakeup
             _pools[id(self)] = self
