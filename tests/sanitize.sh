@@ -84,11 +84,12 @@ case $mode in
     sweep_or_suites team tests/test_threads.py -k "not fork"
     ;;
   valgrind)
+    # NumPy's AVX2 sort exhausts the translator of valgrind 3.19, which ends there.
     # Not every error is ours: Python's own are in its log, too.
-    run=(valgrind -q --log-file="$home/report.%p" --num-callers=8)
+    run=(env NPY_DISABLE_CPU_FEATURES=X86_V3 valgrind -q --log-file="$home/report.%p" --num-callers=8)
     sweep_or_suites brief
     for report in "$home"/report*; do
-      awk -v RS='' '/_kernels\//' <(sed 's/^==[0-9]*== *$//' "$report") > "$report.ours"
+      awk -v RS='' "/_kernels\\//; /the .impossible' happened/" <(sed 's/^==[0-9]*== *$//' "$report") > "$report.ours"
       [ -s "$report.ours" ] || rm -f "$report.ours"
       rm -f "$report"
     done
