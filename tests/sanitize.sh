@@ -89,7 +89,7 @@ case $mode in
     run=(env NPY_DISABLE_CPU_FEATURES=X86_V3 valgrind -q --log-file="$home/report.%p" --num-callers=8)
     sweep_or_suites brief
     for report in "$home"/report*; do
-      awk -v RS='' "/_kernels\\//; /the .impossible' happened/" <(sed 's/^==[0-9]*== *$//' "$report") > "$report.ours"
+      awk -v RS='' "/_kernels\\// || /the .impossible' happened/" <(sed 's/^==[0-9]*== *$//' "$report") > "$report.ours"
       [ -s "$report.ours" ] || rm -f "$report.ours"
       rm -f "$report"
     done

@@ -75,12 +75,15 @@ def default_context() -> BaseContext:
 
 
 def _preload() -> None:
-    """Have the fork server import NumPy once for all workers, unless it runs already or the user has asked for more."""
+    """Have the fork server import NumPy once for all workers, unless it runs already or the user has asked for more.
+
+    Not the main script: Python 3.14.10 ends the fork server where that fails, and nobody learns of a missing guard.
+    """
     from multiprocessing import forkserver
 
     server = forkserver._forkserver
     if getattr(server, "_forkserver_pid", 0) is None and getattr(server, "_preload_modules", None) == ["__main__"]:
-        forkserver.set_forkserver_preload(["__main__", worker.__name__])
+        forkserver.set_forkserver_preload([worker.__name__])
 
 
 class ProcessPoolExecutor(process.ProcessPoolExecutor):
@@ -210,6 +213,8 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
         The standard library's count of idle workers includes those that have since reached `max_tasks_per_child`, and
         then nobody takes their place (CPython #115634). So what waits is looked at too.
         """
+        if getattr(self, "_force_shutting_down", False):  # from Python 3.14 on: terminate_workers, kill_workers
+            return
         idle = self._idle_worker_semaphore.acquire(blocking=False)
         workers = len(self._workers)
         if workers < self._max_workers and (not idle or workers < len(self._pending_work_items)):
