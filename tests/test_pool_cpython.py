@@ -22,11 +22,12 @@ DIFFERENT = {
     "test_exit_during_result_unpickle_in_result_handler",
 }
 # The first two start programs that make the standard library's executor. The third wants the pool to break where there
-# is no second thread to be had: here none is needed.
+# is no second thread to be had: here none is needed. The last one patches a function that is not called here.
 ELSEWHERE = {
     "test_interpreter_shutdown",
     "test_submit_after_interpreter_shutdown",
     "test_python_finalization_error",
+    "test_failed_worker_replacement_breaks_pool",
 }
 
 RUN = """

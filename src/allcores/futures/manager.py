@@ -153,12 +153,13 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
     def _replace_dead_worker(self) -> tuple[tuple[str, str], None] | None:
         """In the place of a worker that has done its number of tasks. Python 3.14.10 has the manager start it, with the
         standard library's function; earlier versions ask the executor."""
-        executor = self.executor_reference()
+        executor, why = self.executor_reference(), "its executor was garbage collected"
         if executor is not None:
             executor._adjust_process_count()
+            why = "it was forcefully shut down"
         if self.processes or not self.pending_work_items:
             return None
-        return ("its last worker has ended, and nobody may start another", ""), None
+        return (f"its last worker has ended, and {why}", ""), None
 
     def _post_mortem(self, pid: int) -> tuple[str, str]:
         """What became of a worker, in words."""
