@@ -40,7 +40,8 @@ library() { "${CC:-cc}" -print-file-name="$1"; }
 # libstdc++ beside it: exceptions of NumPy's C++ code are looked up when the sanitizer starts.
 with() { env LD_PRELOAD="$(library "lib$1.so"):$(library libstdc++.so.6)" "${@:2}"; }
 export ASAN_OPTIONS="detect_leaks=0:handle_segv=0:log_path=$home/report"
-export UBSAN_OPTIONS="print_stacktrace=1:log_path=$home/report"
+# Where both are there, UBSAN writes to stderr whatever its `log_path`, and goes on: the process has to end.
+export UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1"
 export TSAN_OPTIONS="report_signal_unsafe=0:history_size=4:log_path=$home/report"
 
 sweeps() {  # whole, brief or team
