@@ -246,7 +246,7 @@ def test_errors_are_collected(pool):
 def test_what_can_t_be_pickled(pool):
     with pytest.raises(TypeError, match="pickle") as caught:
         ac.map_blocks(total, X, weights=threading.Lock(), executor=pool)
-    assert "in block 0" in caught.value.__notes__[0]
+    assert any("in block 0" in note for note in caught.value.__notes__)  # Python 3.14 has more
     assert ac.map_blocks(negative, X[:10], executor=pool).shape == (10, 2)
 
 
