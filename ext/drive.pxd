@@ -19,7 +19,7 @@ Everything here moves bytes. What depends on the dtype is in three functions tha
 """
 from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from cursor cimport PATIENCE, Cursor, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
 
@@ -198,6 +198,10 @@ cdef inline void lines(
         ahead = -AHEAD if job.n_stride > -AHEAD // 64 else 64 * job.n_stride
     if not far:
         ahead = 0
+    if not direct:
+        # What follows the last elements in their row is looked at, too, in vain: it is to be the same each time.
+        n = (end - begin) % LINE_LEAF
+        memset(<char *> scratch + (n - n % LANES) * job.width, 0, LANES * job.width)
     while <Py_ssize_t> LINE_LEAF << (levels - 2) < end - begin:
         levels += 1
     for d in range(levels):
@@ -219,6 +223,7 @@ cdef inline void lines(
                 if rest:
                     tail = x + (n - rest) * job.itemsize
                     if <const char *> tail + LANES * job.itemsize > job.limit:
+                        memset(last_row, 0, sizeof(last_row))
                         memcpy(last_row, tail, rest * job.itemsize)
                         tail = last_row
             else:

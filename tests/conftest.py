@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
+import threading
+from contextvars import copy_context
+from types import SimpleNamespace
+
+import helpers
 import pytest
 from helpers import ALL_BACKENDS, BACKENDS, FUNCTIONS
 
@@ -14,6 +21,45 @@ try:
     import fcntl
 except ImportError:  # Windows, where names are not counted
     fcntl = None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Where pytest-run-parallel has threads run each test side by side."""
+    config.addinivalue_line("markers", "thread_unsafe(reason): not in several threads side by side, by design")
+    side_by_side = config.pluginmanager.get_plugin("_run-parallel")
+    if side_by_side is None or config.getoption("parallel_threads") in (1, "1"):
+        return
+    # In the context of the fixtures, as in Python 3.14: `use_backend`, `set_workers`.
+    sys.modules[type(side_by_side).__module__].threading = SimpleNamespace(Thread=Heir, Barrier=threading.Barrier)
+    # Our fixtures change modules before the threads begin. What a test changes itself, it may not.
+    side_by_side.unsafe_fixtures -= {"monkeypatch"}
+    # Before 3.14 filters of warnings are the process's.
+    helpers.side_by_side = True
+    config.addinivalue_line("filterwarnings", "ignore")
+
+
+# Fixtures of tests that can't run side by side.
+UNSAFE = {"monkeypatch": "changes modules", "caplog": "reads a log of all threads", "groups": "writes one directory"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        arguments = inspect.signature(item.obj).parameters if isinstance(item, pytest.Function) else ()
+        for fixture, reason in UNSAFE.items():
+            if fixture in arguments:
+                item.add_marker(pytest.mark.thread_unsafe(reason=reason))
+
+
+class Heir(threading.Thread):
+    """A thread that has the context of who made it."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.context = copy_context()
+
+    def run(self) -> None:
+        self.context.run(super().run)
 
 
 def pytest_report_header() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import inspect
 import subprocess
 import sys
@@ -73,14 +75,39 @@ EXPRESSIONS = {
 }
 
 
+# Threads run each test side by side (pytest-run-parallel, see conftest.py): nobody warns then.
+side_by_side = False
+
+
+def silence():
+    """No warnings in a block. Before Python 3.14 that holds for all threads, and goes wrong in several."""
+    return contextlib.nullcontext() if side_by_side else _quiet()
+
+
+@contextlib.contextmanager
+def _quiet():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def outcome(function, *args, **kwargs):
     """What a call returns, or the class of what it raises. Warnings are another test's matter."""
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with silence(), np.errstate(all="ignore"):
         try:
             return function(*args, **kwargs)
         except Exception as error:
             return type(error)
+
+
+# Whether there is one: free-threaded CPython does without.
+GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+
+
+def collect() -> None:
+    """Collect garbage; without a GIL also what other threads have made and nobody has any more."""
+    for _ in range(1 if GIL else 3):
+        gc.collect()
 
 
 # ---- comparisons

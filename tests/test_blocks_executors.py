@@ -30,6 +30,7 @@ from blocking import (
     spread,
     total,
 )
+from helpers import collect
 from pooling import Script, become_nobody, memory_files, overwrite, run_script, shared_names, wait_for
 
 import allcores as ac
@@ -43,7 +44,7 @@ def pool():
     names, files = shared_names(), len(memory_files())
     with ProcessPoolExecutor(2) as pool:
         yield pool
-    gc.collect()
+    collect()
     assert len(memory_files()) <= files
     assert set(shared_names()) <= set(names)
 
@@ -245,7 +246,7 @@ def test_errors_are_collected(pool):
 def test_what_can_t_be_pickled(pool):
     with pytest.raises(TypeError, match="pickle") as caught:
         ac.map_blocks(total, X, weights=threading.Lock(), executor=pool)
-    assert "in block 0" in caught.value.__notes__[0]
+    assert any("in block 0" in note for note in caught.value.__notes__)  # Python 3.14 has more
     assert ac.map_blocks(negative, X[:10], executor=pool).shape == (10, 2)
 
 

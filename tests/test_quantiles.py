@@ -9,7 +9,7 @@ import hypothesis
 import hypothesis.extra.numpy as npst
 import numpy as np
 import pytest
-from helpers import BACKENDS, DTYPES, LAYOUTS, axes_of, bits, outcome, salted, sample
+from helpers import BACKENDS, DTYPES, LAYOUTS, axes_of, bits, outcome, salted, sample, silence
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -341,8 +341,7 @@ def test_same_bits(shape, monkeypatch):
             for f, args in ((ac.nanmedian, ()), (ac.median, ()), (ac.nanquantile, ([0.2, 0.9, 0.4],)))
         ]
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with silence():
         want = [bits(result) for result in results()]
         monkeypatch.setattr(place, "threshold", 0)
         for backend in BACKENDS:

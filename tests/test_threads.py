@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from helpers import COMPILED, FUNCTIONS, bits, outcome, python, sample
+from helpers import COMPILED, FUNCTIONS, GIL, bits, outcome, python, sample
 
 import allcores as ac
 from allcores import _kernels
@@ -60,6 +60,10 @@ def runs_meanwhile(function) -> bool:
     return False
 
 
+with_a_gil = pytest.mark.skipif(not GIL, reason="there is no GIL")
+
+
+@with_a_gil
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize("level", COMPILED)
 def test_a_kernel_releases_the_gil(name, level):
@@ -75,6 +79,7 @@ def test_a_kernel_releases_the_gil(name, level):
     assert 0 < cursor[task_module.DONE] < cursor[task_module.END]
 
 
+@with_a_gil
 def test_python_does_not():
     """The test above can fail."""
     assert not runs_meanwhile(lambda: sum(range(1_000_000)))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pytest
-from helpers import BACKENDS, bits, salted, sample
+from helpers import BACKENDS, bits, salted, sample, silence
 from moving import windows_of
 
 import allcores as ac
@@ -21,8 +19,7 @@ QUANTILES = (0, 0.1, 0.25, 0.5, 0.77, 1)
 def quantiles(a, window, q, min_count, axis, method, center):
     v = windows_of(a, window, axis, center)
     few = np.count_nonzero(~np.isnan(v), axis=-1) < min_count
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with silence(), np.errstate(all="ignore"):
         return np.moveaxis(np.where(few, np.nan, np.nanquantile(v, q, axis=-1, method=method)), -1, axis)
 
 

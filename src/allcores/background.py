@@ -16,7 +16,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from functools import partial
 from typing import Any
 
@@ -125,13 +125,14 @@ class _Here(threading.local):
 _here = _Here()
 _lock = threading.Lock()
 _coordinators: ThreadPoolExecutor | None = None
-_futures: weakref.WeakSet[BackgroundFuture] = weakref.WeakSet()
+# By their id. Not a set: it can't be looked through while other threads add to it.
+_futures: weakref.WeakValueDictionary[int, BackgroundFuture] = weakref.WeakValueDictionary()
 
 
 def _forget() -> None:
     """In a forked child: the threads were not copied, and the lock may have been held."""
     global _lock, _coordinators, _futures
-    _lock, _coordinators, _futures = threading.Lock(), None, weakref.WeakSet()
+    _lock, _coordinators, _futures = threading.Lock(), None, weakref.WeakValueDictionary()
     _here.coordinator = False
 
 
@@ -147,8 +148,9 @@ def _at_exit() -> None:
     """Where an interrupt ends the program, nobody wants to wait for what is not finished."""
     error = getattr(sys, "last_type", None)
     if error is not None and issubclass(error, KeyboardInterrupt) and not hasattr(sys, "ps1"):
-        for future in list(_futures):
-            future.cancel()
+        for reference in _futures.valuerefs():
+            if (future := reference()) is not None:
+                future.cancel()
 
 
 def _pool() -> ThreadPoolExecutor:
@@ -216,6 +218,7 @@ def submit(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> BackgroundFu
         # Those who could make the call may all be waiting for it.
         context.run(future._run, True)
     else:
-        _pool().submit(_call, [partial(context.run, future._run)])
-        _futures.add(future)
+        # From an empty context, as in team.submit.
+        Context().run(partial(_pool().submit, _call, [partial(context.run, future._run)]))
+        _futures[id(future)] = future
     return future

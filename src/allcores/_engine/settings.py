@@ -286,7 +286,8 @@ def set_workers(workers: int | None) -> Iterator[None]:
 
     Notes
     -----
-    The setting belongs to the current context (`contextvars`): other threads and asynchronous tasks don't see it.
+    The setting belongs to the current context (`contextvars`): other threads and asynchronous tasks don't see it, but
+    for threads that free-threaded Python 3.14 starts in the ``with`` block, which begin with a copy of its context.
 
     Examples
     --------

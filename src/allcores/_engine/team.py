@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from functools import partial
 from typing import Any
 
@@ -68,15 +68,20 @@ def submit(size: int, function: Callable[..., Any], *args: Any) -> Future[Any]:
     The pool is given up then, which wakes all of its threads, and a new one is made when it is needed.
     """
     global _pool, _pool_size
-    threads = pool(size)
-    try:
-        return threads.submit(function, *args)
-    except BaseException:
-        with _lock:
-            if _pool is threads:
-                _pool, _pool_size = None, 0
-        threads.shutdown(wait=False)
-        raise
+    while True:
+        threads = pool(size)
+        try:
+            # From an empty context: free-threaded Python 3.14 hands it to new threads, which would keep what is in it.
+            return Context().run(threads.submit, function, *args)
+        except BaseException as error:
+            with _lock:
+                replaced = _pool is not threads
+                if not replaced:
+                    _pool, _pool_size = None, 0
+            threads.shutdown(wait=False)
+            # Another thread has put a larger pool in the place of this one meanwhile.
+            if not (replaced and isinstance(error, RuntimeError)):
+                raise
 
 
 def hand_over() -> float:

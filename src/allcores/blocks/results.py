@@ -185,8 +185,10 @@ class Whole:
             target = self.target(number)
             if isinstance(target, MaskedArray):
                 target[...] = np.ma.masked
-            elif target.dtype.kind in "fcmM":
-                target[...] = target.dtype.type("nan" if target.dtype.kind in "fc" else "NaT")
+            elif target.dtype.kind in "fc":
+                target[...] = np.nan
+            elif target.dtype.kind in "mM":
+                target[...] = np.array("NaT", target.dtype)  # without a unit NumPy 2.5 warns
             elif target.dtype.hasobject:
                 target[...] = None
             else:

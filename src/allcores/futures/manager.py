@@ -51,7 +51,7 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
             # For instance: no more threads, since the interpreter goes down.
             self.terminate_broken(traceback.format_exception(error))
         finally:
-            for receiver in self.channels.values():
+            for receiver in list(self.channels.values()):
                 receiver.close()
             self.channels.clear()
             self.processes.clear()
@@ -150,6 +150,17 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
         if item is not None:
             _finish(item.future, value, failed)
 
+    def _replace_dead_worker(self) -> tuple[tuple[str, str], None] | None:
+        """In the place of a worker that has done its number of tasks. Python 3.14.10 has the manager start it, with the
+        standard library's function; earlier versions ask the executor."""
+        executor, why = self.executor_reference(), "its executor was garbage collected"
+        if executor is not None:
+            executor._adjust_process_count()
+            why = "it was forcefully shut down"
+        if self.processes or not self.pending_work_items:
+            return None
+        return (f"its last worker has ended, and {why}", ""), None
+
     def _post_mortem(self, pid: int) -> tuple[str, str]:
         """What became of a worker, in words."""
         process = self.processes.get(pid)
@@ -169,8 +180,8 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
             return f"worker process {pid} was killed by {name}", ""
         return f"worker process {pid} exited with code {code} in the middle of its work", ""
 
-    def terminate_broken(self, cause: Any) -> None:
-        """Fail all futures, end all workers."""
+    def terminate_broken(self, cause: Any, _: object = None) -> None:
+        """Fail all futures, end all workers. (Python 3.14.10 has a message of its own for some causes.)"""
         why, text = cause if isinstance(cause, tuple) else ("its manager failed", "".join(cause or ()))
         message = f"the process pool is broken: {why}"
         executor = self.executor_reference()

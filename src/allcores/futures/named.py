@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 PREFIX = "allcores"  # macOS allows 30 characters
 
-_live: weakref.WeakSet[NamedSegment] = weakref.WeakSet()
+# By their names. Not a set: it can't be looked through while other threads add to it.
+_live: weakref.WeakValueDictionary[str, NamedSegment] = weakref.WeakValueDictionary()
 
 
 class NamedHandle(NamedTuple):
@@ -69,7 +70,7 @@ class NamedSegment:
                 raise
         mapping[: len(token)] = token
         segment = cls(name, size, token, mapping, os.getpid())
-        _live.add(segment)
+        _live[name] = segment
         return segment
 
     @property
@@ -125,5 +126,6 @@ def map_named(handle: NamedHandle, *, private: bool) -> mmap.mmap:
 
 @atexit.register
 def _remove_all() -> None:
-    for segment in list(_live):
-        segment.close()
+    for reference in _live.valuerefs():
+        if (segment := reference()) is not None:
+            segment.close()

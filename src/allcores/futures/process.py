@@ -50,6 +50,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import process
 from concurrent.futures.process import BrokenProcessPool
+from contextvars import Context
 from multiprocessing.context import BaseContext
 from typing import Any
 
@@ -74,12 +75,15 @@ def default_context() -> BaseContext:
 
 
 def _preload() -> None:
-    """Have the fork server import NumPy once for all workers, unless it runs already or the user has asked for more."""
+    """Have the fork server import NumPy once for all workers, unless it runs already or the user has asked for more.
+
+    Not the main script: Python 3.14.10 ends the fork server where that fails, and nobody learns of a missing guard.
+    """
     from multiprocessing import forkserver
 
     server = forkserver._forkserver
     if getattr(server, "_forkserver_pid", 0) is None and getattr(server, "_preload_modules", None) == ["__main__"]:
-        forkserver.set_forkserver_preload(["__main__", worker.__name__])
+        forkserver.set_forkserver_preload([worker.__name__])
 
 
 class ProcessPoolExecutor(process.ProcessPoolExecutor):
@@ -197,10 +201,10 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
             if not self._safe_to_dynamically_spawn_children:  # forking: all workers before there is a thread
                 self._launch_processes()
             self._executor_manager_thread = Manager(self)
-            self._executor_manager_thread.start()
+            Context().run(self._executor_manager_thread.start)  # it is not to keep this thread's, see team.submit
             # Who is in this dictionary is waited for at exit.
             base._threads_wakeups[self._executor_manager_thread] = self._executor_manager_thread_wakeup
-            _pools.add(self)
+            _pools[id(self)] = self
             self._started = True
 
     def _adjust_process_count(self) -> None:
@@ -209,6 +213,8 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
         The standard library's count of idle workers includes those that have since reached `max_tasks_per_child`, and
         then nobody takes their place (CPython #115634). So what waits is looked at too.
         """
+        if getattr(self, "_force_shutting_down", False):  # from Python 3.14 on: terminate_workers, kill_workers
+            return
         idle = self._idle_worker_semaphore.acquire(blocking=False)
         workers = len(self._workers)
         if workers < self._max_workers and (not idle or workers < len(self._pending_work_items)):
@@ -243,8 +249,9 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
             raise
         finally:
             sender.close()
-        self._channels[child.pid] = receiver
+        # In this order: the manager thread closes channels of which there is no worker.
         self._workers[child.pid] = child
+        self._channels[child.pid] = receiver
         if self._executor_manager_thread is not None:
             # It is waiting for the others.
             self._executor_manager_thread_wakeup.wakeup()
@@ -287,15 +294,17 @@ def _without_interrupts(method: str) -> Iterator[None]:
 
 # ---- at exit
 
-_pools: weakref.WeakSet[ProcessPoolExecutor] = weakref.WeakSet()
+# By their id. Not a set: it can't be looked through while other threads add to it.
+_pools: weakref.WeakValueDictionary[int, ProcessPoolExecutor] = weakref.WeakValueDictionary()
 
 
 def _at_exit() -> None:
     """Where an interrupt ends the program nobody wants to wait for what the workers are doing."""
     error = getattr(sys, "last_type", None)
     if error is not None and issubclass(error, KeyboardInterrupt) and not hasattr(sys, "ps1"):
-        for pool in list(_pools):
-            pool._abandon()
+        for reference in _pools.valuerefs():
+            if (pool := reference()) is not None:
+                pool._abandon()
 
 
 # Before the standard library's own function, which waits: the last to be registered is called first.

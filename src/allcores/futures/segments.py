@@ -13,6 +13,7 @@ import errno
 import mmap
 import os
 import sys
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
 
@@ -197,10 +198,11 @@ class Segment:
             rest, offset = rest[count:], offset + count
         return copy
 
-    def close(self) -> None:
+    def close(self, close: Callable[[int], None] = os.close) -> None:
+        # `os.close` by an argument: an array may die so late at exit that this module's names are gone.
         fd, self.fd, self._mapping = self.fd, -1, None
         if fd >= 0:
-            os.close(fd)
+            close(fd)
 
     def __del__(self) -> None:
         self.close()

@@ -66,10 +66,10 @@ def address(array: Array) -> int:
 def _own(mapping: Any, handle: Any, segment: Any) -> Array:
     """The array of bytes at the root of all views of a mapping."""
     owner = np.frombuffer(mapping, np.uint8)
-    key = id(owner)
+    key, owners = id(owner), _owners  # at exit, when the last arrays die, this module's names may be gone
 
     def forget(_: object) -> None:
-        known = _owners.pop(key, None)
+        known = owners.pop(key, None)
         if known is not None and known.segment is not None:
             known.segment.close()
 

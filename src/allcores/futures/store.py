@@ -17,6 +17,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -78,14 +79,14 @@ class Store:
 
     def spare(self, size: int) -> AnySegment | None:
         """A free segment that fits; None where there is none."""
-        fits = [free for free in list(self._free) if size <= free[1].size <= 2 * size + SLACK]
-        for since, segment in sorted(fits, key=lambda free: free[1].size):
-            try:
-                self._free.remove((since, segment))
-            except ValueError:
-                continue  # another thread was faster
-            return segment
-        return None
+        free = []
+        with suppress(IndexError):  # taken out and put back: while it is iterated, nobody may give one back
+            while True:
+                free.append(self._free.popleft())
+        fits = [item for item in free if size <= item[1].size <= 2 * size + SLACK]
+        found = min(fits, key=lambda item: item[1].size, default=None)
+        self._free.extendleft(item for item in reversed(free) if item is not found)
+        return None if found is None else found[1]
 
     def give_back(self, segment: AnySegment) -> None:
         """Called by the pool, and from the callbacks of weak references: anywhere, at any time, so without a lock."""
@@ -116,7 +117,9 @@ class Store:
 
     @property
     def idle(self) -> bool:
-        return bool(self._free)
+        """Whether there is something to let go of, later. Without a GIL leases, too: arrays die when the thread that
+        has made them wakes."""
+        return bool(self._free or self._leases)
 
     def lease(self, segment: AnySegment, again: bool) -> Array:
         """The bytes of a segment, which comes back when the last view of them has died; unless not `again`."""
