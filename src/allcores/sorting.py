@@ -76,9 +76,10 @@ def sort(
 
     Notes
     -----
-    By radix, after a look whether there is anything to do: see docs/architecture.md. Where there is AVX-512, short lines
-    are sorted in its vectors, and long ones of four bytes an element by NumPy in runs, which are merged. Lines that
-    ascend or descend are read once. Integers of one or two bytes are counted. In place there is one copy of the elements beside `a`.
+    By radix, after a look whether there is anything to do: see docs/architecture.md. Where there is AVX-512, short
+    lines are sorted in its vectors, and long ones of four bytes an element by NumPy in runs, which are merged. Lines
+    that ascend or descend are read once. Integers of one or two bytes are counted. In place there is one copy of the
+    elements beside `a`.
 
     References
     ----------
