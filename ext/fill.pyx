@@ -125,6 +125,7 @@ cdef inline void fill_many(
         for i in range(n):
             w = value[i] | (w & gap[i])
             memcpy(out + i * os, &w, sizeof(bits))
+        gaps = 0                    # not counted; what was known is of the beginning, where no number came before
     last[0] = w
     run[0] = gaps
 
