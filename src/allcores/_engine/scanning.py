@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from . import place, settings, windowing
+from . import doors, place, settings, windowing
 from .grid import Stretches, cut_scans, cut_windows, leaves_of, scan_leaf
 from .operands import Array, side_by_side
 from .registry import FLOATS, REALS, SCANS
@@ -24,6 +24,11 @@ from .windowing import DOUBLE, check_axis, check_out, deliver, integer, numbers,
 COLUMNS = 16  # fewer columns than these are taken as lines
 
 POSITION = np.dtype(np.int64)
+
+
+def short(a: Any, workers: Any) -> bool:
+    """Whether a call may try a door."""
+    return settings.doors > 0 and type(a) is np.ndarray and (workers is None or settings.is_count(workers))
 
 
 # ---- the exponential family
@@ -61,6 +66,10 @@ def exponential(
     name: str, arrays: tuple[Any, ...], alpha: Any, min_weight: Any, axis: Any, out: Any, workers: int | None
 ) -> Array:
     """The exponentially weighted statistics of one call."""
+    if short(arrays[0], workers) and out is None:
+        small: Array | None = getattr(doors, name)(*arrays, alpha, min_weight, axis)
+        if small is not None:
+            return small
     workers = settings.resolve_workers(workers)
     operands, dtype = prepared(arrays)
     shape = operands[0].shape
@@ -108,6 +117,10 @@ def known_before(name: str, inputs: list[Array], leaf: int, least: float, grid: 
 
 def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None, *, backwards: bool = False) -> Array:
     """The last number before each gap of a series, or the first one after it; `name` is that of the limit."""
+    if short(a, workers) and out is None:
+        small: Array | None = (doors.bfill if backwards else doors.ffill)(a, limit, axis)
+        if small is not None:
+            return small
     workers = settings.resolve_workers(workers)
     if isinstance(a, np.ma.MaskedArray):
         a = np.ma.filled(a, np.nan) if a.dtype.kind in "fc" else numbers("a", a)
@@ -191,6 +204,10 @@ def check_integer(name: str, value: Any, dtype: np.dtype[Any]) -> int:
 
 
 def replace(a: Any, old: Any, new: Any, workers: int | None) -> Array:
+    if short(a, workers):
+        small: Array | None = doors.replace(a, old, new)
+        if small is not None:
+            return small
     workers = settings.resolve_workers(workers)
     if not isinstance(a, np.ndarray):
         raise TypeError(f"a must be an ndarray, because it is changed in place, not {type(a).__name__}")
