@@ -26,7 +26,8 @@ from libc.stdlib cimport free, malloc
 from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, any_code, is_native
 from chains cimport CORR, COUNT, COV, MEAN, STD, SUM, VAR, Kind, chain
 from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_clock, allcores_fetch_add, claim
-from fours cimport VECTORS
+from decays cimport AT_ONCE, Powers, decay, decay_some, powers_of
+from fours cimport VECTORS, four, spread
 from groups cimport WIDE, side_by_side, straight, turn_in, turn_out
 from window cimport (
     LANES, Job, Operand, columns_adjoin, describe, describe_axes, open_small, outer_offset, scratch, taker)
@@ -52,6 +53,7 @@ cdef enum:
     SPACED = 72             # from row to row. Rows of 64 would put a lane's elements into the same few sets of the cache
     INPUTS = 3              # a, b, alpha
     LEAF = 512              # elements of a leaf
+    STRETCH = 256           # elements of a line at a time
     SUMS = 32               # partial sums of a leaf, of every 32nd element
     COLUMNS = 16            # fewer columns than these are taken as lines
 
@@ -63,7 +65,8 @@ cdef struct Scan:
     double least            # min_weight; weights are not needed where it is 0
     bint constant           # one alpha for all
     bint ends               # the first pass
-    bint direct             # the first pass by sums of products
+    bint decays             # counts, sums and means of one alpha, without weights: four elements at a time
+    Powers powers           # of the decay, for these
     double *state[FIELDS]   # (outer, leaves, inner): sinks of the first pass, where the second begins, or NULL
 
 
@@ -387,7 +390,7 @@ cdef inline Columns columns_of(
 
 
 cdef void chained(
-        Job *job, Scan *it, Lanes *lanes, Py_ssize_t at, Py_ssize_t rows, double *x, double *y, double *decay,
+        Job *job, Scan *it, Lanes *lanes, Py_ssize_t at, Py_ssize_t rows, double *x, double *y, double decayed,
         double *to) noexcept nogil:
     """Rows join the states of their lanes, 16 lanes after 16, in registers; and give results."""
     cdef double *known[FIELDS]
@@ -403,11 +406,14 @@ cdef void chained(
     while l < lanes.count:
         for f in range(it.fields):
             known[f] = lanes.known[f] + l
-        chain(it.kind, it.ends, a.v + l, a.step, b.v + l, b.step, rows, decay[0], out.v + l, out.step, known, ahead)
+        if it.decays:
+            decay(it.kind, it.ends, a.v + l, a.step, rows, &it.powers, out.v + l, out.step, known[0], lanes.known[1] + l, ahead)
+        else:
+            chain(it.kind, it.ends, a.v + l, a.step, b.v + l, b.step, rows, decayed, out.v + l, out.step, known, ahead)
         l += WIDE
     if it.ends:
         for _ in range(rows):
-            lose(1, decay, lanes.known[it.fields + 1])
+            lose(1, &decayed, lanes.known[it.fields + 1])
     elif not out.there:
         put(job.out, lanes, it.given + 1, at, rows, to)
 
@@ -452,10 +458,11 @@ cdef int scan(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
     if it.constant:
         job.operand[it.given].take(lanes.first[it.given][0], 0, lanes.count, alpha, 1)
         complement(lanes.count, alpha, decay)
+        powers_of(alpha[0], &it.powers)
     while at < lanes.longest:
         rows = ROWS if at + ROWS < lanes.longest else lanes.longest - at
-        if VECTORS and it.constant and it.least == 0:
-            chained(job, it, lanes, at, rows, x, y, decay, to)
+        if it.decays or (VECTORS and it.constant and it.least == 0):
+            chained(job, it, lanes, at, rows, x, y, decay[0], to)
         else:
             joined(job, it, lanes, at, rows, x, y, alpha, decay, to)
         at += rows
@@ -466,6 +473,66 @@ cdef int scan(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
         for f in range(it.fields + 2):
             for l in range(lanes.count):
                 it.state[f][lanes.at[l]] = lanes.known[f][l]
+    return 0
+
+
+# ---- lines of counts, sums and means: no lanes are laid out
+
+cdef void line_stretch(
+        Job *job, Scan *it, Lanes *lanes, Py_ssize_t first, Py_ssize_t many, Py_ssize_t at, Py_ssize_t n, four *total, four *count,
+        double *room) noexcept nogil:
+    """Elements at.. of up to four lines."""
+    cdef const double *x[AT_ONCE]
+    cdef double *to[AT_ONCE]
+    cdef Operand *operand = &job.operand[0]
+    cdef Py_ssize_t k
+    cdef char *here
+    for k in range(AT_ONCE):
+        here = lanes.first[0][first + k % many] + at * operand.n_stride
+        x[k] = <const double *> here
+        if side_by_side(operand, here):
+            allcores_ahead(here, <int> (n * sizeof(double)))
+        else:
+            operand.take(here, operand.n_stride, n, room + k * STRETCH, 1)
+            x[k] = room + k * STRETCH
+        here = lanes.first[2][first + k % many] + at * job.out.n_stride
+        to[k] = room + (AT_ONCE + k) * STRETCH
+        if k < many and side_by_side(job.out, here):
+            allcores_ahead(here, <int> (n * sizeof(double)))
+            to[k] = <double *> here
+    decay_some(it.kind, x, to, n, &it.powers, total, count)
+    for k in range(many):
+        here = lanes.first[2][first + k] + at * job.out.n_stride
+        if not side_by_side(job.out, here):
+            job.out.give(to[k], 1, n, here, job.out.n_stride)
+
+
+cdef int lines_of_decays(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
+    """Four lines at a time, or one where their lengths differ."""
+    cdef double *room = scratch(job, 2 * AT_ONCE * STRETCH)
+    cdef four total[AT_ONCE]
+    cdef four count[AT_ONCE]
+    cdef Py_ssize_t l = 0, many, at, k, lane
+    cdef double alpha
+    if room == NULL:
+        return -1
+    job.operand[1].take(lanes.first[1][0], 0, 1, &alpha, 1)
+    powers_of(alpha, &it.powers)
+    while l < lanes.count:
+        many = 1
+        while many < AT_ONCE and l + many < lanes.count and lanes.rows[l + many] == lanes.rows[l]:
+            many += 1
+        for k in range(AT_ONCE):
+            lane = l + k % many
+            total[k] = spread(it.state[0][lanes.at[lane]] if it.state[0] != NULL else 0)
+            count[k] = spread(it.state[1][lanes.at[lane]] if it.state[0] != NULL and it.fields > 1 else 0)
+        at = 0
+        while at < lanes.rows[l]:
+            line_stretch(
+                job, it, lanes, l, many, at, STRETCH if at + STRETCH < lanes.rows[l] else lanes.rows[l] - at, total, count,
+                room)
+            at += STRETCH
+        l += many
     return 0
 
 
@@ -493,6 +560,19 @@ cdef double add_up(double *part) noexcept nogil:
     return part[0]
 
 
+cdef double whole_products(const double *x, const double *factor) noexcept nogil:
+    """Of a leaf without missing elements; NaN if there is one."""
+    cdef double sums[SUMS]
+    cdef Py_ssize_t at = 0, l
+    for l in range(SUMS):
+        sums[l] = 0
+    while at < LEAF:
+        for l in range(SUMS):
+            sums[l] += x[at + l] * factor[at + l]
+        at += SUMS
+    return add_up(sums)
+
+
 cdef void products(const double *x, const double *factor, double *total, double *count) noexcept nogil:
     cdef double sums[SUMS]
     cdef double counts[SUMS]
@@ -515,13 +595,15 @@ cdef int ends_of_lines(
     cdef Py_ssize_t leaves = (job.n + LEAF - 1) // LEAF, position, leaf, at
     cdef double *room = scratch(job, 2 * LEAF)
     cdef double *factor = room + LEAF
-    cdef double alpha, decay, total, count
+    cdef double alpha, decay, total, count, whole
     cdef Operand *operand = &job.operand[0]
+    cdef const double *x
     cdef char *here
     if room == NULL:
         return -1
     job.operand[it.given].take(job.operand[it.given].data, 0, 1, &alpha, 1)
     decay = factors_of(alpha, factor)
+    products(factor, factor, &total, &whole)
     for position in range(first, last):
         for leaf in range(begin, end):
             at = position * leaves + leaf
@@ -529,12 +611,16 @@ cdef int ends_of_lines(
             count = 0
             if (leaf + 1) * LEAF <= job.n:
                 here = operand.data + outer_offset(job, operand, position) + leaf * LEAF * operand.n_stride
+                x = <const double *> here
                 if side_by_side(operand, here):
                     allcores_ahead(here, LEAF * sizeof(double))
-                    products(<const double *> here, factor, &total, &count)
                 else:
                     operand.take(here, operand.n_stride, LEAF, room, 1)
-                    products(room, factor, &total, &count)
+                    x = room
+                total = whole_products(x, factor)
+                count = whole
+                if total != total:
+                    products(x, factor, &total, &count)
             it.state[0][at] = count if it.kind == COUNT else total
             if it.kind == SUM:
                 it.state[1][at] = 1 if count > 0 else 0
@@ -596,7 +682,7 @@ cdef int chunk_lines(
                 leaf = begin
                 position += 1
         lanes.count = l
-        if scan(job, it, lanes) < 0:
+        if (lines_of_decays(job, it, lanes) if it.decays else scan(job, it, lanes)) < 0:
             return -1
     return 0
 
@@ -620,7 +706,7 @@ cdef int drive(Job *job, Scan *it, Cursor *cursor) noexcept nogil:
         end = begin + run if begin + run < leaves else leaves
         first = chunk // tiles // parts * cursor.lines
         last = first + cursor.lines if first + cursor.lines < job.outer else job.outer
-        if it.direct:
+        if it.decays and it.ends and job.inner == 1:
             failed = ends_of_lines(job, it, first, last, begin, end)
         elif job.inner == 1:
             failed = chunk_lines(job, it, &lanes, first, last, begin, end)
@@ -697,7 +783,7 @@ cdef void fold_states(Kind kind, double **field, Py_ssize_t outer, Py_ssize_t le
 
 cdef int run(
         Kind kind, tuple inputs, object states, Py_ssize_t leaf, double least, object cursor, tuple sinks, bint ends,
-        bint direct) except -1:
+        bint decays) except -1:
     cdef Job job
     cdef Scan it
     cdef Py_buffer view[INPUTS + FIELDS + 2]
@@ -709,7 +795,7 @@ cdef int run(
     it.leaf = leaf
     it.least = least
     it.ends = ends
-    it.direct = direct
+    it.decays = decays
     job.scratch = NULL
     job.room = 0
     try:
@@ -746,8 +832,8 @@ cdef int run(
         for f in range(d):
             job.outer *= view[0].shape[f]
         alpha = &job.operand[it.given]
-        it.constant = alpha.n_stride == 0 and (alpha.inner_stride == 0 or job.inner == 1)
-        for f in range(d):
+        it.constant = decays or alpha.n_stride == 0 and (alpha.inner_stride == 0 or job.inner == 1)
+        for f in range(0 if decays else d):
             it.constant = it.constant and (alpha.outer_strides[f] == 0 or view[0].shape[f] == 1)
         with nogil:
             failed = drive(&job, &it, <Cursor *> view[held - 1].buf)
@@ -796,7 +882,7 @@ cdef int compute_small(Job *job, Scan *it) noexcept nogil:
         for f in range(it.fields + 2):
             it.state[f] = states + f * job.outer * leaves
         it.ends = True
-        if it.direct:
+        if it.decays:
             failed = ends_of_lines(job, it, 0, job.outer, 0, leaves)
         else:
             failed = chunk_lines(job, it, &lanes, 0, job.outer, 0, leaves)
@@ -879,7 +965,7 @@ cdef object small(Kind kind, tuple inputs, object alpha, object min_weight, obje
     it.least = min_weight
     it.constant = True
     it.ends = False
-    it.direct = it.fields <= 2 and it.least == 0
+    it.decays = it.fields <= 2 and it.least == 0
     try:
         for f in range(it.given):
             if not open_small(&view[f], inputs[f], axis, &along):
@@ -897,84 +983,84 @@ cdef object small(Kind kind, tuple inputs, object alpha, object min_weight, obje
             PyBuffer_Release(&view[f])
 
 
-def move_exp_nancount(a, alpha, states, leaf, min_weight, cursor, out):
-    return run(COUNT, (a, alpha), states, leaf, min_weight, cursor, (out,), False, False)
+def move_exp_nancount(a, alpha, states, leaf, min_weight, decays, cursor, out):
+    return run(COUNT, (a, alpha), states, leaf, min_weight, cursor, (out,), False, decays)
 
 
-def ends_move_exp_nancount(a, alpha, leaf, min_weight, direct, cursor, *states):
-    return run(COUNT, (a, alpha), None, leaf, min_weight, cursor, states, True, direct)
+def ends_move_exp_nancount(a, alpha, leaf, min_weight, decays, cursor, *states):
+    return run(COUNT, (a, alpha), None, leaf, min_weight, cursor, states, True, decays)
 
 
 def fold_move_exp_nancount(*states):
     return fold(COUNT, states)
 
 
-def move_exp_nansum(a, alpha, states, leaf, min_weight, cursor, out):
-    return run(SUM, (a, alpha), states, leaf, min_weight, cursor, (out,), False, False)
+def move_exp_nansum(a, alpha, states, leaf, min_weight, decays, cursor, out):
+    return run(SUM, (a, alpha), states, leaf, min_weight, cursor, (out,), False, decays)
 
 
-def ends_move_exp_nansum(a, alpha, leaf, min_weight, direct, cursor, *states):
-    return run(SUM, (a, alpha), None, leaf, min_weight, cursor, states, True, direct)
+def ends_move_exp_nansum(a, alpha, leaf, min_weight, decays, cursor, *states):
+    return run(SUM, (a, alpha), None, leaf, min_weight, cursor, states, True, decays)
 
 
 def fold_move_exp_nansum(*states):
     return fold(SUM, states)
 
 
-def move_exp_nanmean(a, alpha, states, leaf, min_weight, cursor, out):
-    return run(MEAN, (a, alpha), states, leaf, min_weight, cursor, (out,), False, False)
+def move_exp_nanmean(a, alpha, states, leaf, min_weight, decays, cursor, out):
+    return run(MEAN, (a, alpha), states, leaf, min_weight, cursor, (out,), False, decays)
 
 
-def ends_move_exp_nanmean(a, alpha, leaf, min_weight, direct, cursor, *states):
-    return run(MEAN, (a, alpha), None, leaf, min_weight, cursor, states, True, direct)
+def ends_move_exp_nanmean(a, alpha, leaf, min_weight, decays, cursor, *states):
+    return run(MEAN, (a, alpha), None, leaf, min_weight, cursor, states, True, decays)
 
 
 def fold_move_exp_nanmean(*states):
     return fold(MEAN, states)
 
 
-def move_exp_nanvar(a, alpha, states, leaf, min_weight, cursor, out):
-    return run(VAR, (a, alpha), states, leaf, min_weight, cursor, (out,), False, False)
+def move_exp_nanvar(a, alpha, states, leaf, min_weight, decays, cursor, out):
+    return run(VAR, (a, alpha), states, leaf, min_weight, cursor, (out,), False, decays)
 
 
-def ends_move_exp_nanvar(a, alpha, leaf, min_weight, direct, cursor, *states):
-    return run(VAR, (a, alpha), None, leaf, min_weight, cursor, states, True, direct)
+def ends_move_exp_nanvar(a, alpha, leaf, min_weight, decays, cursor, *states):
+    return run(VAR, (a, alpha), None, leaf, min_weight, cursor, states, True, decays)
 
 
 def fold_move_exp_nanvar(*states):
     return fold(VAR, states)
 
 
-def move_exp_nanstd(a, alpha, states, leaf, min_weight, cursor, out):
-    return run(STD, (a, alpha), states, leaf, min_weight, cursor, (out,), False, False)
+def move_exp_nanstd(a, alpha, states, leaf, min_weight, decays, cursor, out):
+    return run(STD, (a, alpha), states, leaf, min_weight, cursor, (out,), False, decays)
 
 
-def ends_move_exp_nanstd(a, alpha, leaf, min_weight, direct, cursor, *states):
-    return run(STD, (a, alpha), None, leaf, min_weight, cursor, states, True, direct)
+def ends_move_exp_nanstd(a, alpha, leaf, min_weight, decays, cursor, *states):
+    return run(STD, (a, alpha), None, leaf, min_weight, cursor, states, True, decays)
 
 
 def fold_move_exp_nanstd(*states):
     return fold(STD, states)
 
 
-def move_exp_nancov(a, b, alpha, states, leaf, min_weight, cursor, out):
-    return run(COV, (a, b, alpha), states, leaf, min_weight, cursor, (out,), False, False)
+def move_exp_nancov(a, b, alpha, states, leaf, min_weight, decays, cursor, out):
+    return run(COV, (a, b, alpha), states, leaf, min_weight, cursor, (out,), False, decays)
 
 
-def ends_move_exp_nancov(a, b, alpha, leaf, min_weight, direct, cursor, *states):
-    return run(COV, (a, b, alpha), None, leaf, min_weight, cursor, states, True, direct)
+def ends_move_exp_nancov(a, b, alpha, leaf, min_weight, decays, cursor, *states):
+    return run(COV, (a, b, alpha), None, leaf, min_weight, cursor, states, True, decays)
 
 
 def fold_move_exp_nancov(*states):
     return fold(COV, states)
 
 
-def move_exp_nancorr(a, b, alpha, states, leaf, min_weight, cursor, out):
-    return run(CORR, (a, b, alpha), states, leaf, min_weight, cursor, (out,), False, False)
+def move_exp_nancorr(a, b, alpha, states, leaf, min_weight, decays, cursor, out):
+    return run(CORR, (a, b, alpha), states, leaf, min_weight, cursor, (out,), False, decays)
 
 
-def ends_move_exp_nancorr(a, b, alpha, leaf, min_weight, direct, cursor, *states):
-    return run(CORR, (a, b, alpha), None, leaf, min_weight, cursor, states, True, direct)
+def ends_move_exp_nancorr(a, b, alpha, leaf, min_weight, decays, cursor, *states):
+    return run(CORR, (a, b, alpha), None, leaf, min_weight, cursor, states, True, decays)
 
 
 def fold_move_exp_nancorr(*states):

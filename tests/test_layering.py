@@ -278,7 +278,7 @@ def test_rows_of_scans(name):
     assert row.promise
     arguments = list(inspect.signature(getattr(fallback_kernels, name)).parameters)
     if row.fields:
-        assert arguments == [*"ab"[: row.inputs], "alpha", "states", "leaf", "min_weight", "cursor", "out"]
+        assert arguments == [*"ab"[: row.inputs], "alpha", "states", "leaf", "min_weight", "decays", "cursor", "out"]
     else:
         assert arguments[-2:] == ["cursor", "a" if name == "replace" else "out"]
 

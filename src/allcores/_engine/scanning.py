@@ -92,21 +92,26 @@ def scan(name: str, operands: tuple[Array, ...], result: Array, axis: int, least
     leaf = scan_leaf(series, n)
     grid = cut_scans(sink.shape, leaf, windowing.chunk_size, workers)
     row = SCANS[name]
+    alpha = inputs[-1]
+    one = not any(stride for stride, length in zip(alpha.strides, alpha.shape, strict=True) if length > 1)
+    decays = int(row.decays and least == 0 and one)
     states = None
     if leaf < n:
-        states = known_before(name, inputs, leaf, least, grid, workers)
-    task = Task(__version__, settings.backend(), name, (*inputs, states), (leaf, least), (Field(result.dtype),), grid)
+        states = known_before(name, inputs, leaf, least, decays, grid, workers)
+    parameters = leaf, least, decays
+    task = Task(__version__, settings.backend(), name, (*inputs, states), parameters, (Field(result.dtype),), grid)
     place.run(task, (sink,), workers, row.ns)
 
 
-def known_before(name: str, inputs: list[Array], leaf: int, least: float, grid: Stretches, workers: int) -> Array:
+def known_before(
+    name: str, inputs: list[Array], leaf: int, least: float, decays: int, grid: Stretches, workers: int
+) -> Array:
     """The states before each leaf, (fields, outer, leaves, inner); weight and decay are the last two."""
     row = SCANS[name]
     leaves = leaves_of(grid, leaf)
-    direct = int(row.direct and least == 0 and grid.inner == 1 and not any(inputs[-1].strides[:-1]))
     fields = (Field(DOUBLE),) * (row.fields + 2)
     states = np.empty((len(fields), *leaves.sink_shape))
-    task = Task(__version__, settings.backend(), f"ends_{name}", tuple(inputs), (leaf, least, direct), fields, leaves)
+    task = Task(__version__, settings.backend(), f"ends_{name}", tuple(inputs), (leaf, least, decays), fields, leaves)
     place.run(task, tuple(states), workers, row.ns * leaf)
     Task(task.version, task.backend, name, (), (), fields, leaves).fold(tuple(states))
     return states
