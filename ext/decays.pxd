@@ -255,7 +255,7 @@ cdef inline void decay_columns(
         store(counts + 4 * k, count[k])
 
 
-cdef inline void decay(
+cdef inline void decay_rows(
         Kind kind, bint ends, const double *x, Py_ssize_t x_step, Py_ssize_t rows, Powers *p, double *to,
         Py_ssize_t to_step, double *totals, double *counts, Py_ssize_t ahead) noexcept nogil:
     if kind == COUNT and ends:

@@ -136,30 +136,45 @@ cdef inline void fill_many(
     run[0] = gaps
 
 
+cdef inline void push_word(
+        const char *x, Py_ssize_t xs, char *out, Py_ssize_t os, Py_ssize_t n, bits *last, int64_t *run, int64_t limit,
+        bint limited) noexcept nogil:
+    """Up to 64 elements."""
+    cdef int few = FEW_LIMITED if limited else FEW
+    cdef uint64_t found
+    if n == WORD:
+        found = copied(x, xs, out, os, WORD, last)
+    else:
+        found = copied(x, xs, out, os, n, last)
+    if allcores_bits(found) > few:
+        fill_many(x, xs, out, os, n, last, run, limit, limited)
+        return
+    if found:
+        fill_few(x, xs, out, os, found, last, run, limit)
+    if not found >> (n - 1):
+        memcpy(last, x + (n - 1) * xs, sizeof(bits))
+        run[0] = 0
+
+
 cdef inline void push_elements(
         const char *x, Py_ssize_t xs, char *out, Py_ssize_t os, Py_ssize_t n, bits last, int64_t run, int64_t limit,
         bint limited) noexcept nogil:
-    """`last` is the last number, and `run` how many gaps follow it."""
-    cdef Py_ssize_t most
-    cdef int few = FEW_LIMITED if limited else FEW
-    cdef uint64_t found
+    """`last` is the last number, and `run` how many gaps follow it. Elements that are apart are brought together first."""
+    cdef Py_ssize_t size = sizeof(bits), most, i
+    cdef bits here[WORD]
+    cdef bits there[WORD]
     while n > 0:
         most = WORD if n > WORD else n
-        if xs == sizeof(bits) and os == sizeof(bits):
+        if xs == size and os == size:
             allcores_ahead(x, WORD * sizeof(bits))
             allcores_ahead(out, WORD * sizeof(bits))
-        if most == WORD:
-            found = copied(x, xs, out, os, WORD, &last)
+            push_word(x, size, out, size, most, &last, &run, limit, limited)
         else:
-            found = copied(x, xs, out, os, most, &last)
-        if allcores_bits(found) > few:
-            fill_many(x, xs, out, os, most, &last, &run, limit, limited)
-        else:
-            if found:
-                fill_few(x, xs, out, os, found, &last, &run, limit)
-            if not found >> (most - 1):
-                memcpy(&last, x + (most - 1) * xs, sizeof(bits))
-                run = 0
+            for i in range(most):
+                memcpy(&here[i], x + i * xs, sizeof(bits))
+            push_word(<const char *> here, size, <char *> there, size, most, &last, &run, limit, limited)
+            for i in range(most):
+                memcpy(out + i * os, &there[i], sizeof(bits))
         x += most * xs
         out += most * os
         n -= most

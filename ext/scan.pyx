@@ -11,6 +11,9 @@ Leaves take two passes. The first (`ends_...`) begins each of them with nothing 
 `fold_...` turns these into the state before each leaf, by merging in order; the second begins there and writes. The
 engine chooses by the number of series and their length alone, so no bit depends on chunks, workers or layout.
 
+Counts, sums and means of one alpha, without weights, take four elements at a time instead (decays.pxd): `decays`, which
+the engine says, since an array of equal alphas may be one that has travelled.
+
 But for the count, states of moments don't decay: mean, variance v and r = 1 - sum(w^2) / sum(w)^2 are relative to the
 sum of weights. With k the share of what was known and u that of what joins, both from one division,
 
@@ -26,7 +29,7 @@ from libc.stdlib cimport free, malloc
 from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, any_code, is_native
 from chains cimport CORR, COUNT, COV, MEAN, STD, SUM, VAR, Kind, chain
 from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_clock, allcores_fetch_add, claim
-from decays cimport AT_ONCE, Powers, decay, decay_some, powers_of
+from decays cimport AT_ONCE, Powers, decay_rows, decay_some, powers_of
 from fours cimport VECTORS, four, spread
 from groups cimport WIDE, side_by_side, straight, turn_in, turn_out
 from window cimport (
@@ -407,7 +410,8 @@ cdef void chained(
         for f in range(it.fields):
             known[f] = lanes.known[f] + l
         if it.decays:
-            decay(it.kind, it.ends, a.v + l, a.step, rows, &it.powers, out.v + l, out.step, known[0], lanes.known[1] + l, ahead)
+            decay_rows(
+                it.kind, it.ends, a.v + l, a.step, rows, &it.powers, out.v + l, out.step, known[0], lanes.known[1] + l, ahead)
         else:
             chain(it.kind, it.ends, a.v + l, a.step, b.v + l, b.step, rows, decayed, out.v + l, out.step, known, ahead)
         l += WIDE
