@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Exponentially weighted statistics of 16 lanes side by side, their states in registers. One alpha for all.
+"""Exponentially weighted moments of 16 lanes side by side, their states in registers. One alpha for all.
 
 A function here does to four lanes what `join_...` and `finish_...` of scan.pyx do to a row of them, operation by
 operation. Where an element is missing the state only decays.
@@ -30,11 +30,6 @@ cdef inline four here_of(four x) noexcept nogil:
     return where_equal(x, x, spread(1), nought())
 
 
-cdef inline four present(four x) noexcept nogil:
-    """Elements, and 0 where there is none."""
-    return where_equal(x, x, x, nought())
-
-
 cdef inline four moved(four mean, four d, four x, four u) noexcept nogil:
     """What is known no longer counts where u is 1: mean + (x - mean) would leave its rounding errors."""
     return where_equal(u, spread(1), x, plus(mean, times(d, u)))
@@ -47,26 +42,6 @@ cdef inline four kept(four here, four joined, four known) noexcept nogil:
 cdef inline four positive(four a, four value) noexcept nogil:
     """The value where a > 0, else NaN; no a is negative."""
     return where_equal(a, nought(), spread(NAN), where_equal(a, a, value, spread(NAN)))
-
-
-cdef inline void chain_simple(Kind kind, bint ends, const double *x, four decay, double *to, four *s) noexcept nogil:
-    """Counts, sums, means; s: the state."""
-    cdef four v = load(x)
-    cdef four here = here_of(v)
-    if kind == COUNT:
-        s[0] = plus(times(decay, s[0]), here)
-        if not ends:
-            store(to, s[0])
-    elif kind == SUM:
-        s[0] = plus(times(decay, s[0]), present(v))
-        s[1] = greater(s[1], here)
-        if not ends:
-            store(to, where_equal(s[1], nought(), spread(NAN), s[0]))
-    else:
-        s[0] = plus(times(decay, s[0]), present(v))
-        s[1] = plus(times(decay, s[1]), here)
-        if not ends:
-            store(to, over(s[0], s[1]))
 
 
 cdef inline void chain_var(Kind kind, bint ends, const double *x, four decay, double *to, four *s) noexcept nogil:
@@ -143,16 +118,11 @@ cdef inline void chain_of(
             chain_two(kind, ends, x + 4, y + 4, decay, to + 4, s[1])
             chain_two(kind, ends, x + 8, y + 8, decay, to + 8, s[2])
             chain_two(kind, ends, x + 12, y + 12, decay, to + 12, s[3])
-        elif kind == VAR or kind == STD:
+        else:
             chain_var(kind, ends, x, decay, to, s[0])
             chain_var(kind, ends, x + 4, decay, to + 4, s[1])
             chain_var(kind, ends, x + 8, decay, to + 8, s[2])
             chain_var(kind, ends, x + 12, decay, to + 12, s[3])
-        else:
-            chain_simple(kind, ends, x, decay, to, s[0])
-            chain_simple(kind, ends, x + 4, decay, to + 4, s[1])
-            chain_simple(kind, ends, x + 8, decay, to + 8, s[2])
-            chain_simple(kind, ends, x + 12, decay, to + 12, s[3])
         x += x_step
         y += y_step
         to += to_step
@@ -165,13 +135,7 @@ cdef inline void chain_kind(
         Kind kind, bint ends, const double *x, Py_ssize_t x_step, const double *y, Py_ssize_t y_step, Py_ssize_t rows,
         double decay, double *to, Py_ssize_t to_step, double **known, Py_ssize_t ahead) noexcept nogil:
     """The same for a kind that is known when it runs."""
-    if kind == COUNT:
-        chain_of(COUNT, ends, x, x_step, y, y_step, rows, 1, decay, to, to_step, known, ahead)
-    elif kind == SUM:
-        chain_of(SUM, ends, x, x_step, y, y_step, rows, 2, decay, to, to_step, known, ahead)
-    elif kind == MEAN:
-        chain_of(MEAN, ends, x, x_step, y, y_step, rows, 2, decay, to, to_step, known, ahead)
-    elif kind == VAR:
+    if kind == VAR:
         chain_of(VAR, ends, x, x_step, y, y_step, rows, 4, decay, to, to_step, known, ahead)
     elif kind == STD:
         chain_of(STD, ends, x, x_step, y, y_step, rows, 4, decay, to, to_step, known, ahead)

@@ -44,6 +44,13 @@ cdef extern from *:
         allcores_mask test = a == b;
         return ALLCORES_CHOOSE(test, c, d);
     }
+    static inline allcores_four allcores_later(allcores_four a) {
+        return __builtin_shufflevector(a, (allcores_four){0}, 4, 0, 1, 2);
+    }
+    static inline allcores_four allcores_later_two(allcores_four a) {
+        return __builtin_shufflevector(a, (allcores_four){0}, 4, 4, 0, 1);
+    }
+    static inline allcores_four allcores_last(allcores_four a) { return __builtin_shufflevector(a, a, 3, 3, 3, 3); }
     #elif ALLCORES_FOURS
     typedef double allcores_two __attribute__((vector_size(16)));
     typedef long long allcores_mask __attribute__((vector_size(16)));
@@ -98,6 +105,22 @@ cdef extern from *:
         c->low = __builtin_shufflevector(e.high, f.high, 0, 2), c->high = __builtin_shufflevector(g.high, h.high, 0, 2);
         d->low = __builtin_shufflevector(e.high, f.high, 1, 3), d->high = __builtin_shufflevector(g.high, h.high, 1, 3);
     }
+    static inline allcores_four allcores_later(allcores_four a) {
+        allcores_two zero = {0, 0};
+        a.high = __builtin_shufflevector(a.low, a.high, 1, 2);
+        a.low = __builtin_shufflevector(zero, a.low, 0, 2);
+        return a;
+    }
+    static inline allcores_four allcores_later_two(allcores_four a) {
+        allcores_two zero = {0, 0};
+        a.high = a.low;
+        a.low = zero;
+        return a;
+    }
+    static inline allcores_four allcores_last(allcores_four a) {
+        a.low = a.high = __builtin_shufflevector(a.high, a.high, 1, 1);
+        return a;
+    }
     #else
     typedef struct { double v[4]; } allcores_four;
     static inline allcores_four allcores_plus(allcores_four a, allcores_four b) {
@@ -131,6 +154,18 @@ cdef extern from *:
     static inline allcores_four allcores_where_equal(allcores_four a, allcores_four b, allcores_four c, allcores_four d) {
         for (int i = 0; i < 4; i++) c.v[i] = a.v[i] == b.v[i] ? c.v[i] : d.v[i];
         return c;
+    }
+    static inline allcores_four allcores_later(allcores_four a) {
+        allcores_four r = {{0, a.v[0], a.v[1], a.v[2]}};
+        return r;
+    }
+    static inline allcores_four allcores_later_two(allcores_four a) {
+        allcores_four r = {{0, 0, a.v[0], a.v[1]}};
+        return r;
+    }
+    static inline allcores_four allcores_last(allcores_four a) {
+        allcores_four r = {{a.v[3], a.v[3], a.v[3], a.v[3]}};
+        return r;
     }
     static inline void allcores_turn(allcores_four *a, allcores_four *b, allcores_four *c, allcores_four *d) {
         allcores_four *row[4] = {a, b, c, d};
@@ -184,5 +219,8 @@ cdef extern from *:
     four nought "allcores_zeros"() noexcept nogil
     four missing "allcores_missing"(four found, four a) noexcept nogil      # what was found, or where a is NaN
     four where_equal "allcores_where_equal"(four a, four b, four c, four d) noexcept nogil      # a == b ? c : d
+    four later "allcores_later"(four a) noexcept nogil              # one place on, 0 comes in
+    four later_two "allcores_later_two"(four a) noexcept nogil
+    four last "allcores_last"(four a) noexcept nogil                # the last one, four times
     bint anything "allcores_any"(four found) noexcept nogil
     void turn "allcores_turn"(four *a, four *b, four *c, four *d) noexcept nogil    # rows to columns

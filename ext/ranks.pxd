@@ -1,3 +1,4 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Order statistics of a moving window: sort a stretch once, then slide over a bitset of ranks.
 
     stretch of the series   [ w - 1 of halo | L outputs ]       L is 1000 or more, and at least 2 w
@@ -28,6 +29,8 @@ cdef enum:
     SUMMARIES = 7       # levels of 32 or 64: more than 32-bit ranks need
     GROUP = 4           # words in a group whose bits are counted
     FAN = 32            # counts that are summed again
+    FEW = 8             # up to this window, SOME elements go side by side: at v2 no faster from 10 on, at v3 from 15
+    SOME = 64
     DIRECT = 128        # up to this window an element is compared with all others: at v2 as fast as a bitset at 110, at v3 at 200
 
 cdef struct Ranks:
@@ -530,6 +533,32 @@ cdef inline void slide_rank(
             out[i - halo] = normal_rank(below, count)
 
 
+cdef inline void whole_ranks(
+        const double *v, Py_ssize_t n, Py_ssize_t w, Py_ssize_t min_count, double *out) noexcept nogil:
+    """The ranks of n elements, at most SOME, in windows that begin w - 1 elements before them. They go side by side:
+    numbers are doubles, which are counted exactly, since conversions of integers don't vectorise at v3."""
+    cdef double below[SOME]
+    cdef double count[SOME]
+    cdef const double *other
+    cdef double rank, least = <double> min_count
+    cdef Py_ssize_t i, j
+    for i in range(n):
+        below[i] = 0
+        count[i] = 0
+    for j in range(w):
+        other = v - j
+        for i in range(n):
+            below[i] += (1.0 if other[i] < v[i] else 0.0) + (1.0 if other[i] <= v[i] else 0.0)
+            count[i] += 1.0 if other[i] == other[i] else 0.0
+    for i in range(n):
+        rank = 0.5 * (below[i] - 1.0)
+        rank = rank / (count[i] - 1.0)
+        rank = 2.0 * (rank - 0.5)
+        rank = 0.0 if count[i] == 1.0 else rank
+        rank = rank if count[i] >= least else NAN
+        out[i] = rank if v[i] == v[i] else NAN
+
+
 cdef inline void direct_rank(
         const double *v, Py_ssize_t m, Py_ssize_t first, Py_ssize_t w, Py_ssize_t min_count, double *out) noexcept nogil:
     """Compare with every element of the window: for gcc one loop, for the CPU four or eight at a time."""
@@ -552,10 +581,25 @@ cdef inline void direct_rank(
         out[i - first] = normal_rank(below, count) if x == x and count >= min_count else NAN
 
 
+cdef inline void few_ranks(
+        const double *v, Py_ssize_t m, Py_ssize_t first, Py_ssize_t w, Py_ssize_t min_count, double *out) noexcept nogil:
+    """The same for windows of few elements, of which some go side by side: half of the time at w = 5."""
+    cdef Py_ssize_t at = first if first > w - 1 else w - 1 if w - 1 < m else m
+    direct_rank(v, at, first, w, min_count, out)        # windows that begin before the series
+    while at + SOME <= m:
+        whole_ranks(v + at, SOME, w, min_count, out + (at - first))
+        at += SOME
+    if at < m:
+        whole_ranks(v + at, m - at, w, min_count, out + (at - first))
+
+
 cdef inline void ranks_rank(
         Ranks *r, const double *v, Py_ssize_t m, Py_ssize_t first, Py_ssize_t min_count, double *out) noexcept nogil:
     """The rank of each of v[first], ..., v[m - 1] in the window that ends there."""
     cdef Py_ssize_t at = first, start, end
+    if r.w <= FEW:
+        few_ranks(v, m, first, r.w, min_count, out)
+        return
     if r.w <= DIRECT:
         direct_rank(v, m, first, r.w, min_count, out)
         return

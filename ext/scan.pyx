@@ -11,6 +11,9 @@ Leaves take two passes. The first (`ends_...`) begins each of them with nothing 
 `fold_...` turns these into the state before each leaf, by merging in order; the second begins there and writes. The
 engine chooses by the number of series and their length alone, so no bit depends on chunks, workers or layout.
 
+Counts, sums and means of one alpha, without weights, take four elements at a time instead (decays.pxd): `decays`, which
+the engine says, since an array of equal alphas may be one that has travelled.
+
 But for the count, states of moments don't decay: mean, variance v and r = 1 - sum(w^2) / sum(w)^2 are relative to the
 sum of weights. With k the share of what was known and u that of what joins, both from one division,
 
@@ -21,14 +24,20 @@ as West (1979) updates a weighted variance: never negative, exactly 0 for equal 
 from libc.float cimport DBL_MIN
 from libc.math cimport NAN, sqrt
 from libc.stdint cimport int64_t
-from libc.stdlib cimport free
+from libc.stdlib cimport free, malloc
 
-from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer
+from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, any_code, is_native
 from chains cimport CORR, COUNT, COV, MEAN, STD, SUM, VAR, Kind, chain
 from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_clock, allcores_fetch_add, claim
-from fours cimport VECTORS
+from decays cimport AT_ONCE, Powers, decay_rows, decay_some, powers_of
+from fours cimport VECTORS, four, spread
 from groups cimport WIDE, side_by_side, straight, turn_in, turn_out
-from window cimport LANES, Job, Operand, describe, outer_offset, scratch
+from window cimport (
+    LANES, Job, Operand, columns_adjoin, describe, describe_axes, open_small, outer_offset, scratch, taker)
+
+from numpy import dtype, empty_like
+
+DOUBLE = dtype("d")
 
 cdef extern from *:
     """
@@ -47,7 +56,9 @@ cdef enum:
     SPACED = 72             # from row to row. Rows of 64 would put a lane's elements into the same few sets of the cache
     INPUTS = 3              # a, b, alpha
     LEAF = 512              # elements of a leaf
+    STRETCH = 256           # elements of a line at a time
     SUMS = 32               # partial sums of a leaf, of every 32nd element
+    COLUMNS = 16            # fewer columns than these are taken as lines
 
 cdef struct Scan:
     Kind kind
@@ -57,7 +68,8 @@ cdef struct Scan:
     double least            # min_weight; weights are not needed where it is 0
     bint constant           # one alpha for all
     bint ends               # the first pass
-    bint direct             # the first pass by sums of products
+    bint decays             # counts, sums and means of one alpha, without weights: four elements at a time
+    Powers powers           # of the decay, for these
     double *state[FIELDS]   # (outer, leaves, inner): sinks of the first pass, where the second begins, or NULL
 
 
@@ -381,7 +393,7 @@ cdef inline Columns columns_of(
 
 
 cdef void chained(
-        Job *job, Scan *it, Lanes *lanes, Py_ssize_t at, Py_ssize_t rows, double *x, double *y, double *decay,
+        Job *job, Scan *it, Lanes *lanes, Py_ssize_t at, Py_ssize_t rows, double *x, double *y, double decayed,
         double *to) noexcept nogil:
     """Rows join the states of their lanes, 16 lanes after 16, in registers; and give results."""
     cdef double *known[FIELDS]
@@ -397,11 +409,15 @@ cdef void chained(
     while l < lanes.count:
         for f in range(it.fields):
             known[f] = lanes.known[f] + l
-        chain(it.kind, it.ends, a.v + l, a.step, b.v + l, b.step, rows, decay[0], out.v + l, out.step, known, ahead)
+        if it.decays:
+            decay_rows(
+                it.kind, it.ends, a.v + l, a.step, rows, &it.powers, out.v + l, out.step, known[0], lanes.known[1] + l, ahead)
+        else:
+            chain(it.kind, it.ends, a.v + l, a.step, b.v + l, b.step, rows, decayed, out.v + l, out.step, known, ahead)
         l += WIDE
     if it.ends:
         for _ in range(rows):
-            lose(1, decay, lanes.known[it.fields + 1])
+            lose(1, &decayed, lanes.known[it.fields + 1])
     elif not out.there:
         put(job.out, lanes, it.given + 1, at, rows, to)
 
@@ -446,10 +462,11 @@ cdef int scan(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
     if it.constant:
         job.operand[it.given].take(lanes.first[it.given][0], 0, lanes.count, alpha, 1)
         complement(lanes.count, alpha, decay)
+        powers_of(alpha[0], &it.powers)
     while at < lanes.longest:
         rows = ROWS if at + ROWS < lanes.longest else lanes.longest - at
-        if VECTORS and it.constant and it.least == 0:
-            chained(job, it, lanes, at, rows, x, y, decay, to)
+        if it.decays or (VECTORS and it.constant and it.least == 0):
+            chained(job, it, lanes, at, rows, x, y, decay[0], to)
         else:
             joined(job, it, lanes, at, rows, x, y, alpha, decay, to)
         at += rows
@@ -460,6 +477,66 @@ cdef int scan(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
         for f in range(it.fields + 2):
             for l in range(lanes.count):
                 it.state[f][lanes.at[l]] = lanes.known[f][l]
+    return 0
+
+
+# ---- lines of counts, sums and means: no lanes are laid out
+
+cdef void line_stretch(
+        Job *job, Scan *it, Lanes *lanes, Py_ssize_t first, Py_ssize_t many, Py_ssize_t at, Py_ssize_t n, four *total, four *count,
+        double *room) noexcept nogil:
+    """Elements at.. of up to four lines."""
+    cdef const double *x[AT_ONCE]
+    cdef double *to[AT_ONCE]
+    cdef Operand *operand = &job.operand[0]
+    cdef Py_ssize_t k
+    cdef char *here
+    for k in range(AT_ONCE):
+        here = lanes.first[0][first + k % many] + at * operand.n_stride
+        x[k] = <const double *> here
+        if side_by_side(operand, here):
+            allcores_ahead(here, <int> (n * sizeof(double)))
+        else:
+            operand.take(here, operand.n_stride, n, room + k * STRETCH, 1)
+            x[k] = room + k * STRETCH
+        here = lanes.first[2][first + k % many] + at * job.out.n_stride
+        to[k] = room + (AT_ONCE + k) * STRETCH
+        if k < many and side_by_side(job.out, here):
+            allcores_ahead(here, <int> (n * sizeof(double)))
+            to[k] = <double *> here
+    decay_some(it.kind, x, to, n, &it.powers, total, count)
+    for k in range(many):
+        here = lanes.first[2][first + k] + at * job.out.n_stride
+        if not side_by_side(job.out, here):
+            job.out.give(to[k], 1, n, here, job.out.n_stride)
+
+
+cdef int lines_of_decays(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
+    """Four lines at a time, or one where their lengths differ."""
+    cdef double *room = scratch(job, 2 * AT_ONCE * STRETCH)
+    cdef four total[AT_ONCE]
+    cdef four count[AT_ONCE]
+    cdef Py_ssize_t l = 0, many, at, k, lane
+    cdef double alpha
+    if room == NULL:
+        return -1
+    job.operand[1].take(lanes.first[1][0], 0, 1, &alpha, 1)
+    powers_of(alpha, &it.powers)
+    while l < lanes.count:
+        many = 1
+        while many < AT_ONCE and l + many < lanes.count and lanes.rows[l + many] == lanes.rows[l]:
+            many += 1
+        for k in range(AT_ONCE):
+            lane = l + k % many
+            total[k] = spread(it.state[0][lanes.at[lane]] if it.state[0] != NULL else 0)
+            count[k] = spread(it.state[1][lanes.at[lane]] if it.state[0] != NULL and it.fields > 1 else 0)
+        at = 0
+        while at < lanes.rows[l]:
+            line_stretch(
+                job, it, lanes, l, many, at, STRETCH if at + STRETCH < lanes.rows[l] else lanes.rows[l] - at, total, count,
+                room)
+            at += STRETCH
+        l += many
     return 0
 
 
@@ -487,6 +564,19 @@ cdef double add_up(double *part) noexcept nogil:
     return part[0]
 
 
+cdef double whole_products(const double *x, const double *factor) noexcept nogil:
+    """Of a leaf without missing elements; NaN if there is one."""
+    cdef double sums[SUMS]
+    cdef Py_ssize_t at = 0, l
+    for l in range(SUMS):
+        sums[l] = 0
+    while at < LEAF:
+        for l in range(SUMS):
+            sums[l] += x[at + l] * factor[at + l]
+        at += SUMS
+    return add_up(sums)
+
+
 cdef void products(const double *x, const double *factor, double *total, double *count) noexcept nogil:
     cdef double sums[SUMS]
     cdef double counts[SUMS]
@@ -509,13 +599,15 @@ cdef int ends_of_lines(
     cdef Py_ssize_t leaves = (job.n + LEAF - 1) // LEAF, position, leaf, at
     cdef double *room = scratch(job, 2 * LEAF)
     cdef double *factor = room + LEAF
-    cdef double alpha, decay, total, count
+    cdef double alpha, decay, total, count, whole
     cdef Operand *operand = &job.operand[0]
+    cdef const double *x
     cdef char *here
     if room == NULL:
         return -1
     job.operand[it.given].take(job.operand[it.given].data, 0, 1, &alpha, 1)
     decay = factors_of(alpha, factor)
+    products(factor, factor, &total, &whole)
     for position in range(first, last):
         for leaf in range(begin, end):
             at = position * leaves + leaf
@@ -523,12 +615,16 @@ cdef int ends_of_lines(
             count = 0
             if (leaf + 1) * LEAF <= job.n:
                 here = operand.data + outer_offset(job, operand, position) + leaf * LEAF * operand.n_stride
+                x = <const double *> here
                 if side_by_side(operand, here):
                     allcores_ahead(here, LEAF * sizeof(double))
-                    products(<const double *> here, factor, &total, &count)
                 else:
                     operand.take(here, operand.n_stride, LEAF, room, 1)
-                    products(room, factor, &total, &count)
+                    x = room
+                total = whole_products(x, factor)
+                count = whole
+                if total != total:
+                    products(x, factor, &total, &count)
             it.state[0][at] = count if it.kind == COUNT else total
             if it.kind == SUM:
                 it.state[1][at] = 1 if count > 0 else 0
@@ -590,7 +686,7 @@ cdef int chunk_lines(
                 leaf = begin
                 position += 1
         lanes.count = l
-        if scan(job, it, lanes) < 0:
+        if (lines_of_decays(job, it, lanes) if it.decays else scan(job, it, lanes)) < 0:
             return -1
     return 0
 
@@ -614,7 +710,7 @@ cdef int drive(Job *job, Scan *it, Cursor *cursor) noexcept nogil:
         end = begin + run if begin + run < leaves else leaves
         first = chunk // tiles // parts * cursor.lines
         last = first + cursor.lines if first + cursor.lines < job.outer else job.outer
-        if it.direct:
+        if it.decays and it.ends and job.inner == 1:
             failed = ends_of_lines(job, it, first, last, begin, end)
         elif job.inner == 1:
             failed = chunk_lines(job, it, &lanes, first, last, begin, end)
@@ -691,7 +787,7 @@ cdef void fold_states(Kind kind, double **field, Py_ssize_t outer, Py_ssize_t le
 
 cdef int run(
         Kind kind, tuple inputs, object states, Py_ssize_t leaf, double least, object cursor, tuple sinks, bint ends,
-        bint direct) except -1:
+        bint decays) except -1:
     cdef Job job
     cdef Scan it
     cdef Py_buffer view[INPUTS + FIELDS + 2]
@@ -703,7 +799,7 @@ cdef int run(
     it.leaf = leaf
     it.least = least
     it.ends = ends
-    it.direct = direct
+    it.decays = decays
     job.scratch = NULL
     job.room = 0
     try:
@@ -740,8 +836,8 @@ cdef int run(
         for f in range(d):
             job.outer *= view[0].shape[f]
         alpha = &job.operand[it.given]
-        it.constant = alpha.n_stride == 0 and (alpha.inner_stride == 0 or job.inner == 1)
-        for f in range(d):
+        it.constant = decays or alpha.n_stride == 0 and (alpha.inner_stride == 0 or job.inner == 1)
+        for f in range(0 if decays else d):
             it.constant = it.constant and (alpha.outer_strides[f] == 0 or view[0].shape[f] == 1)
         with nogil:
             failed = drive(&job, &it, <Cursor *> view[held - 1].buf)
@@ -771,85 +867,233 @@ cdef int fold(Kind kind, tuple states) except -1:
             PyBuffer_Release(&view[f])
 
 
-def move_exp_nancount(a, alpha, states, leaf, min_weight, cursor, out):
-    return run(COUNT, (a, alpha), states, leaf, min_weight, cursor, (out,), False, False)
+# ---- the short way for small arrays: one alpha, no views, grids, cursors or tasks, which take 20 to 45 us
+
+cdef int compute_small(Job *job, Scan *it) noexcept nogil:
+    """One chunk a pass. -1 where there is no memory."""
+    cdef Lanes lanes
+    cdef Py_ssize_t leaves = (job.n + it.leaf - 1) // it.leaf
+    cdef double *states = NULL
+    cdef int failed = 0, f
+    for f in range(FIELDS):
+        it.state[f] = NULL
+    if job.inner > 1:
+        return chunk_columns(job, it, &lanes, 0, 0, 0, job.inner)
+    if leaves > 1:
+        states = <double *> malloc((it.fields + 2) * job.outer * leaves * sizeof(double))
+        if states == NULL:
+            return -1
+        for f in range(it.fields + 2):
+            it.state[f] = states + f * job.outer * leaves
+        it.ends = True
+        if it.decays:
+            failed = ends_of_lines(job, it, 0, job.outer, 0, leaves)
+        else:
+            failed = chunk_lines(job, it, &lanes, 0, job.outer, 0, leaves)
+        it.ends = False
+        fold_states(it.kind, it.state, job.outer, leaves, 1)
+    if failed == 0:
+        failed = chunk_lines(job, it, &lanes, 0, job.outer, 0, leaves)
+    free(states)
+    return failed
 
 
-def ends_move_exp_nancount(a, alpha, leaf, min_weight, direct, cursor, *states):
-    return run(COUNT, (a, alpha), None, leaf, min_weight, cursor, states, True, direct)
+cdef inline bint is_share(object value) except -1:
+    """A plain number between 0 and 1."""
+    return (isinstance(value, float) or type(value) is int) and 0 <= value <= 1
+
+
+cdef inline bint same_shape(const Py_buffer *a, const Py_buffer *b) noexcept nogil:
+    return a.ndim == b.ndim and a.shape[0] == b.shape[0] and (a.ndim == 1 or a.shape[1] == b.shape[1])
+
+
+cdef int run_small(Scan *it, Py_buffer *view, double alpha, int along, object out) except -1:
+    """`view`: of the inputs. 0 where there is no kernel for these dtypes."""
+    cdef Job job
+    cdef Py_buffer to
+    cdef Py_ssize_t nothing = 0
+    cdef int other = 1 - along if view.ndim == 2 else -1, inner = -1, f, failed
+    cdef Operand *operand
+    cdef bint covered = True
+    if other >= 0 and view.shape[other] >= COLUMNS and columns_adjoin(view, along):
+        inner = other
+    job.scratch = NULL
+    job.room = 0
+    job.n = view.shape[along]
+    job.inner = view.shape[inner] if inner >= 0 else 1
+    job.outer_ndim = 1 if other >= 0 and inner < 0 else 0
+    job.outer_shape = view.shape + other
+    job.outer = view.shape[other] if job.outer_ndim else 1
+    job.out = &job.operand[it.given + 1]
+    PyObject_GetBuffer(out, &to, PyBUF_FULL)
+    try:
+        for f in range(it.given):
+            covered &= describe_axes(&job.operand[f], &view[f], False, along, inner)
+        covered &= describe_axes(job.out, &to, True, along, inner)
+        if not covered:
+            return 0
+        for f in range(it.given + 2):
+            operand = &job.operand[f]
+            if f != it.given:
+                operand.outer_strides += other
+                continue
+            operand.data = <char *> &alpha
+            operand.outer_strides = &nothing
+            operand.flat = False
+            operand.n_stride = 0
+            operand.inner_stride = 0
+            operand.is_double = True
+            operand.take = taker(b"d", False)
+        it.leaf = job.n if job.outer * job.inner * LEAF >= job.n else LEAF
+        with nogil:
+            failed = compute_small(&job, it)
+            free(job.scratch)
+        if failed < 0:
+            raise MemoryError("no memory for the lanes of a small array")
+        return 1
+    finally:
+        PyBuffer_Release(&to)
+
+
+cdef object small(Kind kind, tuple inputs, object alpha, object min_weight, object axis):
+    """The results of small arrays, as the public function returns them; None for what the engine has to look at."""
+    cdef Scan it
+    cdef Py_buffer view[INPUTS]
+    cdef int held = 0, along = 0, f
+    cdef char code = 0
+    if not is_share(alpha) or not is_share(min_weight):
+        return None
+    it.kind = kind
+    it.given = <int> len(inputs)
+    it.fields = fields_of(kind)
+    it.least = min_weight
+    it.constant = True
+    it.ends = False
+    it.decays = it.fields <= 2 and it.least == 0
+    try:
+        for f in range(it.given):
+            if not open_small(&view[f], inputs[f], axis, &along):
+                return None
+            held += 1
+            if any_code(&view[f]) in (b"d", b"e", b"f") and not is_native(&view[f]):
+                return None
+            if not same_shape(&view[0], &view[f]):
+                return None
+            code = any_code(&view[f]) if code == 0 or code == any_code(&view[f]) else b"d"
+        out = empty_like(inputs[0]) if code in (b"e", b"f") else empty_like(inputs[0], DOUBLE)
+        return out if run_small(&it, view, alpha, along, out) else None
+    finally:
+        for f in range(held):
+            PyBuffer_Release(&view[f])
+
+
+def move_exp_nancount(a, alpha, states, leaf, min_weight, decays, cursor, out):
+    return run(COUNT, (a, alpha), states, leaf, min_weight, cursor, (out,), False, decays)
+
+
+def ends_move_exp_nancount(a, alpha, leaf, min_weight, decays, cursor, *states):
+    return run(COUNT, (a, alpha), None, leaf, min_weight, cursor, states, True, decays)
 
 
 def fold_move_exp_nancount(*states):
     return fold(COUNT, states)
 
 
-def move_exp_nansum(a, alpha, states, leaf, min_weight, cursor, out):
-    return run(SUM, (a, alpha), states, leaf, min_weight, cursor, (out,), False, False)
+def move_exp_nansum(a, alpha, states, leaf, min_weight, decays, cursor, out):
+    return run(SUM, (a, alpha), states, leaf, min_weight, cursor, (out,), False, decays)
 
 
-def ends_move_exp_nansum(a, alpha, leaf, min_weight, direct, cursor, *states):
-    return run(SUM, (a, alpha), None, leaf, min_weight, cursor, states, True, direct)
+def ends_move_exp_nansum(a, alpha, leaf, min_weight, decays, cursor, *states):
+    return run(SUM, (a, alpha), None, leaf, min_weight, cursor, states, True, decays)
 
 
 def fold_move_exp_nansum(*states):
     return fold(SUM, states)
 
 
-def move_exp_nanmean(a, alpha, states, leaf, min_weight, cursor, out):
-    return run(MEAN, (a, alpha), states, leaf, min_weight, cursor, (out,), False, False)
+def move_exp_nanmean(a, alpha, states, leaf, min_weight, decays, cursor, out):
+    return run(MEAN, (a, alpha), states, leaf, min_weight, cursor, (out,), False, decays)
 
 
-def ends_move_exp_nanmean(a, alpha, leaf, min_weight, direct, cursor, *states):
-    return run(MEAN, (a, alpha), None, leaf, min_weight, cursor, states, True, direct)
+def ends_move_exp_nanmean(a, alpha, leaf, min_weight, decays, cursor, *states):
+    return run(MEAN, (a, alpha), None, leaf, min_weight, cursor, states, True, decays)
 
 
 def fold_move_exp_nanmean(*states):
     return fold(MEAN, states)
 
 
-def move_exp_nanvar(a, alpha, states, leaf, min_weight, cursor, out):
-    return run(VAR, (a, alpha), states, leaf, min_weight, cursor, (out,), False, False)
+def move_exp_nanvar(a, alpha, states, leaf, min_weight, decays, cursor, out):
+    return run(VAR, (a, alpha), states, leaf, min_weight, cursor, (out,), False, decays)
 
 
-def ends_move_exp_nanvar(a, alpha, leaf, min_weight, direct, cursor, *states):
-    return run(VAR, (a, alpha), None, leaf, min_weight, cursor, states, True, direct)
+def ends_move_exp_nanvar(a, alpha, leaf, min_weight, decays, cursor, *states):
+    return run(VAR, (a, alpha), None, leaf, min_weight, cursor, states, True, decays)
 
 
 def fold_move_exp_nanvar(*states):
     return fold(VAR, states)
 
 
-def move_exp_nanstd(a, alpha, states, leaf, min_weight, cursor, out):
-    return run(STD, (a, alpha), states, leaf, min_weight, cursor, (out,), False, False)
+def move_exp_nanstd(a, alpha, states, leaf, min_weight, decays, cursor, out):
+    return run(STD, (a, alpha), states, leaf, min_weight, cursor, (out,), False, decays)
 
 
-def ends_move_exp_nanstd(a, alpha, leaf, min_weight, direct, cursor, *states):
-    return run(STD, (a, alpha), None, leaf, min_weight, cursor, states, True, direct)
+def ends_move_exp_nanstd(a, alpha, leaf, min_weight, decays, cursor, *states):
+    return run(STD, (a, alpha), None, leaf, min_weight, cursor, states, True, decays)
 
 
 def fold_move_exp_nanstd(*states):
     return fold(STD, states)
 
 
-def move_exp_nancov(a, b, alpha, states, leaf, min_weight, cursor, out):
-    return run(COV, (a, b, alpha), states, leaf, min_weight, cursor, (out,), False, False)
+def move_exp_nancov(a, b, alpha, states, leaf, min_weight, decays, cursor, out):
+    return run(COV, (a, b, alpha), states, leaf, min_weight, cursor, (out,), False, decays)
 
 
-def ends_move_exp_nancov(a, b, alpha, leaf, min_weight, direct, cursor, *states):
-    return run(COV, (a, b, alpha), None, leaf, min_weight, cursor, states, True, direct)
+def ends_move_exp_nancov(a, b, alpha, leaf, min_weight, decays, cursor, *states):
+    return run(COV, (a, b, alpha), None, leaf, min_weight, cursor, states, True, decays)
 
 
 def fold_move_exp_nancov(*states):
     return fold(COV, states)
 
 
-def move_exp_nancorr(a, b, alpha, states, leaf, min_weight, cursor, out):
-    return run(CORR, (a, b, alpha), states, leaf, min_weight, cursor, (out,), False, False)
+def move_exp_nancorr(a, b, alpha, states, leaf, min_weight, decays, cursor, out):
+    return run(CORR, (a, b, alpha), states, leaf, min_weight, cursor, (out,), False, decays)
 
 
-def ends_move_exp_nancorr(a, b, alpha, leaf, min_weight, direct, cursor, *states):
-    return run(CORR, (a, b, alpha), None, leaf, min_weight, cursor, states, True, direct)
+def ends_move_exp_nancorr(a, b, alpha, leaf, min_weight, decays, cursor, *states):
+    return run(CORR, (a, b, alpha), None, leaf, min_weight, cursor, states, True, decays)
 
 
 def fold_move_exp_nancorr(*states):
     return fold(CORR, states)
+
+
+def small_move_exp_nancount(a, alpha, min_weight, axis):
+    return small(COUNT, (a,), alpha, min_weight, axis)
+
+
+def small_move_exp_nansum(a, alpha, min_weight, axis):
+    return small(SUM, (a,), alpha, min_weight, axis)
+
+
+def small_move_exp_nanmean(a, alpha, min_weight, axis):
+    return small(MEAN, (a,), alpha, min_weight, axis)
+
+
+def small_move_exp_nanvar(a, alpha, min_weight, axis):
+    return small(VAR, (a,), alpha, min_weight, axis)
+
+
+def small_move_exp_nanstd(a, alpha, min_weight, axis):
+    return small(STD, (a,), alpha, min_weight, axis)
+
+
+def small_move_exp_nancov(a, b, alpha, min_weight, axis):
+    return small(COV, (a, b), alpha, min_weight, axis)
+
+
+def small_move_exp_nancorr(a, b, alpha, min_weight, axis):
+    return small(CORR, (a, b), alpha, min_weight, axis)

@@ -541,6 +541,12 @@ cdef inline bint open_small(Py_buffer *view, object a, object axis, int *along) 
     return True
 
 
+cdef inline bint columns_adjoin(const Py_buffer *view, int along) noexcept nogil:
+    """Of two axes: whether the other one's elements lie closer together."""
+    cdef Py_ssize_t n_stride = view.strides[along], stride = view.strides[1 - along]
+    return (stride if stride > 0 else -stride) < (n_stride if n_stride > 0 else -n_stride)
+
+
 cdef inline int run_small(fill_function fill, void *parameters, Py_buffer *view, int along, object out) except -1:
     """One chunk, whole. 0 where there is no kernel for these dtypes."""
     cdef Job job

@@ -129,6 +129,16 @@ def test_gaps_of_one_line(pattern, backend, team):
         np.testing.assert_array_equal(ac.bfill(a, limit), filled(a[::-1], limit)[::-1])
 
 
+def test_gaps_that_grow_rare(backend):
+    """Many in the first words of 64 elements, then few, the first of them at the beginning of a word."""
+    for char in "df":
+        a = sample((20_000,), char)
+        a[: 5 * 64 : 3] = np.nan
+        a[320::64] = np.nan
+        for limit in (None, 1):
+            np.testing.assert_array_equal(ac.push(a, limit, workers=1), filled(a, limit))
+
+
 def test_gaps_of_other_dtypes(backend):
     for char in DTYPES:
         a = sample((4, 5), char)

@@ -4,11 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import COMPILED, FUNCTIONS, LAYOUTS, POSITIONS, axes_of, bits, cells, check, outcome, salted, sample, takes
+from helpers import (
+    COMPILED,
+    DTYPES,
+    FUNCTIONS,
+    LAYOUTS,
+    POSITIONS,
+    SCANNED,
+    axes_of,
+    bits,
+    cells,
+    check,
+    outcome,
+    salted,
+    sample,
+    takes,
+    unaligned,
+)
 
 import allcores as ac
-from allcores._engine import arguments, operands, settings
+from allcores import _kernels
+from allcores._engine import arguments, operands, scanning, settings
 from allcores._engine import reduction as engine
+from allcores._engine.registry import SCANS
 
 MASKED = [name for name in FUNCTIONS if takes(name, "where")]
 STARTED = [name for name in FUNCTIONS if takes(name, "initial")]
@@ -133,3 +151,160 @@ def test_taken(name, monkeypatch):
             for axis in (None, 0, (0, 1)):
                 function(a, axis=axis, where=where, **started)
                 function(a[0], axis=0, where=where[0, 0], **started)
+
+
+# ---- gaps and exponential weights
+
+FILLS = ("push", "ffill", "bfill")
+EXPONENTIAL = [name for name, row in SCANS.items() if row.fields]
+
+
+def inputs_of(name, a):
+    if name not in SCANS or SCANS[name].inputs == 1:
+        return (a,)
+    return a, np.asfortranarray(np.roll(a, 7, axis=-1))
+
+
+def gappy(shape, char):
+    a = sample(shape, np.dtype(char).newbyteorder("=")).astype(char)
+    if np.dtype(char).kind == "f":
+        a[np.random.default_rng(5).random(shape) < 0.3] = np.nan
+    return a
+
+
+def tables(char):
+    """Every way that a door takes an array: lines, columns, few columns, leaves of some series, in any order."""
+    line, table = gappy((16_384,), char), gappy((70, 80), char)
+    few = gappy((3, 2000), char)
+    views = [line[:1], line[:37], line[:512], line[:513], line, line[::-3], unaligned(line[:600])]
+    views += [table, table.T, table[::3, ::-1], table[:, :1], table[:1], table[:, :15], table[:, :16], unaligned(table)]
+    return [
+        *views,
+        few,
+        few.T,
+        few[:, ::-2],
+        np.broadcast_to(line[:20], (18, 20)),
+        np.broadcast_to(table[:, :1], (70, 9)),
+    ]
+
+
+@pytest.fixture(params=COMPILED)
+def level(request):
+    """The engine has this level's kernels. Its doors are called by name."""
+    with settings.use_backend(request.param):
+        yield request.param
+
+
+@pytest.mark.parametrize("name", FILLS)
+def test_gaps(name, level):
+    door = getattr(_kernels.load(level), f"small_{name}")
+    for char in "fd":
+        for a in tables(char):
+            for axis in range(-a.ndim, a.ndim):
+                for limit in (None, 0, 1, 3, 100, 1 << 70):
+                    got, want = door(a, limit, axis), getattr(ac, name)(a, limit, axis)
+                    assert got.strides == want.strides
+                    assert bits(got) == bits(want), (a.shape, a.strides, axis, limit)
+
+
+@pytest.mark.parametrize("name", EXPONENTIAL)
+def test_exponential(name, level):
+    door = getattr(_kernels.load(level), f"small_{name}")
+    for char in (*DTYPES, "e", ">i4"):
+        for a in tables(char):
+            inputs = inputs_of(name, a)
+            for axis in range(-a.ndim, a.ndim):
+                for alpha, least in ((0.2, 0), (np.float64(0.01), 0.5), (0, 0), (1, 0), (1.0, 0.1)):
+                    got, want = door(*inputs, alpha, least, axis), getattr(ac, name)(*inputs, alpha, least, axis)
+                    assert (got.dtype, got.strides) == (want.dtype, want.strides)
+                    assert bits(got) == bits(want), (char, a.shape, a.strides, axis, alpha, least)
+
+
+@pytest.mark.parametrize("name", [name for name in EXPONENTIAL if SCANS[name].inputs == 2])
+def test_exponential_of_two_dtypes(name, level):
+    door = getattr(_kernels.load(level), f"small_{name}")
+    for chars in ("df", "fd", "fe", "hf", "dh", "ff", "ee"):
+        inputs = [gappy((40,), char) for char in chars]
+        got, want = door(*inputs, 0.1, 0, 0), getattr(ac, name)(*inputs, 0.1)
+        assert got.dtype == want.dtype
+        assert bits(got) == bits(want), chars
+    a = np.ones((2, 3))
+    assert door(a, a[0], 0.1, 0, 0) is None
+    assert door(a, a[:1], 0.1, 0, 0) is None
+    assert door(a, [1.0], 0.1, 0, 0) is None
+
+
+def test_replace(level):
+    door = _kernels.load(level).small_replace
+    for char in DTYPES.replace("?", ""):
+        for view in tables(char):
+            old = np.nan if char in "fd" else view.flat[view.size // 2].item()
+            got, want = view.copy("K"), view.copy("K")
+            for before, after in ((old, 3), (3, 4)):
+                done = door(got, before, after)
+                if done is None:
+                    assert abs(got.strides[0]) < abs(got.strides[1])
+                    break
+                assert done is got
+                ac.replace(want, before, after)
+                assert bits(got) == bits(want)
+    lines = np.ones((4, 9))[::2, ::-3]
+    assert door(lines, 1, 2) is lines
+    assert (lines.base == np.array([[1, 1, 2, 1, 1, 2, 1, 1, 2], [1] * 9] * 2)).all()
+
+
+def test_what_is_left_to_the_engine():
+    kernels = _kernels.load(_kernels.DEFAULT)
+    a = np.ones(20)
+    others = [np.ones(20, char) for char in ("F", "O", "M8[s]", "g", ">f8", ">f4", "S1")]
+    others += [np.float64(1), np.ones(()), np.ones(0), np.ones((2, 2, 2)), np.ones(1 << 15), [1.0, 2.0]]
+    for name in FILLS:
+        door = getattr(kernels, f"small_{name}")
+        assert door(a, 3, -1) is not None
+        for limit, axis in ((-1, 0), (True, 0), (2.0, 0), (np.int64(2), 0), (1, 1), (1, -2), (1, None), (1, 0.0)):
+            assert door(a, limit, axis) is None
+        for other in (*others, np.ones(20, "e"), np.ones(20, "i")):
+            assert door(other, None, 0) is None
+    for name in EXPONENTIAL:
+        door = getattr(kernels, f"small_{name}")
+        given = inputs_of(name, a)
+        assert door(*given, 0.5, 0, -1) is not None
+        for bad in (-0.1, 1.1, np.nan, True, 2, "0.5", None, a, np.float32(0.5), 1 << 2000):
+            assert door(*given, bad, 0, 0) is None
+            assert door(*given, 0.5, bad, 0) is None
+        for axis in (1, -2, None, 0.0, True, 1 << 70):
+            assert door(*given, 0.5, 0, axis) is None
+        for other in others:
+            assert door(*[other] * len(given), 0.5, 0, 0) is None
+    readonly = a[:]
+    readonly.flags.writeable = False
+    for other in (*others, readonly, np.ones(20, "e"), np.ones(20, "?")):
+        assert kernels.small_replace(other, 1, 2) is None
+    for char, value in (
+        *(("d", value) for value in (1 + 0j, "1", None, np.float32(1), True, (1 << 24) + 1)),
+        *(("f", value) for value in (1e39, -1e300)),
+        *(("i", value) for value in (1.0, 1 << 31, np.nan, np.int64(1), False)),
+        *(("B", value) for value in (-1, 256)),
+    ):
+        x = np.ones(9, char)
+        assert kernels.small_replace(x, 1, value) is None
+        assert kernels.small_replace(x, value, 1) is None
+        assert (x == 1).all()
+
+
+@pytest.mark.parametrize("name", SCANNED)
+def test_scans_take_the_short_way(name, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("the engine was asked")
+
+    monkeypatch.setattr(settings, "doors", 1)
+    monkeypatch.setattr(scanning.place, "run", refuse)
+    monkeypatch.setattr(scanning, "check_axis", refuse)
+    for char in "fd":
+        a = gappy((12, 30), char)
+        given = inputs_of(name, a)
+        arguments = (0, 1) if name == "replace" else (2,) if name in FILLS else (0.5,)
+        getattr(ac, name)(*given, *arguments)
+        getattr(ac, name)(*given, *arguments, workers=2)
+        with pytest.raises(AssertionError, match="the engine was asked"):
+            getattr(ac, name)(*(x[None] for x in given), *arguments)

@@ -10,7 +10,8 @@ is ever quite forgotten. Compiled for bool, all integer widths, float32 and floa
 converted, and masked elements become NaN. Float32 is computed in float64.
 
 Many series are computed side by side. A few long ones are cut into leaves of 512 elements, each begun with nothing,
-and what comes before is added by its decay. How depends on the number of series, their length and their order in
+and what comes before is added by its decay. Counts, sums and means of one `alpha`, without `min_weight`, take four
+elements of a series at a time. How depends on the arguments, the number of series, their length and their order in
 memory alone: the same bits for any number of workers.
 
 Memory: the result, and less than one MiB for each worker; 0.03 to 0.13 bytes for each element of long series besides.

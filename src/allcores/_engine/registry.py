@@ -126,7 +126,7 @@ class ScanRow:
     ns: float  # an element of float64, on one core
     inputs: int = 1
     fields: int = 0
-    direct: bool = False  # the state at the end of a leaf is a sum of products, where alpha is one number
+    decays: bool = False  # sums of elements that decay: four at a time where alpha is one number
     cells: str = REALS
     promise: str = BITS
 
@@ -136,9 +136,9 @@ SCANS = {
     for row in (
         ScanRow("push", 0.8, cells=FLOATS),
         ScanRow("replace", 0.5),
-        ScanRow("move_exp_nancount", 1.1, fields=1, direct=True),
-        ScanRow("move_exp_nansum", 1.2, fields=2, direct=True),
-        ScanRow("move_exp_nanmean", 1.2, fields=2, direct=True),
+        ScanRow("move_exp_nancount", 1.1, fields=1, decays=True),
+        ScanRow("move_exp_nansum", 1.2, fields=2, decays=True),
+        ScanRow("move_exp_nanmean", 1.2, fields=2, decays=True),
         ScanRow("move_exp_nanvar", 1.8, fields=4),
         ScanRow("move_exp_nanstd", 2.2, fields=4),
         ScanRow("move_exp_nancov", 2.5, inputs=2, fields=5),

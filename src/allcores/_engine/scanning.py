@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from . import place, settings, windowing
+from . import doors, place, settings, windowing
 from .grid import Stretches, cut_scans, cut_windows, leaves_of, scan_leaf
 from .operands import Array, side_by_side
 from .registry import FLOATS, REALS, SCANS
@@ -24,6 +24,11 @@ from .windowing import DOUBLE, check_axis, check_out, deliver, integer, numbers,
 COLUMNS = 16  # fewer columns than these are taken as lines
 
 POSITION = np.dtype(np.int64)
+
+
+def short(a: Any, workers: Any) -> bool:
+    """Whether a call may try a door."""
+    return settings.doors > 0 and type(a) is np.ndarray and (workers is None or settings.is_count(workers))
 
 
 # ---- the exponential family
@@ -61,6 +66,10 @@ def exponential(
     name: str, arrays: tuple[Any, ...], alpha: Any, min_weight: Any, axis: Any, out: Any, workers: int | None
 ) -> Array:
     """The exponentially weighted statistics of one call."""
+    if short(arrays[0], workers) and out is None:
+        small: Array | None = getattr(doors, name)(*arrays, alpha, min_weight, axis)
+        if small is not None:
+            return small
     workers = settings.resolve_workers(workers)
     operands, dtype = prepared(arrays)
     shape = operands[0].shape
@@ -83,21 +92,26 @@ def scan(name: str, operands: tuple[Array, ...], result: Array, axis: int, least
     leaf = scan_leaf(series, n)
     grid = cut_scans(sink.shape, leaf, windowing.chunk_size, workers)
     row = SCANS[name]
+    alpha = inputs[-1]
+    one = not any(stride for stride, length in zip(alpha.strides, alpha.shape, strict=True) if length > 1)
+    decays = int(row.decays and least == 0 and one)
     states = None
     if leaf < n:
-        states = known_before(name, inputs, leaf, least, grid, workers)
-    task = Task(__version__, settings.backend(), name, (*inputs, states), (leaf, least), (Field(result.dtype),), grid)
+        states = known_before(name, inputs, leaf, least, decays, grid, workers)
+    parameters = leaf, least, decays
+    task = Task(__version__, settings.backend(), name, (*inputs, states), parameters, (Field(result.dtype),), grid)
     place.run(task, (sink,), workers, row.ns)
 
 
-def known_before(name: str, inputs: list[Array], leaf: int, least: float, grid: Stretches, workers: int) -> Array:
+def known_before(
+    name: str, inputs: list[Array], leaf: int, least: float, decays: int, grid: Stretches, workers: int
+) -> Array:
     """The states before each leaf, (fields, outer, leaves, inner); weight and decay are the last two."""
     row = SCANS[name]
     leaves = leaves_of(grid, leaf)
-    direct = int(row.direct and least == 0 and grid.inner == 1 and not any(inputs[-1].strides[:-1]))
     fields = (Field(DOUBLE),) * (row.fields + 2)
     states = np.empty((len(fields), *leaves.sink_shape))
-    task = Task(__version__, settings.backend(), f"ends_{name}", tuple(inputs), (leaf, least, direct), fields, leaves)
+    task = Task(__version__, settings.backend(), f"ends_{name}", tuple(inputs), (leaf, least, decays), fields, leaves)
     place.run(task, tuple(states), workers, row.ns * leaf)
     Task(task.version, task.backend, name, (), (), fields, leaves).fold(tuple(states))
     return states
@@ -108,6 +122,10 @@ def known_before(name: str, inputs: list[Array], leaf: int, least: float, grid: 
 
 def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None, *, backwards: bool = False) -> Array:
     """The last number before each gap of a series, or the first one after it; `name` is that of the limit."""
+    if short(a, workers) and out is None:
+        small: Array | None = (doors.bfill if backwards else doors.ffill)(a, limit, axis)
+        if small is not None:
+            return small
     workers = settings.resolve_workers(workers)
     if isinstance(a, np.ma.MaskedArray):
         a = np.ma.filled(a, np.nan) if a.dtype.kind in "fc" else numbers("a", a)
@@ -191,6 +209,10 @@ def check_integer(name: str, value: Any, dtype: np.dtype[Any]) -> int:
 
 
 def replace(a: Any, old: Any, new: Any, workers: int | None) -> Array:
+    if short(a, workers):
+        small: Array | None = doors.replace(a, old, new)
+        if small is not None:
+            return small
     workers = settings.resolve_workers(workers)
     if not isinstance(a, np.ndarray):
         raise TypeError(f"a must be an ndarray, because it is changed in place, not {type(a).__name__}")

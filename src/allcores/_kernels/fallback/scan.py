@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from .window import claimed
 State = list[Array]
 
 TINY = float(np.finfo(np.float64).tiny)
+SPLIT = float((1 << 27) + 1)  # halves the digits of a double
 SUMS = 32  # partial sums of a leaf, of every 32nd element
 
 
@@ -156,30 +158,81 @@ class Operation:
     finish: Callable[[State], Array]
 
 
+def row_of(x: Array, row: int, begin: int, end: int, leaf: int, leaves: int, rest: float) -> Array:
+    """Elements `row` of each leaf; `rest` where the last leaf ends before."""
+    values = np.full((x.shape[0], leaves, x.shape[2]), rest)
+    found = x[:, begin + row : end : leaf]
+    values[:, : found.shape[1]] = found
+    return values
+
+
 def walk(
     operation: Operation, inputs: tuple[Array, ...], alpha: Array, begin: int, end: int, leaf: int, state: State
 ) -> Iterator[tuple[int, State]]:
     """Yield the state after each row of the leaves of elements begin..end; arrays are (lines, n, columns)."""
-    lines, _, columns = inputs[0].shape
     leaves = -(-(end - begin) // leaf)
     for row in range(min(leaf, end - begin)):
-        # The last leaf may end before this row: NaN comes after it.
-        rows = slice(begin + row, end, leaf)
-        given = []
-        for x in inputs:
-            values = np.full((lines, leaves, columns), np.nan)
-            found = x[:, rows]
-            values[:, : found.shape[1]] = found
-            given.append(values)
-        found = alpha[:, rows].astype(np.float64)
-        weights = np.full((lines, leaves, columns), 0.0)
-        weights[:, : found.shape[1]] = found
+        given = [row_of(x, row, begin, end, leaf, leaves, np.nan) for x in inputs]
+        weights = row_of(alpha, row, begin, end, leaf, leaves, 0.0)
         here = np.logical_and.reduce([values == values for values in given])
         decay = 1 - weights
         operation.step(given, here, decay, state)
         state[-2] = decay * state[-2] + np.where(here, weights, 0.0)
         state[-1] = np.where((decay > 0) & (state[-1] > 0), np.maximum(decay * state[-1], TINY), 0.0)
         yield row, state
+
+
+def product_error(a: float, b: float, product: float) -> float:
+    """What rounding took from a product (Dekker, 1971)."""
+    c, d = SPLIT * a, SPLIT * b
+    a_high, b_high = c - (c - a), d - (d - b)
+    a_low, b_low = a - a_high, b - b_high
+    return ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+
+
+def powers_of(alpha: float) -> list[float]:
+    """The first four of 1 - alpha, each rounded once. They don't underflow to 0: an infinity times 0 would be NaN."""
+    powers = [1 - alpha]
+    rests = [(1 - powers[0]) - alpha]
+    for k in range(1, 4):
+        a = k // 2
+        b = k - a - 1
+        product = powers[a] * powers[b]
+        error = product_error(powers[a], powers[b], product) + (powers[a] * rests[b] + rests[a] * powers[b])
+        powers.append(product + error)
+        rests.append(error - (powers[k] - product))
+    return [max(power, TINY) if powers[0] > 0 else 0.0 for power in powers]
+
+
+def sums_of_four(rows: list[Array], powers: list[float], before: Array) -> list[Array]:
+    """Decaying sums up to each of four rows: of neighbours, of pairs, then with what was before."""
+    zero = np.zeros_like(before)
+    d, d2, _, _ = powers
+    pairs = [row + d * other for row, other in zip(rows, [zero, *rows], strict=False)]
+    fours = [pair + d2 * other for pair, other in zip(pairs, [zero, zero, *pairs], strict=False)]
+    return [four + power * before for four, power in zip(fours, powers, strict=True)]
+
+
+def walk_decays(
+    operation: Operation, x: Array, alpha: float, begin: int, end: int, leaf: int, state: State
+) -> Iterator[tuple[int, State]]:
+    """The same for counts, sums and means of one alpha, four rows at a time; weights are not asked for."""
+    leaves = -(-(end - begin) // leaf)
+    powers, length, decay = powers_of(alpha), min(leaf, end - begin), 1 - alpha
+    for first in range(0, length, 4):
+        rows = [row_of(x, row, begin, end, leaf, leaves, np.nan) for row in range(first, first + 4)]
+        here = [(row == row).astype(np.float64) for row in rows]
+        present = [np.where(row == row, row, 0.0) for row in rows]
+        fields = [sums_of_four(here if operation is COUNT else present, powers, state[0])]
+        if operation is MEAN:
+            fields.append(sums_of_four(here, powers, state[1]))
+        elif operation is SUM:
+            fields.append(list(accumulate([state[1], *here], np.maximum))[1:])
+        for row in range(first, min(first + 4, length)):
+            state[: len(fields)] = [field[row - first] for field in fields]
+            state[-1] = np.where((decay > 0) & (state[-1] > 0), np.maximum(decay * state[-1], TINY), 0.0)
+            yield row, state
+        state[: len(fields)] = [field[3] for field in fields]
 
 
 def of_chunk(x: Array, positions: tuple[Any, ...], columns: slice) -> Array:
@@ -192,6 +245,7 @@ def scan(
     states: Array | None,
     leaf: int,
     least: float,
+    decays: int,
     cursor: Array,
     out: Array,
 ) -> int:
@@ -209,7 +263,11 @@ def scan(
                 state[f] = known[lines, first : first + leaves, columns]
         values = np.empty((shape[0], end - begin, shape[2]))
         with np.errstate(all="ignore"):
-            for row, known in walk(operation, given, of_chunk(alpha, positions, columns), begin, end, leaf, state):
+            if decays:
+                steps = walk_decays(operation, given[0], float(alpha.flat[0]), begin, end, leaf, state)
+            else:
+                steps = walk(operation, given, of_chunk(alpha, positions, columns), begin, end, leaf, state)
+            for row, known in steps:
                 value = operation.finish(known)
                 if least > 0:
                     value = np.where(known[-2] >= least, value, np.nan)
@@ -250,14 +308,14 @@ def add_lanes(rows: Array) -> Array:
 
 
 def ends(
-    operation: Operation, inputs: tuple[Array, ...], leaf: int, direct: int, cursor: Array, states: tuple[Array, ...]
+    operation: Operation, inputs: tuple[Array, ...], leaf: int, decays: int, cursor: Array, states: tuple[Array, ...]
 ) -> int:
     *inputs_, alpha = inputs
     shape, n = inputs_[0].shape, inputs_[0].shape[-2]
     for positions, begin, end, columns in claimed((*shape[:-2], states[0].shape[-2], shape[-1]), cursor):
         given = tuple(of_chunk(x, positions, columns) for x in inputs_)
         lines = np.ravel_multi_index(positions, shape[:-2])
-        if direct:
+        if decays and shape[-1] == 1:
             known = sums_of_products(operation, given[0][:, begin * leaf : end * leaf, 0], float(alpha.flat[0]), leaf)
             for field, value in zip(states, known, strict=True):
                 field[lines, begin:end, 0] = 0
@@ -267,7 +325,11 @@ def ends(
         state = [np.zeros(size) for _ in range(operation.fields + 1)] + [np.ones(size)]
         with np.errstate(all="ignore"):
             stop = min(end * leaf, n)
-            for _ in walk(operation, given, of_chunk(alpha, positions, columns), begin * leaf, stop, leaf, state):
+            if decays:
+                steps = walk_decays(operation, given[0], float(alpha.flat[0]), begin * leaf, stop, leaf, state)
+            else:
+                steps = walk(operation, given, of_chunk(alpha, positions, columns), begin * leaf, stop, leaf, state)
+            for _ in steps:
                 pass
         for field, value in zip(states, state, strict=True):
             field[lines, begin:end, columns] = value
@@ -301,15 +363,15 @@ CORR = Operation(6, step_corr, merge_pairs, finish_corr)
 
 
 def move_exp_nancount(
-    a: Array, alpha: Array, states: Array | None, leaf: int, min_weight: float, cursor: Array, out: Array
+    a: Array, alpha: Array, states: Array | None, leaf: int, min_weight: float, decays: int, cursor: Array, out: Array
 ) -> int:
-    return scan(COUNT, (a, alpha), states, leaf, min_weight, cursor, out)
+    return scan(COUNT, (a, alpha), states, leaf, min_weight, decays, cursor, out)
 
 
 def ends_move_exp_nancount(
-    a: Array, alpha: Array, leaf: int, min_weight: float, direct: int, cursor: Array, *states: Array
+    a: Array, alpha: Array, leaf: int, min_weight: float, decays: int, cursor: Array, *states: Array
 ) -> int:
-    return ends(COUNT, (a, alpha), leaf, direct, cursor, states)
+    return ends(COUNT, (a, alpha), leaf, decays, cursor, states)
 
 
 def fold_move_exp_nancount(*states: Array) -> int:
@@ -317,15 +379,15 @@ def fold_move_exp_nancount(*states: Array) -> int:
 
 
 def move_exp_nansum(
-    a: Array, alpha: Array, states: Array | None, leaf: int, min_weight: float, cursor: Array, out: Array
+    a: Array, alpha: Array, states: Array | None, leaf: int, min_weight: float, decays: int, cursor: Array, out: Array
 ) -> int:
-    return scan(SUM, (a, alpha), states, leaf, min_weight, cursor, out)
+    return scan(SUM, (a, alpha), states, leaf, min_weight, decays, cursor, out)
 
 
 def ends_move_exp_nansum(
-    a: Array, alpha: Array, leaf: int, min_weight: float, direct: int, cursor: Array, *states: Array
+    a: Array, alpha: Array, leaf: int, min_weight: float, decays: int, cursor: Array, *states: Array
 ) -> int:
-    return ends(SUM, (a, alpha), leaf, direct, cursor, states)
+    return ends(SUM, (a, alpha), leaf, decays, cursor, states)
 
 
 def fold_move_exp_nansum(*states: Array) -> int:
@@ -333,15 +395,15 @@ def fold_move_exp_nansum(*states: Array) -> int:
 
 
 def move_exp_nanmean(
-    a: Array, alpha: Array, states: Array | None, leaf: int, min_weight: float, cursor: Array, out: Array
+    a: Array, alpha: Array, states: Array | None, leaf: int, min_weight: float, decays: int, cursor: Array, out: Array
 ) -> int:
-    return scan(MEAN, (a, alpha), states, leaf, min_weight, cursor, out)
+    return scan(MEAN, (a, alpha), states, leaf, min_weight, decays, cursor, out)
 
 
 def ends_move_exp_nanmean(
-    a: Array, alpha: Array, leaf: int, min_weight: float, direct: int, cursor: Array, *states: Array
+    a: Array, alpha: Array, leaf: int, min_weight: float, decays: int, cursor: Array, *states: Array
 ) -> int:
-    return ends(MEAN, (a, alpha), leaf, direct, cursor, states)
+    return ends(MEAN, (a, alpha), leaf, decays, cursor, states)
 
 
 def fold_move_exp_nanmean(*states: Array) -> int:
@@ -349,15 +411,15 @@ def fold_move_exp_nanmean(*states: Array) -> int:
 
 
 def move_exp_nanvar(
-    a: Array, alpha: Array, states: Array | None, leaf: int, min_weight: float, cursor: Array, out: Array
+    a: Array, alpha: Array, states: Array | None, leaf: int, min_weight: float, decays: int, cursor: Array, out: Array
 ) -> int:
-    return scan(VAR, (a, alpha), states, leaf, min_weight, cursor, out)
+    return scan(VAR, (a, alpha), states, leaf, min_weight, decays, cursor, out)
 
 
 def ends_move_exp_nanvar(
-    a: Array, alpha: Array, leaf: int, min_weight: float, direct: int, cursor: Array, *states: Array
+    a: Array, alpha: Array, leaf: int, min_weight: float, decays: int, cursor: Array, *states: Array
 ) -> int:
-    return ends(VAR, (a, alpha), leaf, direct, cursor, states)
+    return ends(VAR, (a, alpha), leaf, decays, cursor, states)
 
 
 def fold_move_exp_nanvar(*states: Array) -> int:
@@ -365,15 +427,15 @@ def fold_move_exp_nanvar(*states: Array) -> int:
 
 
 def move_exp_nanstd(
-    a: Array, alpha: Array, states: Array | None, leaf: int, min_weight: float, cursor: Array, out: Array
+    a: Array, alpha: Array, states: Array | None, leaf: int, min_weight: float, decays: int, cursor: Array, out: Array
 ) -> int:
-    return scan(STD, (a, alpha), states, leaf, min_weight, cursor, out)
+    return scan(STD, (a, alpha), states, leaf, min_weight, decays, cursor, out)
 
 
 def ends_move_exp_nanstd(
-    a: Array, alpha: Array, leaf: int, min_weight: float, direct: int, cursor: Array, *states: Array
+    a: Array, alpha: Array, leaf: int, min_weight: float, decays: int, cursor: Array, *states: Array
 ) -> int:
-    return ends(STD, (a, alpha), leaf, direct, cursor, states)
+    return ends(STD, (a, alpha), leaf, decays, cursor, states)
 
 
 def fold_move_exp_nanstd(*states: Array) -> int:
@@ -381,15 +443,23 @@ def fold_move_exp_nanstd(*states: Array) -> int:
 
 
 def move_exp_nancov(
-    a: Array, b: Array, alpha: Array, states: Array | None, leaf: int, min_weight: float, cursor: Array, out: Array
+    a: Array,
+    b: Array,
+    alpha: Array,
+    states: Array | None,
+    leaf: int,
+    min_weight: float,
+    decays: int,
+    cursor: Array,
+    out: Array,
 ) -> int:
-    return scan(COV, (a, b, alpha), states, leaf, min_weight, cursor, out)
+    return scan(COV, (a, b, alpha), states, leaf, min_weight, decays, cursor, out)
 
 
 def ends_move_exp_nancov(
-    a: Array, b: Array, alpha: Array, leaf: int, min_weight: float, direct: int, cursor: Array, *states: Array
+    a: Array, b: Array, alpha: Array, leaf: int, min_weight: float, decays: int, cursor: Array, *states: Array
 ) -> int:
-    return ends(COV, (a, b, alpha), leaf, direct, cursor, states)
+    return ends(COV, (a, b, alpha), leaf, decays, cursor, states)
 
 
 def fold_move_exp_nancov(*states: Array) -> int:
@@ -397,15 +467,23 @@ def fold_move_exp_nancov(*states: Array) -> int:
 
 
 def move_exp_nancorr(
-    a: Array, b: Array, alpha: Array, states: Array | None, leaf: int, min_weight: float, cursor: Array, out: Array
+    a: Array,
+    b: Array,
+    alpha: Array,
+    states: Array | None,
+    leaf: int,
+    min_weight: float,
+    decays: int,
+    cursor: Array,
+    out: Array,
 ) -> int:
-    return scan(CORR, (a, b, alpha), states, leaf, min_weight, cursor, out)
+    return scan(CORR, (a, b, alpha), states, leaf, min_weight, decays, cursor, out)
 
 
 def ends_move_exp_nancorr(
-    a: Array, b: Array, alpha: Array, leaf: int, min_weight: float, direct: int, cursor: Array, *states: Array
+    a: Array, b: Array, alpha: Array, leaf: int, min_weight: float, decays: int, cursor: Array, *states: Array
 ) -> int:
-    return ends(CORR, (a, b, alpha), leaf, direct, cursor, states)
+    return ends(CORR, (a, b, alpha), leaf, decays, cursor, states)
 
 
 def fold_move_exp_nancorr(*states: Array) -> int:

@@ -1,0 +1,272 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Counts, sums and means that lose a constant share with each element, four elements of a series at a time:
+
+    t[i] = x[i] + d t[i - 1]        within the four, from zeros:   t = x + d later(x);   t += d^2 later_two(t)
+    s[i] = t[i] + d^(i + 1) s       where s is the sum before the four
+
+so that only one multiplication and one addition of each four wait for those before. A missing element is 0.
+"""
+from libc.float cimport DBL_MIN
+from libc.math cimport NAN
+from libc.string cimport memcpy
+
+from chains cimport COUNT, MEAN, SUM, Kind
+from cursor cimport allcores_ahead, allcores_ahead_rows
+from fours cimport (
+    four, greater, last, later, later_two, load, nought, over, plus, spread, store, times, where_equal)
+
+cdef enum:
+    BYTES = 128             # of a row of 16 lanes
+    AT_ONCE = 4             # lines
+    SPLIT = (1 << 27) + 1   # halves the digits of a double
+
+
+cdef struct Powers:         # of the decay. They don't underflow to 0: an infinity times 0 would be NaN
+    four one, two, three, four_
+    four all
+
+
+cdef inline double product_error(double a, double b, double product) noexcept nogil:
+    """What rounding took from a product (Dekker, 1971)."""
+    cdef double c = SPLIT * a, d = SPLIT * b
+    cdef double a_high = c - (c - a), b_high = d - (d - b)
+    cdef double a_low = a - a_high, b_low = b - b_high
+    return ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+
+
+cdef inline void powers_of(double alpha, Powers *to) noexcept nogil:
+    """Of 1 - alpha, each rounded once: an error of d^4 would be repeated with each four elements."""
+    cdef double p[4]
+    cdef double rest[4]
+    cdef double product, error
+    cdef int k, a
+    p[0] = 1 - alpha
+    rest[0] = (1 - p[0]) - alpha
+    for k in range(1, 4):
+        a = k // 2              # d^(k + 1) = d^(a + 1) d^(k - a)
+        product = p[a] * p[k - a - 1]
+        error = product_error(p[a], p[k - a - 1], product) + (p[a] * rest[k - a - 1] + rest[a] * p[k - a - 1])
+        p[k] = product + error
+        rest[k] = error - (p[k] - product)
+    for k in range(4):
+        p[k] = p[k] if p[k] > DBL_MIN or p[0] == 0 else DBL_MIN
+    to.one = spread(p[0])
+    to.two = spread(p[1])
+    to.three = spread(p[2])
+    to.four_ = spread(p[3])
+    to.all = load(p)
+
+
+cdef inline four here_of(four x) noexcept nogil:
+    """1 where there is an element, else 0."""
+    return where_equal(x, x, spread(1), nought())
+
+
+cdef inline four present(four x) noexcept nogil:
+    """Elements, and 0 where there is none."""
+    return where_equal(x, x, x, nought())
+
+
+cdef inline four seen_only(four seen, four value) noexcept nogil:
+    return where_equal(seen, nought(), spread(NAN), value)
+
+
+# ---- lines: a vector is four elements of one of them
+
+cdef inline four along(four x, Powers *p, four *before) noexcept nogil:
+    """The sums up to each of four elements."""
+    cdef four t = plus(x, times(p.one, later(x)))
+    t = plus(t, times(p.two, later_two(t)))
+    t = plus(t, times(p.all, before[0]))
+    before[0] = last(t)
+    return t
+
+
+cdef inline four seen_along(four here, four *before) noexcept nogil:
+    """1 from the first element on."""
+    here = greater(here, later(here))
+    here = greater(greater(here, later_two(here)), before[0])
+    before[0] = last(here)
+    return here
+
+
+cdef inline void decay_line(
+        Kind kind, bint seen, const double *x, double *to, Powers *p, four *total, four *count) noexcept nogil:
+    cdef four v = load(x)
+    cdef four here
+    if kind == COUNT:
+        store(to, along(here_of(v), p, total))
+    elif kind == MEAN:
+        here = along(here_of(v), p, count)
+        store(to, over(along(present(v), p, total), here))
+    elif seen:
+        store(to, along(present(v), p, total))
+    else:
+        here = seen_along(here_of(v), count)
+        store(to, seen_only(here, along(present(v), p, total)))
+
+
+cdef inline void decay_lines(
+        Kind kind, bint seen, const double **x, double **to, Py_ssize_t n, Powers *powers, four *total,
+        four *count) noexcept nogil:
+    """n elements, a multiple of four, of four lines. `total` and `count` are those of the element before, four times."""
+    cdef Powers p = powers[0]
+    cdef four a = total[0], b = total[1], c = total[2], d = total[3]
+    cdef four e = count[0], f = count[1], g = count[2], h = count[3]
+    cdef Py_ssize_t i = 0
+    while i < n:
+        decay_line(kind, seen, x[0] + i, to[0] + i, &p, &a, &e)
+        decay_line(kind, seen, x[1] + i, to[1] + i, &p, &b, &f)
+        decay_line(kind, seen, x[2] + i, to[2] + i, &p, &c, &g)
+        decay_line(kind, seen, x[3] + i, to[3] + i, &p, &d, &h)
+        i += 4
+    total[0] = a
+    total[1] = b
+    total[2] = c
+    total[3] = d
+    count[0] = e
+    count[1] = f
+    count[2] = g
+    count[3] = h
+
+
+cdef inline bint positive(const four *count) noexcept nogil:
+    cdef double v[4]
+    cdef bint all_are = True
+    cdef int k
+    for k in range(AT_ONCE):
+        store(v, count[k])
+        all_are &= v[0] > 0
+    return all_are
+
+
+cdef inline void decay_kind(
+        Kind kind, const double **x, double **to, Py_ssize_t n, Powers *p, four *total, four *count) noexcept nogil:
+    if kind == COUNT:
+        decay_lines(COUNT, True, x, to, n, p, total, count)
+    elif kind == MEAN:
+        decay_lines(MEAN, True, x, to, n, p, total, count)
+    elif positive(count):
+        decay_lines(SUM, True, x, to, n, p, total, count)
+    else:
+        decay_lines(SUM, False, x, to, n, p, total, count)
+
+
+cdef inline void decay_some(
+        Kind kind, const double **x, double **to, Py_ssize_t n, Powers *p, four *total, four *count) noexcept nogil:
+    """The same for any n: NaN follows."""
+    cdef double rest[AT_ONCE][4]
+    cdef double results[AT_ONCE][4]
+    cdef const double *a[AT_ONCE]
+    cdef double *b[AT_ONCE]
+    cdef Py_ssize_t whole = n - n % 4, i
+    cdef int k
+    decay_kind(kind, x, to, whole, p, total, count)
+    if whole == n:
+        return
+    for k in range(AT_ONCE):
+        for i in range(4):
+            rest[k][i] = x[k][whole + i] if whole + i < n else NAN
+        a[k] = rest[k]
+        b[k] = results[k]
+    decay_kind(kind, a, b, 4, p, total, count)
+    for k in range(AT_ONCE):
+        memcpy(to[k] + whole, results[k], (n - whole) * sizeof(double))
+
+
+# ---- columns: a vector is one row of four of them
+
+cdef inline void down(four *x, Powers *p, four *before) noexcept nogil:
+    """The sums up to each of four rows, in the order of `along`."""
+    cdef four a = plus(x[0], nought())
+    cdef four b = plus(x[1], times(p.one, x[0]))
+    cdef four c = plus(x[2], times(p.one, x[1]))
+    cdef four d = plus(x[3], times(p.one, x[2]))
+    d = plus(d, times(p.two, b))
+    c = plus(c, times(p.two, a))
+    x[0] = plus(a, times(p.one, before[0]))
+    x[1] = plus(plus(b, nought()), times(p.two, before[0]))
+    x[2] = plus(c, times(p.three, before[0]))
+    x[3] = plus(d, times(p.four_, before[0]))
+    before[0] = x[3]
+
+
+cdef inline void decay_column(
+        Kind kind, bint ends, const double *x, Py_ssize_t x_step, double *to, Py_ssize_t to_step, int rows, Powers *p,
+        four *total, four *count) noexcept nogil:
+    """Up to four rows of four columns; NaN follows."""
+    cdef four v[4]
+    cdef four here[4]
+    cdef int r
+    for r in range(4):
+        v[r] = load(x + r * x_step) if r < rows else spread(NAN)
+        here[r] = here_of(v[r])
+        v[r] = present(v[r])
+    if kind == COUNT:
+        down(here, p, total)
+    else:
+        down(v, p, total)
+    if kind == MEAN:
+        down(here, p, count)
+    elif kind == SUM:
+        for r in range(4):
+            count[0] = greater(count[0], here[r])
+            here[r] = count[0]
+    if ends:
+        return
+    for r in range(rows):
+        if kind == COUNT:
+            store(to + r * to_step, here[r])
+        elif kind == MEAN:
+            store(to + r * to_step, over(v[r], here[r]))
+        else:
+            store(to + r * to_step, seen_only(here[r], v[r]))
+
+
+cdef inline void decay_columns(
+        Kind kind, bint ends, const double *x, Py_ssize_t x_step, Py_ssize_t rows, Powers *powers, double *to,
+        Py_ssize_t to_step, double *totals, double *counts, Py_ssize_t ahead) noexcept nogil:
+    """Rows of 16 columns. Fetched is what is so many rows ahead; 0: it is in the cache."""
+    cdef Powers p = powers[0]
+    cdef four total[4]
+    cdef four count[4]
+    cdef Py_ssize_t at = 0
+    cdef int k
+    for k in range(4):
+        total[k] = load(totals + 4 * k)
+        count[k] = load(counts + 4 * k)
+    while at < rows:
+        if ahead:
+            allcores_ahead_rows(x, x_step * sizeof(double), 4, BYTES, ahead * x_step * <Py_ssize_t> sizeof(double))
+            if not ends:
+                allcores_ahead_rows(to, to_step * sizeof(double), 4, BYTES, ahead * to_step * <Py_ssize_t> sizeof(double))
+        if at + 4 <= rows:
+            for k in range(4):
+                decay_column(kind, ends, x + 4 * k, x_step, to + 4 * k, to_step, 4, &p, &total[k], &count[k])
+        else:
+            for k in range(4):
+                decay_column(
+                    kind, ends, x + 4 * k, x_step, to + 4 * k, to_step, <int> (rows - at), &p, &total[k], &count[k])
+        at += 4
+        x += 4 * x_step
+        to += 4 * to_step
+    for k in range(4):
+        store(totals + 4 * k, total[k])
+        store(counts + 4 * k, count[k])
+
+
+cdef inline void decay_rows(
+        Kind kind, bint ends, const double *x, Py_ssize_t x_step, Py_ssize_t rows, Powers *p, double *to,
+        Py_ssize_t to_step, double *totals, double *counts, Py_ssize_t ahead) noexcept nogil:
+    if kind == COUNT and ends:
+        decay_columns(COUNT, True, x, x_step, rows, p, to, to_step, totals, counts, ahead)
+    elif kind == COUNT:
+        decay_columns(COUNT, False, x, x_step, rows, p, to, to_step, totals, counts, ahead)
+    elif kind == SUM and ends:
+        decay_columns(SUM, True, x, x_step, rows, p, to, to_step, totals, counts, ahead)
+    elif kind == SUM:
+        decay_columns(SUM, False, x, x_step, rows, p, to, to_step, totals, counts, ahead)
+    elif ends:
+        decay_columns(MEAN, True, x, x_step, rows, p, to, to_step, totals, counts, ahead)
+    else:
+        decay_columns(MEAN, False, x, x_step, rows, p, to, to_step, totals, counts, ahead)
