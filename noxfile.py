@@ -38,9 +38,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """mypy --strict, of the sources: nothing is compiled."""
-    session.install("mypy>=1.11", "numpy>=2.0")
+    """mypy --strict, and both mypy and pyright of what users see: of the sources, nothing is compiled."""
+    session.install("mypy>=1.11", "basedpyright>=1.29", "numpy>=2.0")
     session.run("mypy", *session.posargs)
+    session.run("basedpyright")
 
 
 @nox.session
