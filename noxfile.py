@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nox
 
 nox.options.sessions = ["lint", "types", "test"]
@@ -29,11 +31,14 @@ def test(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """ruff and cython-lint."""
-    session.install("ruff>=0.6", "cython-lint>=0.16")
+    """ruff, cython-lint, and zizmor and the schema for the workflows."""
+    session.install("ruff>=0.6", "cython-lint>=0.16", "zizmor>=1.20", "check-jsonschema>=0.30")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("cython-lint", "ext")
+    session.run("zizmor", "--offline", "--quiet", ".github")
+    workflows = sorted(str(path) for path in Path(".github/workflows").glob("*.yml"))
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
 
 
 @nox.session
