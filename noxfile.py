@@ -54,3 +54,13 @@ def bench(session: nox.Session) -> None:
     """Side by side with NumPy and whatever else is there; arguments after -- go to `allcores bench`."""
     session.install(".[bench]", env=KERNELS)
     session.run("python", "-m", "allcores", "bench", *(session.posargs or ["--quick"]))
+
+
+@nox.session
+def asv(session: nox.Session) -> None:
+    """Every function by asv, of what is checked out; arguments after -- go to `asv run`."""
+    session.install("asv>=0.6.4", ".", env=KERNELS)
+    session.chdir("benchmarks/asv")
+    session.run("asv", "machine", "--yes", silent=True)
+    session.run("asv", "check", "--python=same")
+    session.run("asv", "run", "--python=same", *(session.posargs or ["--quick"]))
