@@ -32,18 +32,22 @@ def test(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """ruff and cython-lint."""
-    session.install("ruff>=0.6", "cython-lint>=0.16")
+    """ruff, cython-lint, and zizmor and the schema for the workflows."""
+    session.install("ruff>=0.6", "cython-lint>=0.16", "zizmor>=1.20", "check-jsonschema>=0.30")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("cython-lint", "ext")
+    session.run("zizmor", "--offline", "--quiet", ".github")
+    workflows = sorted(str(path) for path in Path(".github/workflows").glob("*.yml"))
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
 
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """mypy --strict, of the sources: nothing is compiled."""
-    session.install("mypy>=1.11", "numpy>=2.0")
+    """mypy --strict, and both mypy and pyright of what users see: of the sources, nothing is compiled."""
+    session.install("mypy>=1.11", "basedpyright>=1.29", "numpy>=2.0")
     session.run("mypy", *session.posargs)
+    session.run("basedpyright")
 
 
 @nox.session
@@ -63,3 +67,13 @@ def bench(session: nox.Session) -> None:
     """Side by side with NumPy and whatever else is there; arguments after -- go to `allcores bench`."""
     session.install(".[bench]", env=KERNELS)
     session.run("python", "-m", "allcores", "bench", *(session.posargs or ["--quick"]))
+
+
+@nox.session
+def asv(session: nox.Session) -> None:
+    """Every function by asv, of what is checked out; arguments after -- go to `asv run`."""
+    session.install("asv>=0.6.4", ".", env=KERNELS)
+    session.chdir("benchmarks/asv")
+    session.run("asv", "machine", "--yes", silent=True)
+    session.run("asv", "check", "--python=same")
+    session.run("asv", "run", "--python=same", *(session.posargs or ["--quick"]))

@@ -1,4 +1,4 @@
-"""The whole comparison of `python -m allcores bench`, as JSON and as Markdown tables for the README.
+"""The whole comparison of `python -m allcores bench`, as JSON, as Markdown tables and as a picture.
 
 python benchmarks/compare.py --json results.json --markdown results.md
 """
@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 
-from allcores.bench import cli, report
+from allcores.bench import cli, plot, report
 from allcores.bench.cases import Sizes
 
 
@@ -25,6 +25,8 @@ def main() -> int:
         args.markdown.write_text(document + "\n", encoding="utf-8")
     else:
         print(document)
+    if args.plot:
+        plot.draw(results.rows, results.machine, args.plot)
     if args.json:
         args.json.write_text(json.dumps(report.as_json(results), indent=1) + "\n")
     return 0 if results.agree else 1

@@ -3,10 +3,18 @@
 
 cdef extern from *:
     """
+    /* Exported: threadpoolctl knows this library by it. */
+    #if defined(_WIN32)
+    #define ALLCORES_EXPORT __declspec(dllexport)
+    #else
+    #define ALLCORES_EXPORT __attribute__((visibility("default")))
+    #endif
+    ALLCORES_EXPORT int allcores_level(void);
+
     #if defined(_MSC_VER) && !defined(__clang__) && defined(_M_X64)
     #include <intrin.h>
     #include <immintrin.h>
-    static int allcores_level(void) {
+    int allcores_level(void) {
         int a[4], b[4], e[4];
         unsigned long long saved;
         __cpuid(a, 1);
@@ -25,7 +33,7 @@ cdef extern from *:
     }
     #elif defined(__x86_64__)
     /* Single features: the names of levels need newer compilers than these. */
-    static int allcores_level(void) {
+    int allcores_level(void) {
         __builtin_cpu_init();
         if (!__builtin_cpu_supports("ssse3") || !__builtin_cpu_supports("sse4.1") || !__builtin_cpu_supports("sse4.2")
             || !__builtin_cpu_supports("popcnt")) return 1;
@@ -36,7 +44,7 @@ cdef extern from *:
         return 4;
     }
     #else
-    static int allcores_level(void) { return 0; }
+    int allcores_level(void) { return 0; }
     #endif
     """
     int allcores_level() noexcept

@@ -2,6 +2,8 @@
 
 __version__ = "0.1.0"
 
+from sys import modules as _modules
+
 from . import fallback
 from ._engine.settings import get_memory_budget, get_workers, set_memory_budget, set_workers
 from .background import submit
@@ -175,3 +177,6 @@ __all__ = [
     "unique_values",
     "var",
 ]
+
+if hasattr(_modules.get("threadpoolctl"), "register"):
+    from . import threadpool as threadpool

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import Context, copy_context
 from functools import partial
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from ._engine import jobs, settings, team
 
@@ -26,16 +26,19 @@ __all__ = ["BackgroundFuture", "submit"]
 
 WAITING, RUNNING, ENDED = range(3)
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
-class BackgroundFuture(Future[Any]):
+
+class BackgroundFuture(Future[Result], Generic[Result]):
     """A future of a call in the background: it can be cancelled while it runs, and says how far it is.
 
     To its base class it is pending until it ends, since there nothing that runs can be cancelled.
     """
 
-    def __init__(self, work: Callable[[], Any]) -> None:
+    def __init__(self, work: Callable[[], Result]) -> None:
         super().__init__()
-        self._work: Callable[[], Any] | None = work
+        self._work: Callable[[], Result] | None = work
         self._job = jobs.Job()
         self._stage = WAITING
         self._turn = threading.Lock()
@@ -92,15 +95,15 @@ class BackgroundFuture(Future[Any]):
         except BaseException as error:
             if within and isinstance(error, jobs.Stopped):
                 raise
-            self._end(None, error)
+            self._end(error=error)
             self = None  # type: ignore[assignment]  # its exception's traceback refers to this frame
         else:
-            self._end(result, None)
+            self._end(result)
         finally:
             if token is not None:
                 jobs.current.reset(token)
 
-    def _end(self, result: Any, error: BaseException | None) -> None:
+    def _end(self, result: Any = None, error: BaseException | None = None) -> None:
         with self._turn:
             self._stage, stopped = ENDED, self._job.stopped
         if stopped:
@@ -126,7 +129,7 @@ _here = _Here()
 _lock = threading.Lock()
 _coordinators: ThreadPoolExecutor | None = None
 # By their id. Not a set: it can't be looked through while other threads add to it.
-_futures: weakref.WeakValueDictionary[int, BackgroundFuture] = weakref.WeakValueDictionary()
+_futures: weakref.WeakValueDictionary[int, BackgroundFuture[Any]] = weakref.WeakValueDictionary()
 
 
 def _forget() -> None:
@@ -171,7 +174,9 @@ def _call(box: list[Callable[[], None]]) -> None:
     box.pop()()
 
 
-def submit(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> BackgroundFuture:
+def submit(
+    fn: Callable[Arguments, Result], /, *args: Arguments.args, **kwargs: Arguments.kwargs
+) -> BackgroundFuture[Result]:
     """Run a call in the background, on all cores.
 
     Parameters

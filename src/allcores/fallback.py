@@ -7,10 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import quantiles, reductions, scans, selection, sorting, windows
 from ._engine import settings
+
+if TYPE_CHECKING:
+    from .quantiles import *  # noqa: F403
+    from .reductions import *  # noqa: F403
+    from .scans import *  # noqa: F403
+    from .selection import *  # noqa: F403
+    from .sorting import *  # noqa: F403
+    from .windows import *  # noqa: F403
 
 
 def _on_fallback(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -27,13 +35,15 @@ MODULES = (quantiles, reductions, scans, selection, sorting, windows)
 __all__: list[str] = [name for module in MODULES for name in module.__all__]
 
 
-def __getattr__(name: str) -> Callable[..., Any]:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = next(module for module in MODULES if name in module.__all__)
-    call = _on_fallback(getattr(module, name))
-    globals()[name] = call
-    return call
+if not TYPE_CHECKING:  # or every name would be there
+
+    def __getattr__(name: str) -> Callable[..., Any]:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = next(module for module in MODULES if name in module.__all__)
+        call = _on_fallback(getattr(module, name))
+        globals()[name] = call
+        return call
 
 
 def __dir__() -> list[str]:

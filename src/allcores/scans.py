@@ -19,13 +19,15 @@ Memory: the result, and less than one MiB for each worker; 0.03 to 0.13 bytes fo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._engine import scanning
 
 if TYPE_CHECKING:
+    from numpy import generic
     from numpy.typing import ArrayLike, NDArray
 
+    Scalar = TypeVar("Scalar", bound=generic)
     Floats = NDArray[Any]
 
 __all__: list[str] = [
@@ -223,7 +225,7 @@ def bfill(
     return scanning.fill("limit", a, limit, axis, out, workers, backwards=True)
 
 
-def replace(a: NDArray[Any], old: float, new: float, *, workers: int | None = None) -> NDArray[Any]:
+def replace(a: NDArray[Scalar], old: float, new: float, *, workers: int | None = None) -> NDArray[Scalar]:
     """Replace a value by another, in place.
 
     Parameters

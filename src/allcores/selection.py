@@ -10,18 +10,41 @@ asked for, keep their order. NumPy promises no order there, and has another one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ._engine import dividing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy import generic, intp
     from numpy.typing import ArrayLike, NDArray
+
+    Scalar = TypeVar("Scalar", bound=generic)
 
 __all__: list[str] = ["argpartition", "partition", "topk"]
 
 
+@overload
+def partition(
+    a: NDArray[Scalar],
+    kth: int | Sequence[int],
+    axis: int | None = -1,
+    kind: str = "introselect",
+    order: str | Sequence[str] | None = None,
+    *,
+    workers: int | None = None,
+) -> NDArray[Scalar]: ...
+@overload
+def partition(
+    a: ArrayLike,
+    kth: int | Sequence[int],
+    axis: int | None = -1,
+    kind: str = "introselect",
+    order: str | Sequence[str] | None = None,
+    *,
+    workers: int | None = None,
+) -> NDArray[Any]: ...
 def partition(
     a: ArrayLike,
     kth: int | Sequence[int],
@@ -80,7 +103,7 @@ def argpartition(
     order: str | Sequence[str] | None = None,
     *,
     workers: int | None = None,
-) -> NDArray[Any]:
+) -> NDArray[intp]:
     """The positions of the elements that `partition` returns.
 
     Parameters
@@ -121,6 +144,17 @@ def argpartition(
     return result
 
 
+@overload
+def topk(
+    a: NDArray[Scalar],
+    k: int,
+    axis: int | None = -1,
+    *,
+    largest: bool = True,
+    sorted: bool = True,
+    workers: int | None = None,
+) -> tuple[NDArray[Scalar], NDArray[intp]]: ...
+@overload
 def topk(
     a: ArrayLike,
     k: int,
@@ -129,7 +163,16 @@ def topk(
     largest: bool = True,
     sorted: bool = True,
     workers: int | None = None,
-) -> tuple[NDArray[Any], NDArray[Any]]:
+) -> tuple[NDArray[Any], NDArray[intp]]: ...
+def topk(
+    a: ArrayLike,
+    k: int,
+    axis: int | None = -1,
+    *,
+    largest: bool = True,
+    sorted: bool = True,
+    workers: int | None = None,
+) -> tuple[NDArray[Any], NDArray[intp]]:
     """The k largest or smallest elements along an axis, and where they are.
 
     Parameters

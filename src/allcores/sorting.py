@@ -15,7 +15,7 @@ longest one, for each worker; 17 bytes an element of up to 16 columns where colu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, overload
 
 import numpy as np
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
+
+    Scalar = TypeVar("Scalar", bound=np.generic)
 
 __all__: list[str] = [
     "argsort",
@@ -40,6 +42,28 @@ __all__: list[str] = [
 ]
 
 
+@overload
+def sort(
+    a: NDArray[Scalar],
+    axis: int | None = -1,
+    kind: str | None = None,
+    order: str | Sequence[str] | None = None,
+    *,
+    stable: bool | None = None,
+    out: NDArray[Any] | None = None,
+    workers: int | None = None,
+) -> NDArray[Scalar]: ...
+@overload
+def sort(
+    a: ArrayLike,
+    axis: int | None = -1,
+    kind: str | None = None,
+    order: str | Sequence[str] | None = None,
+    *,
+    stable: bool | None = None,
+    out: NDArray[Any] | None = None,
+    workers: int | None = None,
+) -> NDArray[Any]: ...
 def sort(
     a: ArrayLike,
     axis: int | None = -1,
@@ -299,6 +323,30 @@ def searchsorted(
     return sort_arguments.searchsorted(a, v, side, sorter, workers)
 
 
+@overload
+def unique(
+    ar: NDArray[Scalar],
+    return_index: Literal[False] = False,
+    return_inverse: Literal[False] = False,
+    return_counts: Literal[False] = False,
+    axis: int | None = None,
+    *,
+    equal_nan: bool = True,
+    sorted: bool = True,
+    workers: int | None = None,
+) -> NDArray[Scalar]: ...
+@overload
+def unique(
+    ar: ArrayLike,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: int | None = None,
+    *,
+    equal_nan: bool = True,
+    sorted: bool = True,
+    workers: int | None = None,
+) -> Any: ...
 def unique(
     ar: ArrayLike,
     return_index: bool = False,
@@ -353,6 +401,10 @@ class UniqueCounts(NamedTuple):
     counts: NDArray[np.intp]
 
 
+@overload
+def unique_values(x: NDArray[Scalar], /, *, workers: int | None = None) -> NDArray[Scalar]: ...
+@overload
+def unique_values(x: ArrayLike, /, *, workers: int | None = None) -> NDArray[Any]: ...
 def unique_values(x: ArrayLike, /, *, workers: int | None = None) -> NDArray[Any]:
     """The different elements, in order; each NaN is another.
 

@@ -233,8 +233,15 @@ def limit_workers(number: int) -> None:
 def workers_and_source() -> tuple[int, str]:
     """The number of workers of a call that does not say, and where it comes from."""
     number = _workers.get()
-    if number is not None:
-        return number, "set_workers"
+    return _default_workers() if number is None else (number, "set_workers")
+
+
+def put_workers(number: int) -> None:
+    """Set the number of workers of this context from here on; the default number leaves it unset."""
+    _workers.set(None if number == _default_workers()[0] else number)
+
+
+def _default_workers() -> tuple[int, str]:
     if _part is not None:
         return _part, "its part in a process pool"
     if ENVIRONMENT_WORKERS is not None:

@@ -271,11 +271,11 @@ class FlatFile(Source):
         """Bytes of the file, from `offset` on."""
         while len(data):
             if hasattr(os, "preadv"):
-                size = os.preadv(self.file, [data], offset)
+                size = os.preadv(self.file, [data[: 1 << 30]], offset)  # macOS refuses 2 GiB
             else:
                 with self._own_file:
                     os.lseek(self.file, offset, os.SEEK_SET)
-                    piece = os.read(self.file, len(data))
+                    piece = os.read(self.file, min(len(data), 1 << 30))
                 size = len(piece)
                 data[:size] = piece
             if not size:

@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 __all__ = ["BlockFailure", "apply_along_axis", "map_blocks", "map_overlap", "reduction"]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "BlockFailure":
-        from .failures import BlockFailure
+if not TYPE_CHECKING:  # or every name would be there
 
-        return BlockFailure
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name == "BlockFailure":
+            from .failures import BlockFailure
+
+            return BlockFailure
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def map_blocks(

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["BrokenProcessPool", "ProcessPoolExecutor", "share", "shared_empty"]
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("BrokenProcessPool", "ProcessPoolExecutor"):
-        from . import process
+if not TYPE_CHECKING:  # or every name would be there
 
-        return getattr(process, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name in ("BrokenProcessPool", "ProcessPoolExecutor"):
+            from . import process
+
+            return getattr(process, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

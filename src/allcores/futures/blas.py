@@ -53,9 +53,11 @@ def _loaded() -> list[str]:
     """Paths of the shared libraries in this process, where the system tells."""
     if sys.platform != "linux":
         return []
-    with open("/proc/self/maps", errors="replace") as file:
-        paths = {line.split(maxsplit=5)[5].strip() for line in file if "/" in line and ".so" in line}
-    return sorted(paths)
+    try:
+        with open("/proc/self/maps", errors="replace") as file:
+            return sorted({line.split(maxsplit=5)[5].strip() for line in file if "/" in line and ".so" in line})
+    except OSError:  # no /proc
+        return []
 
 
 def _lower(path: str, functions: list[tuple[str, str]], threads: int) -> None:

@@ -22,12 +22,13 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 Array = NDArray[Any]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 class Unreachable(PermissionError):
@@ -179,6 +180,10 @@ def shared_empty(shape: int | tuple[int, ...], dtype: DTypeLike = float, order: 
     return np.ndarray(shape, dtype, memoryview(owner), HEADER, order=order)  # type: ignore[arg-type]
 
 
+@overload
+def share(a: NDArray[Scalar]) -> NDArray[Scalar]: ...
+@overload
+def share(a: ArrayLike) -> Array: ...
 def share(a: ArrayLike) -> Array:
     """Copy an array to memory that all processes share.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["Source", "open", "register_source"]
+
+Kind = TypeVar("Kind")
 
 
 def open(source: Any, name: str | None = None, *, chunks: Sequence[int] | None = None) -> Source:
@@ -127,7 +129,7 @@ def open_npy(path: str) -> Source:
     return FlatFile(path, mapped.offset, mapped.shape, mapped.dtype, order)
 
 
-def register_source(kind: type[Any], adapter: Callable[[Any], Source]) -> None:
+def register_source(kind: type[Kind], adapter: Callable[[Kind], Source]) -> None:
     """Say how objects of a type are read part by part.
 
     Parameters

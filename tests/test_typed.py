@@ -1,0 +1,42 @@
+"""The examples of types in typed/, which mypy and pyright check, are run: what is right for them, and what is wrong."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typed import calls, functions
+
+import allcores as ac
+
+
+@pytest.mark.parametrize("function", [*functions.FUNCTIONS, *calls.FUNCTIONS], ids=lambda function: function.__name__)
+def test_it_runs(function):
+    function()
+
+
+def test_each_public_name_is_annotated():
+    """Everything but what is generic by nature says what it takes and returns."""
+    for name in ac.__all__:
+        value = getattr(ac, name)
+        if callable(value) and not isinstance(value, type):
+            assert "return" in value.__annotations__, name
+
+
+def wrong_calls() -> list[Any]:
+    """The statements that only type checkers see."""
+    return [
+        pytest.param(module, ast.unparse(statement), id=ast.unparse(statement))
+        for module in (functions, calls)
+        for node in ast.walk(ast.parse(Path(module.__file__).read_text()))
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for statement in node.body
+    ]
+
+
+@pytest.mark.parametrize(("module", "statement"), wrong_calls())
+def test_what_type_checkers_refuse_is_an_error(module, statement):
+    with pytest.raises((TypeError, ValueError, AttributeError)):
+        exec(statement, dict(vars(module)))
