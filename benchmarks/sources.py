@@ -1,10 +1,10 @@
-"""Reductions of what is not in memory: files of .npy, zarr and HDF5, beside dask.array and a loop over chunks in NumPy.
+"""Reductions and medians of what is not in memory: files of .npy, zarr and HDF5, beside dask.array and a loop over chunks in NumPy.
 
-    python benchmarks/sources.py [--gib 8] [--stored-gib 1] [--rounds 3] [--dir /tmp]
+    python benchmarks/sources.py [--gib 8] [--stored-gib 1] [--rounds 3] [--dir /tmp] [--cold]
 
 Every round runs each contender once, in turn; the table shows medians and the largest growth of anonymous memory
 (Linux). `read` is two threads that read the file with preadv and do nothing else: the limit. Files are made once, and
-stay in the page cache where that is large enough.
+stay in the page cache where that is large enough; with --cold the .npy file is dropped from it before each call.
 """
 
 from __future__ import annotations
@@ -122,6 +122,14 @@ def chunk_loop(name, array, axis):
 CALLS = (("nanmean", None), ("nanmean", 0), ("nanvar", None), ("nanvar", 0), ("nanmedian", None), ("nanmedian", 0))
 
 
+def forget(path):
+    """Have the system drop what it keeps of a file."""
+    file = os.open(path, os.O_RDONLY)
+    os.fsync(file)
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(file)
+
+
 def contenders(kind, path, name, axis, size):
     found = {}
     if kind == "npy":
@@ -164,10 +172,13 @@ def main():
     parser.add_argument("--stored-gib", type=float, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dir", default="/tmp")
+    parser.add_argument("--cold", action="store_true", help="each call finds the .npy file on the disk alone")
     options = parser.parse_args()
     paths = made(options.dir, options.gib, options.stored_gib)
     print("| source | function | | s | GB/s | MB | times allcores |")
     print("|---|---|---|--:|--:|--:|--:|")
+    if options.cold:
+        paths = {"npy": paths["npy"]}
     for kind, path in paths.items():
         size = (options.gib if kind == "npy" else options.stored_gib) * (1 << 30)
         for name, axis in CALLS:
@@ -175,6 +186,8 @@ def main():
             seconds, memory = {who: [] for who in found}, dict.fromkeys(found, 0)
             for _ in range(options.rounds):
                 for who, call in found.items():
+                    if options.cold:
+                        forget(path)
                     with Peak() as peak, warnings.catch_warnings():
                         warnings.simplefilter("ignore")
                         begin = time.perf_counter()

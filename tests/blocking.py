@@ -27,7 +27,7 @@ def plus(x, y):
 
 
 def process_of(x):
-    time.sleep(0.002)
+    time.sleep(0.02)  # so that each worker gets some, also on a loaded machine
     return np.full(len(x), os.getpid())
 
 
