@@ -1,4 +1,4 @@
-"""Reductions and medians of what is not in memory: files of .npy, zarr and HDF5, beside dask.array and a loop over chunks in NumPy.
+"""Reductions of what is not in memory, and medians: .npy, zarr and HDF5, beside dask.array and a loop in NumPy.
 
     python benchmarks/sources.py [--gib 8] [--stored-gib 1] [--rounds 3] [--dir /tmp] [--cold]
 

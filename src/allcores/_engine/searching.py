@@ -37,7 +37,7 @@ from .selecting import (
 )
 from .sources import FlatFile, InMemory, Region, Source
 from .task import Slots
-from .working import run
+from .working import run, to_travel
 
 # Tests change these: results must not.
 piece = grid.PIECE  # bytes that are looked at together
@@ -66,16 +66,17 @@ def select_from(
     shape = tuple(source.shape[axis] for axis in kept)
     values, counts = np.empty((ranks.m, *shape), searched), np.empty(shape, POSITION)
     whole = whole_lanes(source, reduced, kept, searched.itemsize, call.workers)
+    thing = to_travel(where_it_is(source))
     if whole is not None:
 
         def finish(region: Region, slots: Slots) -> None:
             at = tuple(region[axis] for axis in kept)
             values[(slice(None), *at)], counts[at] = slots
 
-        run(WholeLanes(whole, searched, reduced, ranks, skip), (where_it_is(source),), finish, call)
+        run(WholeLanes(whole, searched, reduced, ranks, skip), (thing,), finish, call)
     else:
         for box in boxes(source, reduced):
-            LongLanes(source, searched, reduced, kept, box, ranks, skip, call).find(values, counts)
+            LongLanes(source, thing, searched, reduced, kept, box, ranks, skip, call).find(values, counts)
     return values, counts
 
 
@@ -286,6 +287,7 @@ class LongLanes:
     def __init__(
         self,
         source: Source,
+        thing: Any,
         searched: np.dtype[Any],
         reduced: tuple[int, ...],
         kept: tuple[int, ...],
@@ -294,14 +296,8 @@ class LongLanes:
         skip: bool,
         call: Call,
     ) -> None:
-        self.source, self.dtype, self.reduced, self.kept, self.box, self.call = (
-            source,
-            searched,
-            reduced,
-            kept,
-            box,
-            call,
-        )
+        self.source, self.thing, self.dtype, self.call = source, thing, searched, call
+        self.reduced, self.kept, self.box = reduced, kept, box
         self.shape = tuple(part.stop - part.start for part in box)
         self.n = prod(self.shape[axis] for axis in reduced)
         self.count = prod(self.shape[axis] for axis in kept)
@@ -369,7 +365,7 @@ class LongLanes:
 
     def run(self, work: SampleWork) -> Slots:
         results: list[Slots] = []
-        run(work, (where_it_is(self.source),), lambda region, slots: results.append(slots), self.call)
+        run(work, (self.thing,), lambda region, slots: results.append(slots), self.call)
         return results[0]
 
 

@@ -336,7 +336,8 @@ class FlatView:
     def announce(self) -> None:
         if min(self.shape, default=0):
             last = sum((length - 1) * stride for length, stride in zip(self.shape, self.strides, strict=True))
-            self.file.announce(self.offset, last + self.file.itemsize)
+            if last < 2 * prod(self.shape) * self.file.itemsize:  # not with much between that nobody reads
+                self.file.announce(self.offset, last + self.file.itemsize)
 
 
 def contiguous(part: Array) -> Array:

@@ -100,6 +100,12 @@ class Work(Protocol):
 Finish = Callable[[Region, Slots], None]
 
 
+def to_travel(thing: Any) -> Any:
+    """A thing for several runs, so that it travels once for all of them."""
+    sender = settings.sender()
+    return thing if sender is None or team.here.worker else sender.once(thing)
+
+
 def run(work: Work, things: Things, finish: Finish, call: Call) -> None:
     """Compute all pieces, and `finish` each result, one at a time."""
     sender = settings.sender()
