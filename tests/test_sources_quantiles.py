@@ -123,6 +123,16 @@ def test_killer_of_samples():
     same("quantile", ac.open(x, chunks=(1000,)), x, np.linspace(0, 1, 37))
 
 
+def test_what_fits_against_all_likelihood(monkeypatch):
+    """A sample that says that too much is inside must not keep a search from its end."""
+    monkeypatch.setattr(searching, "LEAST", 1)
+    monkeypatch.setattr(searching, "budget", 40)
+    monkeypatch.setattr(searching, "sampled", 1 << 10)
+    x = (np.random.default_rng(5).normal(size=(1665, 12)) * 10).astype("u8")
+    with ac.set_memory_budget(1 << 12):
+        same("median", ac.open(x, chunks=(200, 12)), x, axis=0, workers=1)
+
+
 def test_out_and_bad_arguments(tmp_path):
     x = example("normal", (1000, 333))
     source = ac.open(x, chunks=(64, 50))

@@ -46,6 +46,7 @@ sampled = 1 << 16  # bytes of a piece of a sample
 budget = 1 << 22  # keys that are kept of all long lanes: 32 MB, and twice that to search them
 
 RUN = 4096  # bytes that should adjoin in a file
+LEAST = 1024  # of them for each lane
 LANES = 64  # long ones that are searched at a time, or so many as are stored together
 PIECES = 64  # of a sample, at least
 SAMPLES = 1 << 20  # keys of a sample of all lanes
@@ -277,8 +278,12 @@ class Found:
         return totals
 
     @property
+    def inside(self) -> int:
+        return int(self.counts[3::4].sum())
+
+    @property
     def complete(self) -> bool:
-        return bool(self.counts[3::4].sum() == self.kept.size)
+        return self.inside == self.kept.size
 
 
 class LongLanes:
@@ -301,7 +306,7 @@ class LongLanes:
         self.shape = tuple(part.stop - part.start for part in box)
         self.n = prod(self.shape[axis] for axis in reduced)
         self.count = prod(self.shape[axis] for axis in kept)
-        self.budget = max(1, min(budget, settings.get_memory_budget() // 64) // self.count)
+        self.budget = max(LEAST, min(budget, settings.get_memory_budget() // 64) // self.count)
         self.searches = [search(self.n, searched, ranks, skip, self.budget) for _ in range(self.count)]
 
     def find(self, values: Array, counts: Array) -> None:
@@ -345,7 +350,22 @@ class LongLanes:
         return {lane: np.sort(keys) for lane, keys in zip(sizes, self.run(work), strict=True)}
 
     def sift(self, brackets: dict[int, list[Bracket]], ordered: dict[int, Array]) -> dict[int, Found]:
-        shares = tuple(likely(brackets[lane], ordered[lane]) for lane in brackets)
+        shares = {lane: likely(edges, ordered[lane]) for lane, edges in brackets.items()}
+        # What would not fit is not kept.
+        found = self.one_pass(
+            brackets, {lane: share if share * self.n <= self.budget else 0.0 for lane, share in shares.items()}
+        )
+        # It does fit, against all likelihood.
+        again = {
+            lane: each.inside / self.n
+            for lane, each in found.items()
+            if not each.complete and each.inside <= self.budget
+        }
+        if again:
+            found |= self.one_pass({lane: brackets[lane] for lane in again}, again)
+        return found
+
+    def one_pass(self, brackets: dict[int, list[Bracket]], shares: dict[int, float]) -> dict[int, Found]:
         pieces = self.cut(piece)
         work = SiftWork(
             Within(self.box, pieces, tuple(range(pieces.parts))),
@@ -355,7 +375,7 @@ class LongLanes:
             tuple(brackets),
             self.budget,
             tuple(brackets.values()),
-            tuple(share if share * self.n <= self.budget else 0.0 for share in shares),
+            tuple(shares.values()),
         )
         slots = self.run(work)
         return {
