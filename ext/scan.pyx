@@ -27,7 +27,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 
 from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, any_code, is_native
-from chains cimport CORR, COUNT, COV, MEAN, STD, SUM, VAR, Kind, chain
+from chains cimport CORR, COUNT, COV, MEAN, ROWS, STD, SUM, VAR, Kind, Shares, chain, shares_of
 from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_clock, allcores_fetch_add, claim
 from decays cimport AT_ONCE, Powers, decay_rows, decay_some, powers_of
 from fours cimport VECTORS, four, spread
@@ -52,7 +52,6 @@ cdef extern from *:
 
 cdef enum:
     FIELDS = 8              # of a state, weight and decay included
-    ROWS = 32               # rows of lanes at a time: they stay in the first-level cache
     SPACED = 72             # from row to row. Rows of 64 would put a lane's elements into the same few sets of the cache
     INPUTS = 3              # a, b, alpha
     LEAF = 512              # elements of a leaf
@@ -401,7 +400,10 @@ cdef void chained(
     cdef Columns b = columns_of(&job.operand[1], lanes, 1, at, rows, y) if it.given > 1 else a
     cdef Columns out = a if it.ends else columns_of(job.out, lanes, it.given + 1, at, rows, to)
     cdef Py_ssize_t ahead = ROWS if a.there else 0, l = 0, _
+    cdef Shares shares
     cdef int f
+    if not it.decays:
+        shares_of(decayed, lanes.known[0][0], 0 if it.kind == CORR else lanes.known[it.fields - 1][0], rows, &shares)
     if not a.there:
         bring(&job.operand[0], lanes, 0, at, rows, x)
     if it.given > 1 and not b.there:
@@ -413,7 +415,7 @@ cdef void chained(
             decay_rows(
                 it.kind, it.ends, a.v + l, a.step, rows, &it.powers, out.v + l, out.step, known[0], lanes.known[1] + l, ahead)
         else:
-            chain(it.kind, it.ends, a.v + l, a.step, b.v + l, b.step, rows, decayed, out.v + l, out.step, known, ahead)
+            chain(it.kind, it.ends, &shares, a.v + l, a.step, b.v + l, b.step, rows, decayed, out.v + l, out.step, known, ahead)
         l += WIDE
     if it.ends:
         for _ in range(rows):
