@@ -74,7 +74,7 @@ def bars(rows: list[dict[str, str]], label: str, other: str) -> list[Bar]:
 def pictures(text: str) -> list[Picture]:
     found = tables(text)
     line, columns = found["float64 7,300,000 elements"], found["float64 (2600, 2800), axis 0"]
-    windows = [row for row in found["Moving windows"] if row["array"] != "(2600, 2800), axis 1"]
+    windows = [row for row in found["Moving windows"] if "array" in row and not row["array"].endswith("axis 1")]
     series = [row for row in windows if row["window"] in ("0", "1,000", "1,001") and "axis" not in row["array"]]
     table = [row for row in windows if row["window"] in ("0", "20") and "axis 0" in row["array"]]
     order = [{**row, "what": row[""]} for row in found["Medians and quantiles"] if "data" in row]

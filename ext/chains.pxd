@@ -2,17 +2,19 @@
 """Exponentially weighted moments of 16 lanes side by side, their states in registers. One alpha for all.
 
 A function here does to four lanes what `join_...` and `finish_...` of scan.pyx do to a row of them, operation by
-operation. Where an element is missing the state only decays.
+operation. Where an element is missing the state only decays. Where none is, and lanes have the same count, they also have
+the same shares, which are then computed once a row (`Shares`) by the same operations.
 """
 from libc.math cimport NAN
 
 from cursor cimport allcores_ahead_rows
 from fours cimport (
-    four, greater, lesser, load, minus, nought, over, plus, root, spread, store, times, where_equal)
+    anything, four, greater, lesser, load, minus, missing, nought, over, plus, root, spread, store, times, where_equal)
 
 cdef enum:
     KNOWN = 6               # fields of a state, at most
     BYTES = 128             # of a row of 16 lanes
+    ROWS = 32               # of lanes at a time, at most: they stay in the first-level cache
 
 
 cdef enum Kind:
@@ -25,6 +27,35 @@ cdef enum Kind:
     CORR
 
 
+cdef struct Shares:         # of all lanes of some rows, where no element is missing
+    double count, r         # before
+    double next_count, next_r
+    bint usual              # no u is 1, no r is 0
+    double u[ROWS]
+    double k[ROWS]
+    double rs[ROWS]         # r after each row
+
+
+cdef inline void shares_of(double decay, double count, double r, Py_ssize_t rows, Shares *to) noexcept nogil:
+    cdef double w, u, k
+    cdef Py_ssize_t i
+    to.count = count
+    to.r = r
+    to.usual = True
+    for i in range(rows):
+        w = decay * count
+        u = 1 / (w + 1)
+        k = w * u
+        count = w + 1
+        r = k * (k * r + 2 * u)
+        to.u[i] = u
+        to.k[i] = k
+        to.rs[i] = r
+        to.usual &= (u < 1) & (r > 0)
+    to.next_count = count
+    to.next_r = r
+
+
 cdef inline four here_of(four x) noexcept nogil:
     """1 where there is an element, else 0."""
     return where_equal(x, x, spread(1), nought())
@@ -35,8 +66,8 @@ cdef inline four moved(four mean, four d, four x, four u) noexcept nogil:
     return where_equal(u, spread(1), x, plus(mean, times(d, u)))
 
 
-cdef inline four kept(four here, four joined, four known) noexcept nogil:
-    return where_equal(here, spread(1), joined, known)
+cdef inline four kept(bint whole, four here, four joined, four known) noexcept nogil:
+    return joined if whole else where_equal(here, spread(1), joined, known)
 
 
 cdef inline four positive(four a, four value) noexcept nogil:
@@ -44,48 +75,56 @@ cdef inline four positive(four a, four value) noexcept nogil:
     return where_equal(a, nought(), spread(NAN), where_equal(a, a, value, spread(NAN)))
 
 
-cdef inline void chain_var(Kind kind, bint ends, const double *x, four decay, double *to, four *s) noexcept nogil:
+cdef inline void chain_var(
+        Kind kind, bint ends, Shares *shares, Py_ssize_t row, const double *x, four decay, double *to, four *s) noexcept nogil:
     """s: count, mean, variance, r."""
+    cdef bint whole = shares != NULL
     cdef four v = load(x)
     cdef four here = here_of(v)
     cdef four w = times(decay, s[0])
-    cdef four u = over(spread(1), plus(w, spread(1)))
-    cdef four k = times(w, u)
+    cdef four u = spread(shares.u[row]) if whole else over(spread(1), plus(w, spread(1)))
+    cdef four k = spread(shares.k[row]) if whole else times(w, u)
     cdef four d = minus(v, s[1])
-    s[0] = plus(w, here)
-    s[1] = kept(here, moved(s[1], d, v, u), s[1])
-    s[2] = kept(here, times(k, plus(s[2], times(times(d, d), u))), s[2])
-    s[3] = kept(here, times(k, plus(times(k, s[3]), times(spread(2), u))), s[3])
+    s[1] = kept(whole, here, plus(s[1], times(d, u)) if whole else moved(s[1], d, v, u), s[1])
+    s[2] = kept(whole, here, times(k, plus(s[2], times(times(d, d), u))), s[2])
+    if not whole:
+        s[0] = plus(w, here)
+        s[3] = kept(whole, here, times(k, plus(times(k, s[3]), times(spread(2), u))), s[3])
     if not ends:
-        v = plus(over(s[2], s[3]), minus(s[1], s[1]))
-        store(to, positive(s[3], root(v) if kind == STD else v))
+        v = plus(over(s[2], spread(shares.rs[row]) if whole else s[3]), minus(s[1], s[1]))
+        v = root(v) if kind == STD else v
+        store(to, v if whole else positive(s[3], v))
 
 
 cdef inline void chain_two(
-        Kind kind, bint ends, const double *x, const double *y, four decay, double *to, four *s) noexcept nogil:
+        Kind kind, bint ends, Shares *shares, Py_ssize_t row, const double *x, const double *y, four decay, double *to,
+        four *s) noexcept nogil:
     """s: count, means, covariance; then r, or variances."""
+    cdef bint whole = shares != NULL
     cdef four v = load(x)
     cdef four b = load(y)
     cdef four here = times(here_of(v), here_of(b))
     cdef four w = times(decay, s[0])
-    cdef four u = over(spread(1), plus(w, spread(1)))
-    cdef four k = times(w, u)
+    cdef four u = spread(shares.u[row]) if whole else over(spread(1), plus(w, spread(1)))
+    cdef four k = spread(shares.k[row]) if whole else times(w, u)
     cdef four d = minus(v, s[1])
     cdef four e = minus(b, s[2])
-    s[0] = plus(w, here)
-    s[1] = kept(here, moved(s[1], d, v, u), s[1])
-    s[2] = kept(here, moved(s[2], e, b, u), s[2])
-    s[3] = kept(here, times(k, plus(s[3], times(times(d, e), u))), s[3])
-    if kind == COV:
-        s[4] = kept(here, times(k, plus(times(k, s[4]), times(spread(2), u))), s[4])
-    else:
-        s[4] = kept(here, times(k, plus(s[4], times(times(d, d), u))), s[4])
-        s[5] = kept(here, times(k, plus(s[5], times(times(e, e), u))), s[5])
+    s[1] = kept(whole, here, plus(s[1], times(d, u)) if whole else moved(s[1], d, v, u), s[1])
+    s[2] = kept(whole, here, plus(s[2], times(e, u)) if whole else moved(s[2], e, b, u), s[2])
+    s[3] = kept(whole, here, times(k, plus(s[3], times(times(d, e), u))), s[3])
+    if not whole:
+        s[0] = plus(w, here)
+    if kind == CORR:
+        s[4] = kept(whole, here, times(k, plus(s[4], times(times(d, d), u))), s[4])
+        s[5] = kept(whole, here, times(k, plus(s[5], times(times(e, e), u))), s[5])
+    elif not whole:
+        s[4] = kept(whole, here, times(k, plus(times(k, s[4]), times(spread(2), u))), s[4])
     if ends:
         return
     v = plus(minus(s[1], s[1]), minus(s[2], s[2]))
     if kind == COV:
-        store(to, positive(s[4], plus(over(s[3], s[4]), v)))
+        v = plus(over(s[3], spread(shares.rs[row]) if whole else s[4]), v)
+        store(to, v if whole else positive(s[4], v))
     else:
         v = plus(over(s[3], times(root(s[4]), root(s[5]))), v)
         v = greater(lesser(v, spread(1)), spread(-1))
@@ -93,20 +132,21 @@ cdef inline void chain_two(
 
 
 cdef inline void chain_of(
-        Kind kind, bint ends, const double *x, Py_ssize_t x_step, const double *y, Py_ssize_t y_step, Py_ssize_t rows,
-        int fields, double decayed, double *to, Py_ssize_t to_step, double **known, Py_ssize_t ahead) noexcept nogil:
+        Kind kind, bint ends, Shares *shares, const double *x, Py_ssize_t x_step, const double *y, Py_ssize_t y_step,
+        Py_ssize_t rows, int fields, double decayed, double *to, Py_ssize_t to_step, double **known,
+        Py_ssize_t ahead) noexcept nogil:
     """Rows of 16 lanes join their states, known[field], and the values of these after each row go to `to`.
 
     Fetched is what is so many rows ahead, row by row: all of a block at once waits. 0: it is in the cache.
     """
     cdef four s[4][KNOWN]
     cdef four decay = spread(decayed)
-    cdef Py_ssize_t _
+    cdef Py_ssize_t row
     cdef int k, f
     for k in range(4):
         for f in range(fields):
             s[k][f] = load(known[f] + 4 * k)
-    for _ in range(rows):
+    for row in range(rows):
         if ahead:
             allcores_ahead_rows(x, 0, 1, BYTES, ahead * x_step * <Py_ssize_t> sizeof(double))
             if kind == COV or kind == CORR:
@@ -114,15 +154,15 @@ cdef inline void chain_of(
             if not ends:
                 allcores_ahead_rows(to, 0, 1, BYTES, ahead * to_step * <Py_ssize_t> sizeof(double))
         if kind == COV or kind == CORR:
-            chain_two(kind, ends, x, y, decay, to, s[0])
-            chain_two(kind, ends, x + 4, y + 4, decay, to + 4, s[1])
-            chain_two(kind, ends, x + 8, y + 8, decay, to + 8, s[2])
-            chain_two(kind, ends, x + 12, y + 12, decay, to + 12, s[3])
+            chain_two(kind, ends, shares, row, x, y, decay, to, s[0])
+            chain_two(kind, ends, shares, row, x + 4, y + 4, decay, to + 4, s[1])
+            chain_two(kind, ends, shares, row, x + 8, y + 8, decay, to + 8, s[2])
+            chain_two(kind, ends, shares, row, x + 12, y + 12, decay, to + 12, s[3])
         else:
-            chain_var(kind, ends, x, decay, to, s[0])
-            chain_var(kind, ends, x + 4, decay, to + 4, s[1])
-            chain_var(kind, ends, x + 8, decay, to + 8, s[2])
-            chain_var(kind, ends, x + 12, decay, to + 12, s[3])
+            chain_var(kind, ends, shares, row, x, decay, to, s[0])
+            chain_var(kind, ends, shares, row, x + 4, decay, to + 4, s[1])
+            chain_var(kind, ends, shares, row, x + 8, decay, to + 8, s[2])
+            chain_var(kind, ends, shares, row, x + 12, decay, to + 12, s[3])
         x += x_step
         y += y_step
         to += to_step
@@ -131,24 +171,67 @@ cdef inline void chain_of(
             store(known[f] + 4 * k, s[k][f])
 
 
+cdef inline bint are_all(const double *field, double value) noexcept nogil:
+    """16 of them."""
+    cdef bint equal = True
+    cdef int l
+    for l in range(16):
+        equal &= field[l] == value
+    return equal
+
+
+cdef inline bint complete(const double *x, Py_ssize_t step, Py_ssize_t rows) noexcept nogil:
+    """Whether 16 lanes miss nothing."""
+    cdef four found[4]
+    cdef Py_ssize_t _
+    cdef int k
+    for k in range(4):
+        found[k] = nought()
+    for _ in range(rows):
+        for k in range(4):
+            found[k] = missing(found[k], load(x + 4 * k))
+        x += step
+    return not (anything(found[0]) or anything(found[1]) or anything(found[2]) or anything(found[3]))
+
+
+cdef inline void chain_some(
+        Kind kind, bint ends, Shares *shares, const double *x, Py_ssize_t x_step, const double *y, Py_ssize_t y_step,
+        Py_ssize_t rows, int fields, double decay, double *to, Py_ssize_t to_step, double **known,
+        Py_ssize_t ahead) noexcept nogil:
+    """The same with shares of all lanes where these are theirs."""
+    cdef bint whole = shares.usual and are_all(known[0], shares.count)
+    cdef int l
+    whole = whole and (kind == CORR or are_all(known[fields - 1], shares.r)) and complete(x, x_step, rows)
+    if whole and (kind == COV or kind == CORR):
+        whole = complete(y, y_step, rows)
+    if not whole:
+        chain_of(kind, ends, NULL, x, x_step, y, y_step, rows, fields, decay, to, to_step, known, ahead)
+        return
+    chain_of(kind, ends, shares, x, x_step, y, y_step, rows, fields, decay, to, to_step, known, ahead)
+    for l in range(16):
+        known[0][l] = shares.next_count
+        if kind != CORR:
+            known[fields - 1][l] = shares.next_r
+
+
 cdef inline void chain_kind(
-        Kind kind, bint ends, const double *x, Py_ssize_t x_step, const double *y, Py_ssize_t y_step, Py_ssize_t rows,
-        double decay, double *to, Py_ssize_t to_step, double **known, Py_ssize_t ahead) noexcept nogil:
+        Kind kind, bint ends, Shares *shares, const double *x, Py_ssize_t x_step, const double *y, Py_ssize_t y_step,
+        Py_ssize_t rows, double decay, double *to, Py_ssize_t to_step, double **known, Py_ssize_t ahead) noexcept nogil:
     """The same for a kind that is known when it runs."""
     if kind == VAR:
-        chain_of(VAR, ends, x, x_step, y, y_step, rows, 4, decay, to, to_step, known, ahead)
+        chain_some(VAR, ends, shares, x, x_step, y, y_step, rows, 4, decay, to, to_step, known, ahead)
     elif kind == STD:
-        chain_of(STD, ends, x, x_step, y, y_step, rows, 4, decay, to, to_step, known, ahead)
+        chain_some(STD, ends, shares, x, x_step, y, y_step, rows, 4, decay, to, to_step, known, ahead)
     elif kind == COV:
-        chain_of(COV, ends, x, x_step, y, y_step, rows, 5, decay, to, to_step, known, ahead)
+        chain_some(COV, ends, shares, x, x_step, y, y_step, rows, 5, decay, to, to_step, known, ahead)
     else:
-        chain_of(CORR, ends, x, x_step, y, y_step, rows, 6, decay, to, to_step, known, ahead)
+        chain_some(CORR, ends, shares, x, x_step, y, y_step, rows, 6, decay, to, to_step, known, ahead)
 
 
 cdef inline void chain(
-        Kind kind, bint ends, const double *x, Py_ssize_t x_step, const double *y, Py_ssize_t y_step, Py_ssize_t rows,
-        double decay, double *to, Py_ssize_t to_step, double **known, Py_ssize_t ahead) noexcept nogil:
+        Kind kind, bint ends, Shares *shares, const double *x, Py_ssize_t x_step, const double *y, Py_ssize_t y_step,
+        Py_ssize_t rows, double decay, double *to, Py_ssize_t to_step, double **known, Py_ssize_t ahead) noexcept nogil:
     if ends:
-        chain_kind(kind, True, x, x_step, y, y_step, rows, decay, to, to_step, known, ahead)
+        chain_kind(kind, True, shares, x, x_step, y, y_step, rows, decay, to, to_step, known, ahead)
     else:
-        chain_kind(kind, False, x, x_step, y, y_step, rows, decay, to, to_step, known, ahead)
+        chain_kind(kind, False, shares, x, x_step, y, y_step, rows, decay, to, to_step, known, ahead)

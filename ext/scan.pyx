@@ -27,8 +27,8 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 
 from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, any_code, is_native
-from chains cimport CORR, COUNT, COV, MEAN, STD, SUM, VAR, Kind, chain
-from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_clock, allcores_fetch_add, claim
+from chains cimport CORR, COUNT, COV, MEAN, ROWS, STD, SUM, VAR, Kind, Shares, chain, shares_of
+from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
 from decays cimport AT_ONCE, Powers, decay_rows, decay_some, powers_of
 from fours cimport VECTORS, four, spread
 from groups cimport WIDE, side_by_side, straight, turn_in, turn_out
@@ -52,7 +52,6 @@ cdef extern from *:
 
 cdef enum:
     FIELDS = 8              # of a state, weight and decay included
-    ROWS = 32               # rows of lanes at a time: they stay in the first-level cache
     SPACED = 72             # from row to row. Rows of 64 would put a lane's elements into the same few sets of the cache
     INPUTS = 3              # a, b, alpha
     LEAF = 512              # elements of a leaf
@@ -323,57 +322,74 @@ cdef inline void finish(Scan *it, Lanes *lanes, double *to) noexcept nogil:
 
 # ---- lanes from memory and back
 
-cdef inline bint turned(Operand *operand, Lanes *lanes, int f, Py_ssize_t l, Py_ssize_t end) noexcept nogil:
+cdef inline bint turned(Operand *operand, Lanes *lanes, int f, Py_ssize_t l, Py_ssize_t last, Py_ssize_t end) noexcept nogil:
     """Whether four lanes of doubles from l on are at least so long: they are turned into columns, 4 x 4 at a time."""
     cdef int k
-    cdef bint can = operand.is_double and operand.n_stride == sizeof(double) and l + 4 <= lanes.count
+    cdef bint can = operand.is_double and operand.n_stride == sizeof(double) and l + 4 <= last
     if can:
         for k in range(4):
             can &= lanes.rows[l + k] >= end and <size_t> lanes.first[f][l + k] % sizeof(double) == 0
     return can
 
 
+cdef inline void fetch(Lanes *lanes, int f, Py_ssize_t l, Py_ssize_t at) noexcept nogil:
+    """The next rows of four lines."""
+    cdef int k
+    for k in range(4):
+        allcores_ahead_rows(lanes.first[f][l + k], 0, 1, ROWS * sizeof(double), (at + ROWS) * sizeof(double))
+
+
 cdef inline void bring(
-        Operand *operand, Lanes *lanes, int f, Py_ssize_t at, Py_ssize_t rows, double *to) noexcept nogil:
-    """Rows at.. of every lane; NaN after a lane's end."""
-    cdef Py_ssize_t r, l = 0, most
+        Operand *operand, Lanes *lanes, int f, Py_ssize_t first, Py_ssize_t last, Py_ssize_t at, Py_ssize_t rows,
+        double *to) noexcept nogil:
+    """Rows at.. of lanes first..last; NaN after a lane's end."""
+    cdef Py_ssize_t r, l = first, most
     if lanes.adjoin:
         for r in range(rows):
             operand.take(
-                lanes.first[f][0] + (at + r) * operand.n_stride, operand.inner_stride, lanes.count, to + r * SPACED, 1)
+                lanes.first[f][0] + (at + r) * operand.n_stride + first * operand.inner_stride, operand.inner_stride,
+                last - first, to + r * SPACED, 1)
         return
-    while turned(operand, lanes, f, l, at + rows):
+    while turned(operand, lanes, f, l, last, at + rows):
+        fetch(lanes, f, l, at)
         turn_in(
             <const double *> lanes.first[f][l] + at, <const double *> lanes.first[f][l + 1] + at,
-            <const double *> lanes.first[f][l + 2] + at, <const double *> lanes.first[f][l + 3] + at, rows, to + l, SPACED)
+            <const double *> lanes.first[f][l + 2] + at, <const double *> lanes.first[f][l + 3] + at, rows, to, SPACED)
         l += 4
-    while l < lanes.count:
+        to += 4
+    while l < last:
         most = lanes.rows[l] - at
         most = rows if most > rows else 0 if most < 0 else most
-        operand.take(lanes.first[f][l] + at * operand.n_stride, operand.n_stride, most, to + l, SPACED)
+        operand.take(lanes.first[f][l] + at * operand.n_stride, operand.n_stride, most, to, SPACED)
         for r in range(most, rows):
-            to[r * SPACED + l] = NAN
+            to[r * SPACED] = NAN
         l += 1
+        to += 1
 
 
 cdef inline void put(
-        Operand *operand, Lanes *lanes, int f, Py_ssize_t at, Py_ssize_t rows, double *v) noexcept nogil:
-    cdef Py_ssize_t r, l = 0, most
+        Operand *operand, Lanes *lanes, int f, Py_ssize_t first, Py_ssize_t last, Py_ssize_t at, Py_ssize_t rows,
+        double *v) noexcept nogil:
+    cdef Py_ssize_t r, l = first, most
     if lanes.adjoin:
         for r in range(rows):
             operand.give(
-                v + r * SPACED, 1, lanes.count, lanes.first[f][0] + (at + r) * operand.n_stride, operand.inner_stride)
+                v + r * SPACED, 1, last - first,
+                lanes.first[f][0] + (at + r) * operand.n_stride + first * operand.inner_stride, operand.inner_stride)
         return
-    while turned(operand, lanes, f, l, at + rows):
+    while turned(operand, lanes, f, l, last, at + rows):
+        fetch(lanes, f, l, at)
         turn_out(
-            v + l, SPACED, rows, <double *> lanes.first[f][l] + at, <double *> lanes.first[f][l + 1] + at,
+            v, SPACED, rows, <double *> lanes.first[f][l] + at, <double *> lanes.first[f][l + 1] + at,
             <double *> lanes.first[f][l + 2] + at, <double *> lanes.first[f][l + 3] + at)
         l += 4
-    while l < lanes.count:
+        v += 4
+    while l < last:
         most = lanes.rows[l] - at
         most = rows if most > rows else 0 if most < 0 else most
-        operand.give(v + l, SPACED, most, lanes.first[f][l] + at * operand.n_stride, operand.n_stride)
+        operand.give(v, SPACED, most, lanes.first[f][l] + at * operand.n_stride, operand.n_stride)
         l += 1
+        v += 1
 
 
 cdef struct Columns:        # where rows of lanes are scanned: where they belong, or in the scratch
@@ -400,26 +416,33 @@ cdef void chained(
     cdef Columns a = columns_of(&job.operand[0], lanes, 0, at, rows, x)
     cdef Columns b = columns_of(&job.operand[1], lanes, 1, at, rows, y) if it.given > 1 else a
     cdef Columns out = a if it.ends else columns_of(job.out, lanes, it.given + 1, at, rows, to)
-    cdef Py_ssize_t ahead = ROWS if a.there else 0, l = 0, _
+    cdef Py_ssize_t ahead = ROWS if a.there else 0, l = 0, last, _
+    cdef Shares shares
     cdef int f
-    if not a.there:
-        bring(&job.operand[0], lanes, 0, at, rows, x)
-    if it.given > 1 and not b.there:
-        bring(&job.operand[1], lanes, 1, at, rows, y)
+    if not it.decays:
+        shares_of(decayed, lanes.known[0][0], 0 if it.kind == CORR else lanes.known[it.fields - 1][0], rows, &shares)
     while l < lanes.count:
+        last = l + WIDE if l + WIDE < lanes.count else lanes.count
+        if not a.there:
+            bring(&job.operand[0], lanes, 0, l, last, at, rows, x)
+        if it.given > 1 and not b.there:
+            bring(&job.operand[1], lanes, 1, l, last, at, rows, y)
         for f in range(it.fields):
             known[f] = lanes.known[f] + l
         if it.decays:
             decay_rows(
-                it.kind, it.ends, a.v + l, a.step, rows, &it.powers, out.v + l, out.step, known[0], lanes.known[1] + l, ahead)
+                it.kind, it.ends, a.v, a.step, rows, &it.powers, out.v, out.step, known[0], lanes.known[1] + l, ahead)
         else:
-            chain(it.kind, it.ends, a.v + l, a.step, b.v + l, b.step, rows, decayed, out.v + l, out.step, known, ahead)
-        l += WIDE
+            chain(it.kind, it.ends, &shares, a.v, a.step, b.v, b.step, rows, decayed, out.v, out.step, known, ahead)
+        if not it.ends and not out.there:
+            put(job.out, lanes, it.given + 1, l, last, at, rows, to)
+        a.v += WIDE if a.there else 0
+        b.v += WIDE if b.there else 0
+        out.v += WIDE if out.there else 0
+        l = last
     if it.ends:
         for _ in range(rows):
             lose(1, &decayed, lanes.known[it.fields + 1])
-    elif not out.there:
-        put(job.out, lanes, it.given + 1, at, rows, to)
 
 
 cdef void joined(
@@ -427,11 +450,11 @@ cdef void joined(
         double *to) noexcept nogil:
     """The same row by row, for any alpha, and with weights."""
     cdef Py_ssize_t next_alpha = 0 if it.constant else SPACED, r
-    bring(&job.operand[0], lanes, 0, at, rows, x)
+    bring(&job.operand[0], lanes, 0, 0, lanes.count, at, rows, x)
     if it.given > 1:
-        bring(&job.operand[1], lanes, 1, at, rows, y)
+        bring(&job.operand[1], lanes, 1, 0, lanes.count, at, rows, y)
     if not it.constant:
-        bring(&job.operand[it.given], lanes, it.given, at, rows, alpha)
+        bring(&job.operand[it.given], lanes, it.given, 0, lanes.count, at, rows, alpha)
         for r in range(rows):
             complement(lanes.count, alpha + r * SPACED, decay + r * SPACED)
     for r in range(rows):
@@ -439,7 +462,7 @@ cdef void joined(
         if not it.ends:
             finish(it, lanes, to + r * SPACED)
     if not it.ends:
-        put(job.out, lanes, it.given + 1, at, rows, to)
+        put(job.out, lanes, it.given + 1, 0, lanes.count, at, rows, to)
 
 
 cdef int scan(Job *job, Scan *it, Lanes *lanes) noexcept nogil:

@@ -466,6 +466,21 @@ def test_chunk_sizes(name, backend, reference, team, monkeypatch):
         compare(results(name), reference[name], f"chunks of {chunk}")
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.4, 1 - 2.0**-53, 1.0])
+@pytest.mark.parametrize("name", [name for name in EXPONENTIAL if not SCANS[name].decays])
+def test_complete_and_gappy_lanes(name, alpha, backend):
+    """Lanes with the same count share what depends on it alone; a gap, an infinity or another count ends that."""
+    for shape, axis in (((130, 36), 0), ((20, 130), 1), ((9000,), 0)):
+        a = sample(shape, "d")
+        a.flat[a.size // 3] = np.nan
+        a.flat[a.size // 2 + 7] = np.inf
+        inputs = inputs_of(name, a)
+        inputs[-1].flat[a.size // 5] = np.nan
+        got = getattr(ac, name)(*inputs, alpha, axis=axis)
+        with settings.use_backend("fallback"):
+            assert bits(got) == bits(getattr(ac, name)(*inputs, alpha, axis=axis)), shape
+
+
 @pytest.mark.parametrize("name", EXPONENTIAL)
 def test_any_layout(name, team):
     """Series are the same whatever lies beside them."""
