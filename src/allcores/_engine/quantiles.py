@@ -23,7 +23,7 @@ from .operands import Array
 from .reduction import Call
 from .registry import SELECTIONS
 from .searching import select_from
-from .selecting import lanes_of, select
+from .selecting import select_along
 from .sources import Source
 
 CELLS = SELECTIONS["pick"].cells
@@ -52,7 +52,7 @@ class Request:
         if isinstance(self.a, Source) or settings.sends_arrays():
             values, counts = select_from(self.a, self.searched, self.reduced, ranks, skip, Call(self.workers))
         else:
-            values, counts = select(lanes_of(self.a, self.reduced), ranks, skip, self.workers)
+            values, counts = select_along(self.a, self.reduced, ranks, skip, self.workers)
         return values.astype(self.dtype, copy=False), counts
 
     @property
@@ -175,15 +175,20 @@ def median(name: str, a: Any, axis: Any, out: Any, overwrite_input: Any, keepdim
         return answer(name, a, **given)
     (low, high), counts = request.pick(Middle(), skip)
     warn_of_empty(counts, skip)
-    return request.deliver(mean_of_two(low, high, counts))
+    even = counts % 2 == 0 if skip else request.n % 2 == 0
+    return request.deliver(mean_of_two(low, high, even))
 
 
-def mean_of_two(low: Array, high: Array, counts: Array) -> Array:
+def mean_of_two(low: Array, high: Array, even: Array | bool) -> Array:
     """As np.mean has it: float16 is added in float32, and integers are added in float64. Of one, that one."""
     wide = np.dtype(np.float64) if low.dtype.kind != "f" else low.dtype.newbyteorder("=")
     inner = np.dtype(np.float32) if wide.char == "e" else wide
-    mean, even = np.array(low, inner), counts % 2 == 0
-    if even.any():
+    mean = np.array(low, inner)
+    if even is True:
+        mean += high
+        mean /= 2
+        mean += 0  # what underflows is a positive zero, too
+    elif even is not False and even.any():
         np.add(mean, high, out=mean, where=even)
         np.divide(mean, 2, out=mean, where=even)
         mean += 0  # what underflows is a positive zero, too

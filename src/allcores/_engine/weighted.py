@@ -140,7 +140,7 @@ def first_not_below(sums: Array, total: Array, q: Array) -> Array:
     rows, n = sums.shape
     with np.errstate(all="ignore"):
         if rows == 1:
-            return np.searchsorted((sums[0] / total[0]).astype(q.dtype, copy=False), q)[None]
+            return np.array([np.searchsorted((sums[0] / total[0]).astype(q.dtype, copy=False), q)])
         row = np.arange(rows)[:, None]
         below = np.zeros((rows, len(q)), np.intp)
         step = 1 << n.bit_length() - 1
