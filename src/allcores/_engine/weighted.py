@@ -123,7 +123,8 @@ def in_order(weights: Array, order: Array, workers: int) -> Array:
     """The weights of elements, in float64."""
     lanes, n = order.shape
     if len(weights) > 1:
-        return np.take(weights, order + n * np.arange(lanes)[:, None]).astype(np.float64, copy=False)
+        found: Array = np.take(weights, order + n * np.arange(lanes)[:, None])
+        return found.astype(np.float64, copy=False)
     result = np.empty((lanes, n))
     line, sink, places = weights[0], result.reshape(-1), order.reshape(-1)
 
