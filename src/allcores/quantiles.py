@@ -10,7 +10,7 @@ Elements are picked exactly, and what is computed of them follows NumPy's order 
 where NumPy has no integer overflow, and positive zeros. The input is never changed, whatever `overwrite_input` says.
 
 Memory: at most 16 MB, and some times the size of the result, for arrays that are reduced along one axis or along
-several that adjoin in memory; otherwise one copy of the input more. With weights: some MB a worker for lanes of up to
+several that adjoin in memory; otherwise one copy of the input more. With weights: 3 MB a worker for lanes of up to
 65,536 elements, and 26 bytes an element of the longest lane beyond; one copy of the input more where the kept axes do
 not adjoin.
 

@@ -83,6 +83,9 @@ def quantiles(a: Array, weights: Array, q: Array, skip: bool, workers: int) -> t
 
 def each(count: int, do: Callable[[int], None], elements: int, ns: float, workers: int) -> None:
     """Each piece by one of the workers."""
+    if count == 1:
+        do(0)
+        return
     turns = Turns(count)
 
     def work() -> None:
