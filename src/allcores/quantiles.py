@@ -14,8 +14,9 @@ several that adjoin in memory; otherwise one copy of the input more. With weight
 65,536 elements, and 26 bytes an element of the longest lane beyond; one copy of the input more where the kept axes do
 not adjoin.
 
-Weights are added in the order of the elements, equal ones by position. NumPy adds those of equal elements in any order
-since version 2.3, so that a sum may differ in its last bit. An executor leaves weighted quantiles to NumPy.
+Weights are added in the order of the elements, equal ones by position. NumPy 2.0 does so, too; later versions add
+those of equal elements in any order, so that a sum may differ in its last bit. An executor leaves weighted
+quantiles to NumPy.
 """
 
 from __future__ import annotations

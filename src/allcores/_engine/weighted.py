@@ -34,7 +34,7 @@ class Refused(Exception):
 
 @cache
 def skips_zeros() -> bool:
-    """Whether NumPy's quantile 0 is the first element that has a weight; before 2.3 it was the first one."""
+    """Whether NumPy's quantile 0 is the first element that has a weight; in older versions it was the first one."""
     return bool(np.quantile([0.0, 1.0], 0.0, weights=[0, 1], method="inverted_cdf") == 1)
 
 
