@@ -319,6 +319,7 @@ class Script:
             stderr=subprocess.PIPE,
             text=True,
             env=environment,
+            cwd=folder,
             start_new_session=session,
         )
 

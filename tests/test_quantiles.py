@@ -118,6 +118,15 @@ def test_differences_of_integers_do_not_wrap_around(backend):
     assert ac.median(np.array([2**64 - 1, 2**64 - 1], np.uint64)) == 2.0**64
 
 
+def test_what_underflows_is_a_positive_zero(backend):
+    a = np.array([-5e-324, 0.0])
+    for name in ("median", "nanmedian"):
+        for x, axis in ((a, 0), (a[:, None] * np.ones(3), 0), (np.ones((3, 1)) * a, 1)):
+            got = np.asarray(getattr(ac, name)(x, axis=axis))
+            assert not got.any(), (name, x.shape)
+            assert not np.signbit(got).any(), (name, x.shape)
+
+
 def test_other_dtypes(backend):
     for dtype in ("e", ">f8", ">f4", ">i4", "g", "F", "O", "m8[s]"):
         a = sample((9, 4), "d") * 10

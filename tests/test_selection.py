@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 
 import numpy as np
 import pytest
-from helpers import BACKENDS, DTYPES, LAYOUTS, bits, outcome, salted, sample
+from helpers import BACKENDS, DTYPES, LAYOUTS, bits, outcome, python, salted, sample
 from test_quantiles import DATA, OtherNumPy, backend, killer, long_lanes
 
 import allcores as ac
@@ -254,3 +255,38 @@ def test_cells_are_computed_here(char, monkeypatch):
         ac.topk(a, 9, sorted=False)
     with pytest.raises(AssertionError, match="is used"):
         ac.partition(a.astype("F"), 3)
+
+
+MEMORY = """
+import numpy as np
+import allcores as ac
+
+def status(field):
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(field)) / 1000
+
+ac.partition(np.ones(100), 3, workers=2)
+table = (2_000, 2_000)
+for shape, axis in (((4_000_000,), 0), ((100_000, 40), 0), ((40, 100_000), 1), (table, 0), (table, 1)):
+    for name in ("partition", "argpartition"):
+        a = np.random.default_rng(0).random(shape)
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+        before = status("VmRSS")
+        result = getattr(ac, name)(a, shape[axis] // 2, axis=axis, workers=2)
+        print(shape, f"{status('VmHWM') - before - result.nbytes / 1e6:.1f}", sep=";")
+        del a, result
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="needs /proc")
+def test_memory():
+    """Of two workers, beyond the result of 32 MB: 10 MB each for columns, 3 for lines."""
+    done = python(MEMORY)
+    if "PermissionError" in done.stderr:
+        pytest.skip("no access to /proc/self/clear_refs")
+    assert done.stderr == ""
+    assert len(done.stdout.splitlines()) == 10
+    for line in done.stdout.splitlines():
+        shape, beyond = line.split(";")
+        assert float(beyond) < {"(4000000,)": 12, "(100000, 40)": 22}.get(shape, 8), line

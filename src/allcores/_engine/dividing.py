@@ -58,6 +58,8 @@ def partition(name: str, a: Any, kth: Any, axis: Any, kind: Any, order: Any, wor
 
 def good_ranks(kth: Any, n: int) -> Array | None:
     """Ranks in order, each once; None where NumPy is to complain."""
+    if type(kth) is int and -n <= kth < n:
+        return np.array([kth % n], np.intp)
     try:
         ranks = np.asarray(kth)
     except ValueError:
@@ -82,6 +84,8 @@ def divide(a: Array, result: Array, axis: int, ranks: Array, positions: bool, ba
     if n <= selecting.longest:
         grid = cut_windows(x.shape, None, windowing.chunk_size, workers)
         operands, parameters = (x, np.ascontiguousarray(ranks, np.intp)), (int(positions), int(backwards))
+        if place.at_once("divide", operands, parameters, grid, (out,), SELECTIONS["divide"].ns):
+            return
         task = Task(__version__, settings.backend(), "divide", operands, parameters, (Field(out.dtype),), grid)
         place.run(task, (out,), workers, SELECTIONS["divide"].ns)
         return
@@ -189,12 +193,17 @@ def topk(a: Any, k: Any, axis: Any, largest: bool, ordered: bool, workers: int |
         indices[...] = np.take(in_order(a, axis, largest), np.arange(count), axis)
     elif indices.size:
         divide(a.astype(searched, copy=False), indices, axis, np.array([count - 1]), True, largest, workers)
-    values = np.take_along_axis(a, indices, axis)
+    values = taken(a, indices, axis)
     if ordered and searched is not None and count > 1:
         keys = turned(to_keys(values.astype(searched, copy=False)), searched, largest)
         order = np.argsort(keys, axis, kind="stable")
-        values, indices = np.take_along_axis(values, order, axis), np.take_along_axis(indices, order, axis)
+        values, indices = taken(values, order, axis), taken(indices, order, axis)
     return values, indices.astype(np.intp, copy=False)
+
+
+def taken(a: Array, indices: Array, axis: int) -> Array:
+    """np.take_along_axis, which takes 5 us for one dimension, too."""
+    return a[indices] if a.ndim == 1 else np.take_along_axis(a, indices, axis)
 
 
 def in_order(a: Array, axis: int, largest: bool) -> Array:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 LINE_LEAF = 4096  # elements in a leaf where inner == 1
@@ -61,7 +62,8 @@ class Grid:
 
     @property
     def chunks(self) -> int:
-        return ceil_div(self.outer, self.lines) * self.parts * self.tiles
+        # Written out: each small call asks.
+        return -(-self.outer // self.lines) * -(-self.n // self.run) * -(-self.inner // self.tile)
 
     def chunk(self, number: int) -> tuple[int, int, int, int, int, int, int]:
         """What chunk `number` covers: part, then begin and end along outer, n and inner."""
@@ -140,6 +142,7 @@ STRIP = 64  # columns that a window kernel takes side by side
 LONGEST = 8 << 20  # elements in a chunk, however long the window: some 30 ms
 
 
+@lru_cache(maxsize=256)
 def cut_windows(shape: tuple[int, ...], window: int | None, chunk: int = CHUNK, workers: int = 1) -> Stretches:
     """A grid for windows along n, with some `chunk` elements in a chunk: smaller where there would be too few of them,
     larger where a chunk would be less than four windows long, whose beginnings are computed twice. None as the window:

@@ -18,10 +18,12 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Any
 
-from . import jobs, team
+from . import jobs, settings, team
+from .grid import Grid
 from .operands import Array
-from .task import DONE, END, STOP, Slots, Task
+from .task import DONE, END, STOP, Slots, Task, compute, cursor_of
 
 log = logging.getLogger("allcores")
 
@@ -80,6 +82,16 @@ def run(task: Task, sinks: Slots, workers: int, ns: float) -> int:
             1e3 * (time.perf_counter() - begin),
         )
     return status
+
+
+def at_once(
+    kernel: str, operands: tuple[Any, ...], parameters: tuple[Any, ...], grid: Grid, sinks: Slots, ns: float
+) -> bool:
+    """Run a pass here that is over before anybody could help or watch; False where it is longer, or logged."""
+    if worth_a_team(grid.outer * grid.n * grid.inner, ns) or log.isEnabledFor(logging.DEBUG):
+        return False
+    compute(settings.backend(), kernel, operands, parameters, cursor_of(grid), sinks)
+    return True
 
 
 def _run(task: Task, cursor: Array, sinks: Slots, workers: int) -> int:

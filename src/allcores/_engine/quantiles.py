@@ -16,14 +16,14 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from .._kernels.fallback.ranks import METHODS, PARAMETERS
-from . import doors, settings
+from . import doors, settings, weighted
 from .arguments import NoValue, as_operand, ask_numpy, is_room, keepdims_shape, listed
 from .notices import warn_caller
 from .operands import Array
 from .reduction import Call
 from .registry import SELECTIONS
 from .searching import select_from
-from .selecting import lanes_of, select
+from .selecting import select_along
 from .sources import Source
 
 CELLS = SELECTIONS["pick"].cells
@@ -52,7 +52,7 @@ class Request:
         if isinstance(self.a, Source) or settings.sends_arrays():
             values, counts = select_from(self.a, self.searched, self.reduced, ranks, skip, Call(self.workers))
         else:
-            values, counts = select(lanes_of(self.a, self.reduced), ranks, skip, self.workers)
+            values, counts = select_along(self.a, self.reduced, ranks, skip, self.workers)
         return values.astype(self.dtype, copy=False), counts
 
     @property
@@ -175,15 +175,20 @@ def median(name: str, a: Any, axis: Any, out: Any, overwrite_input: Any, keepdim
         return answer(name, a, **given)
     (low, high), counts = request.pick(Middle(), skip)
     warn_of_empty(counts, skip)
-    return request.deliver(mean_of_two(low, high, counts))
+    even = counts % 2 == 0 if skip else request.n % 2 == 0
+    return request.deliver(mean_of_two(low, high, even))
 
 
-def mean_of_two(low: Array, high: Array, counts: Array) -> Array:
+def mean_of_two(low: Array, high: Array, even: Array | bool) -> Array:
     """As np.mean has it: float16 is added in float32, and integers are added in float64. Of one, that one."""
     wide = np.dtype(np.float64) if low.dtype.kind != "f" else low.dtype.newbyteorder("=")
     inner = np.dtype(np.float32) if wide.char == "e" else wide
-    mean, even = np.array(low, inner), counts % 2 == 0
-    if even.any():
+    mean = np.array(low, inner)
+    if even is True:
+        mean += high
+        mean /= 2
+        mean += 0  # what underflows is a positive zero, too
+    elif even is not False and even.any():
         np.add(mean, high, out=mean, where=even)
         np.divide(mean, 2, out=mean, where=even)
         mean += 0  # what underflows is a positive zero, too
@@ -292,19 +297,27 @@ def quantile(
     a, plain = operand(a)
     request = points = None
     weak = type(q) in (int, float)
-    if plain and weights is None and isinstance(method, str) and method in METHODS[:MEDIAN]:
+    if weights is not None and isinstance(a, Source):
+        a = a.load()
+    if plain and isinstance(method, str) and method in METHODS[:MEDIAN]:
         points = good_points(q, method, percent=name.endswith("percentile"))
     if points is not None:
         exact = method in DISCRETE or points.dtype.kind != "f"
         dtype = a.dtype if exact else interpolated_dtype(a.dtype, points.dtype, weak)
         if dtype is not None:
             request = prepare(a, axis, out, keepdims, dtype, points.shape, workers)
+    skip = name.startswith("nan")
+    if request is not None and points is not None and weights is not None:
+        values = with_weights(request, points.reshape(-1), method, weights, axis, skip)
+        if values is not None:
+            result = request.deliver(values, points.shape)
+            # NumPy's is an array of no dimensions, but for NaN.
+            return result if result.ndim or np.isnan(result) else np.asarray(result)
+        request = None
     if request is None or points is None:
         given = {"axis": axis, "out": out, "overwrite_input": overwrite_input, "method": method, "keepdims": keepdims}
         return answer(name, a, q=q, weights=weights, **given)
-    skip = name.startswith("nan")
     flat = points.reshape(-1)
-
     ranks = Quantiles(flat.tobytes(), flat.dtype.char, method, flat.size if exact else 2 * flat.size)
     values, counts = request.pick(ranks, skip)
     warn_of_empty(counts, skip)
@@ -316,6 +329,20 @@ def quantile(
     else:  # the results of lanes with NaN are NaN whatever the weight
         weight = weights_of_whole(ranks, request.n).reshape(-1, *(1,) * counts.ndim)
     return request.deliver(interpolate(values[0::2], values[1::2], weight, weak), points.shape)
+
+
+def with_weights(request: Request, q: Array, method: str, weights: Any, axis: Any, skip: bool) -> Array | None:
+    """None where NumPy is to complain, or to convert weights."""
+    a = request.a
+    if method != "inverted_cdf" or not isinstance(a, np.ndarray) or settings.sends_arrays():
+        return None
+    try:
+        lanes = weighted.weights_of(weights, a.shape, axis, request.reduced, skip)
+        values, counts = weighted.quantiles(weighted.rows(a, request.reduced), lanes, q, skip, request.workers)
+    except weighted.Refused:
+        return None
+    warn_of_empty(counts, skip)
+    return values.astype(request.dtype, copy=False)
 
 
 def good_points(q: Any, method: str, percent: bool) -> Array | None:

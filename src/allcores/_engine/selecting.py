@@ -106,6 +106,19 @@ def lanes_of(a: Array, reduced: tuple[int, ...]) -> Lanes:
     return Lanes(a, reduced, view)
 
 
+def select_along(a: Array, reduced: tuple[int, ...], ranks: Ranks, skip: bool, workers: int) -> tuple[Array, Array]:
+    """`select`, of an array and the axes that make its lanes."""
+    n = a.shape[reduced[0]]
+    if len(reduced) > 1 or not a.flags.c_contiguous or n > longest or ranks.m > MOST_RANKS:
+        return select(lanes_of(a, reduced), ranks, skip, workers)
+    # Most arrays, in a third of the time: small ones notice.
+    before, after = a.shape[: reduced[0]], a.shape[reduced[0] + 1 :]
+    outer, inner = prod(before), prod(after)
+    values, counts = np.empty((ranks.m, outer, inner), a.dtype), np.empty((outer, inner), POSITION)
+    select_lanes(a.reshape(outer, n, inner), ranks, skip and a.dtype.kind == "f", values, counts, workers)
+    return values.reshape(ranks.m, *before, *after), counts.reshape(before + after)
+
+
 def select(lanes: Lanes, ranks: Ranks, skip: bool, workers: int) -> tuple[Array, Array]:
     """Elements of the ranks of each lane, (m, kept...), and how many numbers a lane has, (kept...).
 
@@ -142,6 +155,8 @@ def select_lanes(x: Array, ranks: Ranks, skip: bool, values: Array, counts: Arra
 
 def pick(x: Array, ranks: Array, row: int, values: Array, counts: Array, workers: int) -> None:
     grid = cut_windows(x.shape, None, windowing.chunk_size, workers)
+    if place.at_once("pick", (x, ranks), (row,), grid, (values, counts), SELECTIONS["pick"].ns):
+        return
     fields = (Field(x.dtype), Field(POSITION))
     task = Task(__version__, settings.backend(), "pick", (x, ranks), (row,), fields, grid)
     place.run(task, (values, counts), workers, SELECTIONS["pick"].ns)

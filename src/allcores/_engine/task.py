@@ -28,6 +28,31 @@ class Field:
     fill: int | None = None
 
 
+def cursor_of(grid: Grid, begin: int = 0, end: int | None = None) -> Array:
+    """The shared state of the workers of a pass: see ext/cursor.pxd."""
+    chunks = grid.chunks if end is None else end
+    return np.array([begin, chunks, 0, 0, grid.lines, grid.leaves, grid.tile, 0], np.int64)
+
+
+def compute(
+    backend: str,
+    kernel: str,
+    operands: tuple[Array | None, ...],
+    parameters: tuple[Parameter, ...],
+    cursor: Array,
+    sinks: Slots,
+) -> int:
+    """Compute claimed chunks until there are none or a stop is asked for; return floating-point flags.
+
+    The kernel returns to Python every 20 ms, which lets the main thread handle signals.
+    """
+    function = getattr(_kernels.load(backend), kernel)
+    status = 0
+    while cursor[NEXT] < cursor[END] and not cursor[STOP]:
+        status |= function(*operands, *parameters, cursor, *sinks)
+    return status
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """`kernel` of `backend` over the chunks of `grid`."""
@@ -41,12 +66,7 @@ class Task:
     grid: Grid
 
     def cursor(self, begin: int = 0, end: int | None = None) -> Array:
-        """The shared state of the workers of this task: see ext/cursor.pxd."""
-        cursor = np.zeros(8, dtype=np.int64)
-        cursor[NEXT] = begin
-        cursor[END] = self.grid.chunks if end is None else end
-        cursor[LINES], cursor[LEAVES], cursor[TILE] = self.grid.lines, self.grid.leaves, self.grid.tile
-        return cursor
+        return cursor_of(self.grid, begin, end)
 
     def sinks(self) -> Slots:
         shape = self.grid.sink_shape
@@ -56,15 +76,7 @@ class Task:
         )
 
     def run(self, cursor: Array, sinks: Slots) -> int:
-        """Compute claimed chunks until there are none or a stop is asked for; return floating-point flags.
-
-        The kernel returns to Python every 20 ms, which lets the main thread handle signals.
-        """
-        kernel = getattr(_kernels.load(self.backend), self.kernel)
-        status = 0
-        while cursor[NEXT] < cursor[END] and not cursor[STOP]:
-            status |= kernel(*self.operands, *self.parameters, cursor, *sinks)
-        return status
+        return compute(self.backend, self.kernel, self.operands, self.parameters, cursor, sinks)
 
     def fold(self, sinks: Slots) -> int | None:
         """Fold the parts of the sinks into the first; return floating-point flags, None where nothing is compiled."""
