@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import allcores as ac
-from allcores._engine import searching, working
+from allcores._engine import quantiles, searching, selecting, working
 
 zarr = pytest.importorskip("zarr")
 h5py = pytest.importorskip("h5py")
@@ -128,6 +128,61 @@ def test_what_fits_against_all_likelihood(monkeypatch):
     monkeypatch.setattr(searching, "likely", lambda brackets, ordered: 1.0)
     x = example("normal", (200_001,))
     same("median", ac.open(x, chunks=(7000,)), x)
+
+
+def fruitless(passes):
+    """A search of which all is inside the brackets, whatever they are."""
+    search = selecting.search(1000, np.dtype(float), quantiles.Middle(), False, 10)
+    asked = next(search)
+    while passes:
+        if isinstance(asked, int):
+            asked = search.send(np.sort(np.random.default_rng(passes).integers(-(2**62), 2**62, 1000)))
+        else:
+            counts = np.array([1000, *([0, 0, 1000, 0] * len(asked))])
+            asked, passes = search.send(searching.Found(asked, counts, counts[:0])), passes - 1
+
+
+def test_elements_that_change_meanwhile():
+    """A search that no pass brings nearer to its end has one all the same."""
+    with pytest.raises(RuntimeError, match="elements changed while they were read"):
+        fruitless(200)
+
+
+@pytest.mark.parametrize("dtype", ["u4", "i4", "i8", "u8"])
+def test_many_of_the_least_and_of_the_greatest(dtype, monkeypatch):
+    """As where nothing was measured: found in few passes."""
+    passes = []
+    one_pass = searching.LongLanes.one_pass
+    monkeypatch.setattr(searching.LongLanes, "one_pass", lambda *args: passes.append(1) or one_pass(*args))
+    for value in (np.iinfo(dtype).min, np.iinfo(dtype).max):
+        for share in (0.1, 0.6, 0.999, 1):
+            x = np.random.default_rng(0).integers(0, 1000, 200_000).astype(dtype)
+            x[: int(share * x.size)] = value
+            passes.clear()
+            same("quantile", ac.open(x, chunks=(5000,)), x, [0.3, 0.5, 0.9])
+            assert len(passes) <= 4
+
+
+def test_many_quantiles_of_a_long_lane(monkeypatch):
+    monkeypatch.setattr(searching, "budget", 1 << 11)
+    x = example("normal", (200_001,))
+    same("quantile", ac.open(x, chunks=(7000,)), x, np.linspace(0, 1, 501))
+
+
+def test_long_lanes_beyond_the_budget(monkeypatch):
+    """A piece is some chunks, not as many as there are lanes."""
+    import tracemalloc
+
+    monkeypatch.setattr(searching, "piece", 4 << 20)
+    x = np.random.default_rng(0).normal(size=(64, 50_000))
+    source = ac.open(x, chunks=(1, 50_000))
+    with ac.set_memory_budget(2 << 20):
+        tracemalloc.start()
+        got = ac.median(source, axis=1, workers=1)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert np.array_equal(got, np.median(x, axis=1))
+    assert peak < 8 << 20
 
 
 def test_out_and_bad_arguments(tmp_path):

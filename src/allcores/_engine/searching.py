@@ -28,6 +28,7 @@ from .reduction import Call
 from .selecting import (
     POSITION,
     Bracket,
+    Part,
     Ranks,
     lanes_of,
     run_sift,
@@ -48,6 +49,7 @@ budget = 1 << 22  # keys that are kept of all long lanes: 32 MB, and twice that 
 RUN = 4096  # bytes that should adjoin in a file
 LEAST = 1024  # of them for each lane
 LANES = 64  # long ones that are searched at a time, or so many as are stored together
+MOST_RANKS = 64  # at a time: of more, brackets meet, and nothing is left out
 PIECES = 64  # of a sample, at least
 SAMPLES = 1 << 20  # keys of a sample of all lanes
 
@@ -76,8 +78,12 @@ def select_from(
 
         run(WholeLanes(whole, searched, reduced, ranks, skip), (thing,), finish, call)
     else:
-        for box in boxes(source, reduced):
-            LongLanes(source, thing, searched, reduced, kept, box, ranks, skip, call).find(values, counts)
+        share = settings.get_memory_budget() // (4 * call.workers)
+        for box in boxes(source, reduced, share // searched.itemsize):
+            for begin in range(0, ranks.m, MOST_RANKS):
+                some = Part(ranks, begin, min(MOST_RANKS, ranks.m - begin))
+                lanes = LongLanes(source, thing, searched, reduced, kept, box, some, skip, call)
+                lanes.find(values[begin : begin + some.m], counts)
     return values, counts
 
 
@@ -116,13 +122,14 @@ def contiguous_first(source: Source) -> Iterator[int]:
     return iter(axes if isinstance(source, FlatFile) and source.order == "F" else reversed(axes))
 
 
-def boxes(source: Source, reduced: tuple[int, ...]) -> Iterator[Region]:
-    """All of the source, in boxes of not too many long lanes each."""
+def boxes(source: Source, reduced: tuple[int, ...], most: int) -> Iterator[Region]:
+    """All of the source, in boxes of not too many long lanes each; a piece should have no more than `most` elements."""
     shape, chunks = source.shape, source.chunks or (1,) * source.ndim
     kept = [axis for axis in contiguous_first(source) if axis not in reduced]
     n = prod(shape[axis] for axis in reduced)
     least = tuple(shape[axis] if axis in reduced else chunks[axis] for axis in range(source.ndim))
-    widths = grid.widened(shape, halved(shape, least, kept, 16 * LANES * n), kept, LANES * n)
+    lanes = min(LANES, max(1, most // prod(min(chunks[axis], shape[axis]) for axis in reduced)))
+    widths = grid.widened(shape, halved(shape, least, kept, 16 * LANES * n), kept, lanes * n)
     for starts in product(*(range(0, length, width) for length, width in zip(shape, widths, strict=True))):
         yield tuple(
             slice(start, min(start + width, length)) for start, width, length in zip(starts, widths, shape, strict=True)
@@ -324,6 +331,8 @@ class LongLanes:
             for lane, answer in answers.items():
                 try:
                     asked[lane] = self.searches[lane].send(answer)
+                except RuntimeError as error:
+                    raise RuntimeError(f"{self.source.name}: {error}") from None
                 except StopIteration as found:
                     at = tuple(i + start for i, start in zip(np.unravel_index(lane, lengths), starts, strict=True))
                     keys, counts[at] = found.value
@@ -366,7 +375,7 @@ class LongLanes:
         return found
 
     def one_pass(self, brackets: dict[int, list[Bracket]], shares: dict[int, float]) -> dict[int, Found]:
-        pieces = self.cut(piece)
+        pieces = self.cut(min(piece, settings.get_memory_budget() // (4 * self.call.workers)))
         work = SiftWork(
             Within(self.box, pieces, tuple(range(pieces.parts))),
             self.dtype,
@@ -393,4 +402,4 @@ def likely(brackets: list[Bracket], ordered: Array) -> float:
     """Which share of all keys is inside brackets, judging by a sample."""
     lows, highs = np.array(brackets, ordered.dtype).T
     inside = np.searchsorted(ordered, highs, "left") - np.searchsorted(ordered, lows, "right")
-    return max(1, int(inside.sum())) / len(ordered)
+    return max(1, int(np.maximum(inside, 0).sum())) / len(ordered)

@@ -239,6 +239,8 @@ def search(n: int, dtype: np.dtype[Any], ranks: Ranks, skip: bool, budget: int) 
                 return np.full(ranks.m, info.max, info.dtype), count
             intervals = whole()
         intervals = locate(intervals, sieved, known)
+        if any(interval.high - interval.low < 2 or interval.size < 1 for interval in intervals):
+            raise RuntimeError("elements changed while they were read")
         passes += 1
     return np.array([known[rank] for rank in ranks(np.full(1, count))[0].tolist()], info.dtype), count
 
@@ -276,7 +278,10 @@ def brackets_of(intervals: list[Interval], sample: Array, done: int, budget: int
         if few:
             brackets.append((low, high))
             continue
-        inside = sample[np.searchsorted(sample, low, "right") : np.searchsorted(sample, high, "left")]
+        # What is counted as inside: the least and the greatest key, too, as long as these are not known to be outside.
+        first = np.searchsorted(sample, low, "right") if interval.low == low else 0
+        last = np.searchsorted(sample, high, "left") if interval.high == high else len(sample)
+        inside = sample[first:last]
         if done >= SAMPLED or len(inside) < 64:
             middle = (interval.low + interval.high) // 2
             brackets.append((middle, middle))
@@ -356,6 +361,7 @@ def sift(x: Array, brackets: list[Bracket], sample: Sample, workers: int) -> Sie
     grid = cut_windows((1, len(x), 1), 1, windowing.chunk_size, workers)
     lows, highs = np.array(brackets, sample.keys.dtype).T
     inside = np.searchsorted(sample.ordered, highs, "left") - np.searchsorted(sample.ordered, lows, "right")
+    inside = np.maximum(inside, 0)  # where both ends are the same
     unit = len(x) / len(sample.keys)
     mean = max(0, int(inside.sum())) * unit / grid.chunks
     room = np.full(grid.chunks, min(1.1 * mean + 8 * mean**0.5 + 16, budget / grid.chunks))

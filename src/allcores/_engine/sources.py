@@ -107,7 +107,7 @@ class Source(ABC):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy is False:
             raise ValueError(f"{self.name} is not in memory: a copy can't be avoided")
-        return self.load().astype(dtype or self.dtype, copy=False)
+        return self.load().astype(dtype or self.dtype, copy=bool(copy))
 
     def part(self, region: Region, *memory: Array | None) -> Array:
         """What `read` gives, with errors that say what was read.

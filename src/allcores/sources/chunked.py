@@ -26,7 +26,7 @@ def put_together(
     for first in product(*firsts):
         chunk = chunk_at(first)
         if chunk is not None and chunk.dtype == dtype and is_chunk(region, first, chunks):
-            return chunk
+            return chunk if chunk.flags.writeable else chunk.copy()
         if values is None:
             values = np.empty([part.stop - part.start for part in region], dtype)
         begins = [max(part.start, at) for part, at in zip(region, first, strict=True)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ class Zarr(Source):
         self.shape, self.stored = tuple(array.shape), np.dtype(array.dtype)
         self.dtype = self.stored.newbyteorder("=")
         self.chunks = tuple(array.shards or array.chunks)
+        check_there(array)
         self.files = ChunkFiles.of(array)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -49,6 +51,20 @@ class Zarr(Source):
 
     def write(self, region: Region, values: Any) -> None:
         self.array[region] = values
+
+
+def directory_of(array: Any) -> str:
+    """Where an array is, in a store that is a directory."""
+    return os.path.abspath(os.path.join(str(array.store_path.store.root), array.store_path.path))
+
+
+def check_there(array: Any) -> None:
+    """In another process, or another directory, a path may lead nowhere; for zarr all chunks would be missing, and have
+    the fill value."""
+    if type(array.store_path.store).__name__ == "LocalStore":
+        directory = directory_of(array)
+        if not any(os.path.exists(os.path.join(directory, name)) for name in ("zarr.json", ".zarray")):
+            raise FileNotFoundError(f"there is no zarr array in {directory}")
 
 
 def zstd() -> Callable[..., Any]:
@@ -88,7 +104,7 @@ class ChunkFiles:
         if names not in (["BytesCodec"], ["BytesCodec", "ZstdCodec"]):
             return None
         dtype = np.dtype(array.dtype).newbyteorder(getattr(endian.endian, "value", None) or "=")
-        directory = os.path.join(str(store.root), array.store_path.path)
+        directory = directory_of(array)
         return cls(directory, meta.encode_chunk_key, dtype, tuple(array.chunks), zstd() if packed else None)
 
     def chunk(self, first: tuple[int, ...]) -> Array | None:
@@ -98,5 +114,9 @@ class ChunkFiles:
             with open(os.path.join(self.directory, key), "rb") as file:
                 data = file.read()
         except FileNotFoundError:
+            if not os.path.isdir(self.directory):
+                raise
             return None
-        return checked(data if self.decompress is None else self.decompress(data), self.dtype, self.chunks, first)
+        if self.decompress is not None:
+            data = self.decompress(data, np.empty(prod(self.chunks) * self.dtype.itemsize, np.uint8))
+        return checked(data, self.dtype, self.chunks, first)
