@@ -21,7 +21,7 @@ import numpy as np
 
 import allcores as ac
 from allcores import _kernels, reductions, windows
-from allcores._engine import place, reduction, settings, windowing
+from allcores._engine import place, reduction, settings, sorting, windowing
 from allcores._engine.registry import KERNELS, SCANS, SELECTIONS, SORTS, WINDOWS
 
 DTYPES = "?bBhHiIlLfd"
@@ -228,6 +228,8 @@ def sweep_sorting(sweep: Sweep, few: bool) -> None:
         sweep.call(ac.rankdata, x, axis)
         sweep.call(ac.nanrankdata, x, axis, method="dense")
         if a.ndim == 1:
+            with merged_runs():
+                sweep.call(ac.sort, x, axis)
             sweep.call(ac.unique, x)
             sweep.call(ac.unique, x, return_index=True, return_inverse=True, return_counts=True)
             sweep.call(ac.lexsort, (x, sweep.put(a[::-1].copy(), 1)))
@@ -252,6 +254,16 @@ FAMILIES = {
     "order": (sweep_order, SELECTIONS),
     "sorting": (sweep_sorting, SORTS),
 }
+
+
+@contextmanager
+def merged_runs() -> Iterator[None]:
+    """Also at levels for which NumPy's sort of runs is none the faster."""
+    before, sorting.MERGED = sorting.MERGED, _kernels.available()
+    try:
+        yield
+    finally:
+        sorting.MERGED = before
 
 
 @contextmanager
