@@ -220,7 +220,7 @@ def sweep_order(sweep: Sweep, few: bool) -> None:
 def sweep_sorting(sweep: Sweep, few: bool) -> None:
     lengths, shapes = (FEW_LENGTHS, FEW_SHAPES) if few else ((*LENGTHS, 383, 385, 769), SHAPES)
     short = arrays(lengths, shapes)
-    long = ((data(n, char, missing=False), 0) for char in ("bd" if few else "?bIlfd") for n in LONG)
+    long = ((data(n, char, missing=False), 0) for char in ("bdf" if few else "?bIlfd") for n in LONG)
     for a, axis in itertools.chain(short, long):
         x = sweep.put(a)
         sweep.call(ac.sort, x, axis, out=sweep.put(a, 1))
