@@ -1,6 +1,7 @@
 """Reductions of what is not in memory, and medians: .npy, zarr and HDF5, beside dask.array and a loop in NumPy.
 
     python benchmarks/sources.py [--gib 8] [--stored-gib 1] [--rounds 3] [--dir /tmp] [--cold]
+        [--kinds npy,zarr,h5] [--functions nanmean,nanvar,nanmedian]
 
 Every round runs each contender once, in turn; the table shows medians and the largest growth of anonymous memory
 (Linux). `read` is two threads that read the file with preadv and do nothing else: the limit. Files are made once, and
@@ -119,9 +120,6 @@ def chunk_loop(name, array, axis):
     return mean if name == "nanmean" else squares / count - mean * mean
 
 
-CALLS = (("nanmean", None), ("nanmean", 0), ("nanvar", None), ("nanvar", 0), ("nanmedian", None), ("nanmedian", 0))
-
-
 def forget(path):
     """Have the system drop what it keeps of a file."""
     file = os.open(path, os.O_RDONLY)
@@ -152,8 +150,8 @@ def contenders(kind, path, name, axis, size):
     found["allcores"] = lambda: getattr(ac, name)(source, axis=axis)
     found["allcores, 1 worker"] = lambda: getattr(ac, name)(source, axis=axis, workers=1)
     try:
-        if name == "nanmedian" and axis is None:
-            raise ImportError  # dask has none over all axes
+        if name == "nanmedian" and (axis is None or size > 1 << 30):
+            raise ImportError  # dask has none over all axes, and along one it has all in memory
         import dask.array
 
         chunks = (8192, COLUMNS) if kind == "npy" else "auto"
@@ -172,16 +170,17 @@ def main():
     parser.add_argument("--stored-gib", type=float, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dir", default="/tmp")
+    parser.add_argument("--kinds", default="npy,zarr,h5", help="which sources")
+    parser.add_argument("--functions", default="nanmean,nanvar,nanmedian")
     parser.add_argument("--cold", action="store_true", help="each call finds the .npy file on the disk alone")
     options = parser.parse_args()
     paths = made(options.dir, options.gib, options.stored_gib)
     print("| source | function | | s | GB/s | MB | times allcores |")
     print("|---|---|---|--:|--:|--:|--:|")
-    if options.cold:
-        paths = {"npy": paths["npy"]}
-    for kind, path in paths.items():
+    kinds = ["npy"] if options.cold else options.kinds.split(",")
+    for kind, path in ((kind, path) for kind, path in paths.items() if kind in kinds):
         size = (options.gib if kind == "npy" else options.stored_gib) * (1 << 30)
-        for name, axis in CALLS:
+        for name, axis in ((name, axis) for name in options.functions.split(",") for axis in (None, 0)):
             found = contenders(kind, path, name, axis, size)
             seconds, memory = {who: [] for who in found}, dict.fromkeys(found, 0)
             for _ in range(options.rounds):
