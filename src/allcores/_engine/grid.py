@@ -221,6 +221,11 @@ class Pieces:
     def results(self) -> int:
         return prod(self.counts(False))
 
+    @property
+    def elements(self) -> int:
+        """Of a whole piece."""
+        return prod(self.size)
+
     def region(self, result: int, part: int) -> tuple[slice, ...]:
         region = []
         for axis in reversed(range(len(self.shape))):

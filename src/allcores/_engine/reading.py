@@ -55,10 +55,10 @@ class FlatWork:
 
     @property
     def nbytes(self) -> int:
-        return prod(self.pieces.size) * self.dtype.itemsize
+        return self.pieces.elements * self.dtype.itemsize
 
     def begin(self, things: tuple[FlatView | Array, Array | None]) -> Array | None:
-        return np.empty(prod(self.pieces.size), self.dtype) if isinstance(things[0], FlatView) else None
+        return np.empty(self.pieces.elements, self.dtype) if isinstance(things[0], FlatView) else None
 
     def announce(self, region: Region, things: tuple[FlatView | Array, Array | None]) -> None:
         if isinstance(things[0], FlatView):
@@ -93,7 +93,7 @@ def fetched(part: FlatView, memory: Array | None) -> Array:
 def pass_of(view: FlatView | Array, row: Row, dtype: Any, mask: Array | None, integers: bool, call: Call) -> Slots:
     """`reduction.one_pass`, piece by piece."""
     *outer, _, inner = view.shape
-    most = max(1 << 16, min(piece, settings.get_memory_budget() // (4 * call.workers)))
+    most = max(1 << 16, min(piece, settings.budget_of_piece(call.workers)))
     sizes = grid.cut_flat(view.shape, dtype.itemsize, most)
     pieces = Pieces(view.shape, sizes, (*(False for _ in outer), True, False))
     sinks = tuple(np.empty((*outer, inner), field.dtype) for field in row.slots(dtype, integers))
@@ -131,7 +131,7 @@ class StoredWork:
 
     @property
     def nbytes(self) -> int:
-        return prod(self.pieces.size) * self.dtype.itemsize
+        return self.pieces.elements * self.dtype.itemsize
 
     def begin(self, things: StoredThings) -> None:
         return None

@@ -78,8 +78,7 @@ def select_from(
 
         run(WholeLanes(whole, searched, reduced, ranks, skip), (thing,), finish, call)
     else:
-        share = settings.get_memory_budget() // (4 * call.workers)
-        for box in boxes(source, reduced, share // searched.itemsize):
+        for box in boxes(source, reduced, settings.budget_of_piece(call.workers) // searched.itemsize):
             for begin in range(0, ranks.m, MOST_RANKS):
                 some = Part(ranks, begin, min(MOST_RANKS, ranks.m - begin))
                 lanes = LongLanes(source, thing, searched, reduced, kept, box, some, skip, call)
@@ -93,7 +92,7 @@ def whole_lanes(
     """Pieces of whole lanes, if a worker has memory for one, and there is one for each worker."""
     n = prod(source.shape[axis] for axis in reduced)
     # A copy of what was read, with lanes in lines, in a wider dtype perhaps.
-    share = settings.get_memory_budget() // (4 * workers)
+    share = settings.budget_of_piece(workers)
     if n * itemsize > share or (source.size < n * workers and source.size * itemsize > 2 * piece):
         return None
     most = min(max(piece, RUN * n), slab, share, ceil(source.nbytes / workers)) // itemsize
@@ -170,7 +169,7 @@ class WholeLanes:
 
     @property
     def nbytes(self) -> int:
-        return prod(self.pieces.size) * self.dtype.itemsize
+        return self.pieces.elements * self.dtype.itemsize
 
     def begin(self, things: Things) -> Array | None:
         return memory_for(things[0], self.pieces)
@@ -187,7 +186,7 @@ class WholeLanes:
 
 
 def memory_for(source: Source | Array, pieces: Pieces) -> Array | None:
-    return np.empty(prod(pieces.size), source.dtype) if isinstance(source, FlatFile) else None
+    return np.empty(pieces.elements, source.dtype) if isinstance(source, FlatFile) else None
 
 
 def announce(region: Region, source: Source | Array) -> None:
@@ -211,7 +210,7 @@ class SampleWork:
 
     @property
     def nbytes(self) -> int:
-        return prod(self.pieces.pieces.size) * self.dtype.itemsize
+        return self.pieces.pieces.elements * self.dtype.itemsize
 
     def begin(self, things: Things) -> Array | None:
         return memory_for(things[0], self.pieces.pieces)
@@ -255,7 +254,7 @@ class SiftWork(SampleWork):
         found = run_sift(x, brackets, cut, room, 1)
         inside = found.counts[:, 3::4].sum(axis=1)
         if share and not found.complete and inside.sum() <= self.each:
-            found, room = run_sift(x, brackets, cut, inside, 1), inside
+            found = run_sift(x, brackets, cut, inside, 1)
         kept = [found.kept[begin : begin + size] for begin, size in zip(found.begin, inside, strict=True)]
         return found.counts.sum(axis=0), np.concatenate(kept) if found.complete else found.kept[:0]
 
@@ -375,7 +374,7 @@ class LongLanes:
         return found
 
     def one_pass(self, brackets: dict[int, list[Bracket]], shares: dict[int, float]) -> dict[int, Found]:
-        pieces = self.cut(min(piece, settings.get_memory_budget() // (4 * self.call.workers)))
+        pieces = self.cut(min(piece, settings.budget_of_piece(self.call.workers)))
         work = SiftWork(
             Within(self.box, pieces, tuple(range(pieces.parts))),
             self.dtype,

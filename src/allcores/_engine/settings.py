@@ -144,6 +144,11 @@ def get_memory_budget() -> int:
     return memory_limit() // 8 if budget is None else budget
 
 
+def budget_of_piece(workers: int) -> int:
+    """Bytes that a piece may have, of which each worker has one: copies and what is kept take as much and more."""
+    return get_memory_budget() // (4 * workers)
+
+
 @contextmanager
 def set_memory_budget(nbytes: int | None) -> Iterator[None]:
     """Context manager that bounds what calls on lazy sources have in memory at a time.
