@@ -213,20 +213,34 @@ def test_a_dask_client_is_an_executor(dask_of_its_own):
     np.testing.assert_array_equal(ac.map_blocks(np.negative, X, executor=client), -X)
 
 
-def test_dask_workers_without_allcores(dask_of_its_own, monkeypatch):
+def test_dask_workers_without_allcores(monkeypatch):
     """They are asked before: a message that they can't import would end their connection, and the call would hang."""
-    client = dask_of_its_own._client
-    cluster._checked.discard(client)
-    hide = "__import__('sys').modules.__setitem__('allcores.futures.cluster', None)"
-    client.run(eval, hide)
-    with pytest.raises(ModuleNotFoundError, match=f"can't import allcores: install allcores {ac.__version__}"):
-        ac.map_blocks(np.negative, X, executor=dask_of_its_own)
-    client.run(eval, "__import__('sys').modules.pop('allcores.futures.cluster')")
-    with monkeypatch.context() as patch:
-        patch.setattr(cluster, "_version", lambda: "99.9")
-        with pytest.raises(RuntimeError, match=rf"from allcores 99.9, this worker has {ac.__version__}"):
-            ac.map_blocks(np.negative, X, executor=dask_of_its_own)
-    np.testing.assert_array_equal(ac.map_blocks(np.negative, X, executor=dask_of_its_own), -X)
+    name = "allcores.futures.cluster"
+    with dask() as executor:
+        client = executor._client
+        client.run(eval, f"__import__('sys').modules.__setitem__({name!r}, None)")
+        with pytest.raises(ModuleNotFoundError, match=f"can't import allcores: install allcores {ac.__version__}"):
+            ac.map_blocks(np.negative, X, executor=executor)
+        client.run(eval, f"__import__('sys').modules.pop({name!r})")
+        with monkeypatch.context() as patch:
+            patch.setattr(cluster, "_version", lambda: "99.9")
+            with pytest.raises(RuntimeError, match=rf"from allcores 99.9, this worker has {ac.__version__}"):
+                ac.map_blocks(np.negative, X, executor=executor)
+        np.testing.assert_array_equal(ac.map_blocks(np.negative, X, executor=executor), -X)
+
+
+def test_a_dask_worker_that_joins_without_allcores():
+    name = "allcores.futures.cluster"
+    with dask(1) as executor:
+        np.testing.assert_array_equal(ac.map_blocks(np.negative, X, executor=executor), -X)
+        client = executor._client
+        (first,) = client.nthreads()
+        client.cluster.scale(2)
+        client.wait_for_workers(2)
+        (late,) = set(client.nthreads()) - {first}
+        client.run(eval, f"__import__('sys').modules.__setitem__({name!r}, None)", workers=[late])
+        with pytest.raises(ModuleNotFoundError, match=f"worker {late} of .* can't import allcores"):
+            ac.map_blocks(np.negative, X, executor=executor)
 
 
 # ---- Ray's adapter

@@ -263,6 +263,19 @@ def test_few_passes(kind, monkeypatch):
         assert len(passes) <= 4, q
 
 
+@pytest.mark.parametrize("kind", DATA)
+def test_few_passes_for_many_quantiles(kind, monkeypatch):
+    """So dense that the brackets around them meet, and no sample leaves anything out."""
+    passes = []
+    run_sift = selecting.run_sift
+    monkeypatch.setattr(selecting, "run_sift", lambda *args: passes.append(1) or run_sift(*args))
+    monkeypatch.setattr(selecting, "budget", 20_000)
+    a = DATA[kind](np.random.default_rng(0), 300_000)
+    q = np.linspace(0, 1, 400)
+    same(ac.nanquantile(a, q, method="lower"), np.nanquantile(a, q, method="lower"))
+    assert len(passes) <= 9
+
+
 def test_several_long_lanes(backend, long_lanes, team):
     a = salted(sample((3, 40, 5), "d"), "some")
     for axis in axes_of(3):

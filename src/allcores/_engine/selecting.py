@@ -286,19 +286,38 @@ def brackets_of(intervals: list[Interval], sample: Array, done: int, budget: int
             middle = (interval.low + interval.high) // 2
             brackets.append((middle, middle))
             continue
-        before = len(brackets)
-        for rank in interval.ranks:
-            share = min((rank - interval.base + 0.5) / interval.size, 1.0)
-            margin = DEVIATIONS * (len(inside) * share * (1 - share)) ** 0.5 + 2
-            left, right = int(len(inside) * share - margin), int(len(inside) * share + margin) + 1
-            begin = int(inside[left]) if left >= 0 else low
-            end = int(inside[right]) if right < len(inside) else high
-            if len(brackets) == before or begin > brackets[-1][1] or brackets[-1][1] == begin < end:
-                # They may share an end: of few distinct values all would be inside, if such brackets were joined.
-                brackets.append((begin, end))
-            else:
-                brackets[-1] = brackets[-1][0], max(end, brackets[-1][1])
+        joined = around(interval, inside, low, high)
+        ends = np.searchsorted(inside, np.array(joined, inside.dtype))
+        share = int((ends[:, 1] - ends[:, 0]).sum()) / len(inside)
+        if 2 * len(joined) > len(interval.ranks) or share * interval.size <= budget:
+            brackets.extend(joined)
+        else:
+            brackets.extend(apart(inside[ends[0, 0] : ends[-1, 1] + 1]))
     return brackets
+
+
+def around(interval: Interval, inside: Array, low: int, high: int) -> list[Bracket]:
+    """A bracket for each rank, so wide that it will hardly miss it; brackets that overlap are joined. They may share an
+    end: of few distinct values all would be inside, if such brackets were joined."""
+    brackets: list[Bracket] = []
+    for rank in interval.ranks:
+        share = min((rank - interval.base + 0.5) / interval.size, 1.0)
+        margin = DEVIATIONS * (len(inside) * share * (1 - share)) ** 0.5 + 2
+        left, right = int(len(inside) * share - margin), int(len(inside) * share + margin) + 1
+        begin = int(inside[left]) if left >= 0 else low
+        end = int(inside[right]) if right < len(inside) else high
+        if not brackets or begin > brackets[-1][1] or brackets[-1][1] == begin < end:
+            brackets.append((begin, end))
+        else:
+            brackets[-1] = brackets[-1][0], max(end, brackets[-1][1])
+    return brackets
+
+
+def apart(inside: Array) -> list[Bracket]:
+    """Keys at regular places of a sample, two a bracket. Of ranks so dense that brackets around them leave nothing out
+    it says between which of these each one is, and that is narrow."""
+    pivots = np.unique(inside[:: max(1, len(inside) // (2 * MOST_RANKS))]).tolist()
+    return list(zip(pivots[::2], [*pivots[1::2], *pivots[-1:]], strict=False))
 
 
 class Pass(Protocol):
@@ -358,7 +377,9 @@ class Sieved:
 
 def sift(x: Array, brackets: list[Bracket], sample: Sample, workers: int) -> Sieved:
     """One pass. A sample says how many keys will be inside the brackets, and in which chunks."""
-    grid = cut_windows((1, len(x), 1), 1, windowing.chunk_size, workers)
+    # Counts of many brackets take memory, for each chunk.
+    chunk = windowing.chunk_size * max(1, len(brackets) // 64)
+    grid = cut_windows((1, len(x), 1), 1, chunk, workers)
     lows, highs = np.array(brackets, sample.keys.dtype).T
     inside = np.searchsorted(sample.ordered, highs, "left") - np.searchsorted(sample.ordered, lows, "right")
     inside = np.maximum(inside, 0)  # where both ends are the same

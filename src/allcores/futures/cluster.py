@@ -554,22 +554,24 @@ def _place(value: Any, held: list[Held]) -> Any:
     return Place(held.index(value))
 
 
-_checked: weakref.WeakSet[Any] = weakref.WeakSet()
+_checked: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
 
 
 def _check_dask(client: Any, name: str) -> None:
     """Ask Dask's workers for their allcores before they are sent anything of it: a worker that can't import what a
     message refers to drops its connection, and the task waits for ever."""
-    if client in _checked:
-        return
-    for worker, found in client.run(
-        eval, "__import__('allcores.futures.cluster').__version__", on_error="return"
-    ).items():
+    checked = _checked.setdefault(client, set())
+    new = [worker for worker in client.nthreads() if worker not in checked]
+    version = "__import__('allcores.futures.cluster').__version__"
+    answers = client.run(eval, version, workers=new, on_error="return") if new else {}
+    for worker, found in answers.items():
+        if isinstance(found, OSError):  # the worker is gone
+            continue
         if isinstance(found, Exception):
             raise _absent(f"worker {worker} of {name}") from found
         if found != _version():
             raise RuntimeError(_other_version(_version(), found))
-    _checked.add(client)
+        checked.add(worker)
 
 
 def _absent(who: str) -> ModuleNotFoundError:
