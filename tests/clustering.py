@@ -95,7 +95,9 @@ def loky(workers=2):
 def dask(workers=2):
     distributed = pytest.importorskip("distributed")
     with (
-        distributed.LocalCluster(workers, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
+        distributed.LocalCluster(
+            n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        ) as cluster,
         distributed.Client(cluster) as client,
     ):
         # Workers import what the tests define from here.
