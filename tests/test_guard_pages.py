@@ -228,7 +228,7 @@ def sweep_sorting(sweep: Sweep, few: bool) -> None:
         sweep.call(ac.rankdata, x, axis)
         sweep.call(ac.nanrankdata, x, axis, method="dense")
         if a.ndim == 1:
-            with merged_runs():
+            with classes():
                 sweep.call(ac.sort, x, axis)
             sweep.call(ac.unique, x)
             sweep.call(ac.unique, x, return_index=True, return_inverse=True, return_counts=True)
@@ -257,13 +257,13 @@ FAMILIES = {
 
 
 @contextmanager
-def merged_runs() -> Iterator[None]:
-    """Also at levels for which NumPy's sort of runs is none the faster."""
-    before, sorting.MERGED = sorting.MERGED, _kernels.available()
+def classes() -> Iterator[None]:
+    """Also at levels at which NumPy's sort of them is none the faster."""
+    before, sorting.CLASSED = sorting.CLASSED, _kernels.available()
     try:
         yield
     finally:
-        sorting.MERGED = before
+        sorting.CLASSED = before
 
 
 @contextmanager

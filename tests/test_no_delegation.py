@@ -149,9 +149,9 @@ def test_the_short_way_sorts_a_few(unsorted):
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
-def test_no_run_that_numpy_sorts_is_the_line(workers, monkeypatch):
-    """Long lines of four bytes are sorted by NumPy in runs, two at least, one for each worker."""
-    monkeypatch.setattr(sorting, "MERGED", (settings.backend(),))
+def test_no_class_that_numpy_sorts_is_the_line(workers, monkeypatch):
+    """Long lines of four bytes are sorted by NumPy in classes, two at least, and two for each worker."""
+    monkeypatch.setattr(sorting, "CLASSED", (settings.backend(),))
     parts = []
     execute = sorting.execute
 
@@ -161,4 +161,4 @@ def test_no_run_that_numpy_sorts_is_the_line(workers, monkeypatch):
 
     monkeypatch.setattr(sorting, "execute", noted)
     ac.sort(sample((sorting.LONG + 1,), "f"), workers=workers)
-    assert dict(parts)["sort_runs"] >= max(2, workers)
+    assert dict(parts)["sort_classes"] >= 2 * workers

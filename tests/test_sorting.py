@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from test_windows_bits import FEW
 
 import allcores as ac
+from allcores import _kernels
 from allcores._engine import place, settings, sorting, windowing
+from allcores._engine.task import cursor_of
 
 METHODS = ("average", "min", "max", "dense", "ordinal")
 
@@ -549,27 +551,58 @@ def test_short_way(char):
                 exactly(ac.sort(a), np.sort(a, kind="stable"), (char, n))
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3, 5])
+@pytest.mark.parametrize("workers", [1, 2, 3, 8])
 @pytest.mark.parametrize("char", "fiI")
-def test_runs_that_numpy_sorts_are_merged(char, workers, monkeypatch):
-    """Long lines of four bytes, NaN and zeros of both signs among them, into other memory or the same."""
-    monkeypatch.setattr(sorting, "MERGED", ("fallback", "v2", "v3", "v4"))
-    monkeypatch.setattr(sorting, "PIECE", 1000)
-    merged = []
+def test_classes_that_numpy_sorts(char, workers, backend, monkeypatch):
+    """Long lines of four bytes, NaN and zeros of both signs among them, from any memory, and in place."""
+    monkeypatch.setattr(sorting, "CLASSED", (backend,))
+    done = []
     execute = sorting.execute
-    monkeypatch.setattr(sorting, "execute", lambda name, *rest: merged.append(name) or execute(name, *rest))
-    rng = np.random.default_rng(0)
-    for n in (sorting.LONG + 1, 100_003):
-        a = (rng.normal(size=n) * 2**20).astype(char) if char == "f" else rng.integers(0, 2**31, n).astype(char)
-        if char == "f":
-            a[rng.random(n) < 0.1] = 0
-            a[rng.random(n) < 0.1] *= -0.0
-            a[rng.random(n) < 0.3] = np.nan
+    monkeypatch.setattr(sorting, "execute", lambda name, *rest: done.append(name) or execute(name, *rest))
+    for a in long_lines_of_four_bytes(char):
         want = np.sort(a, kind="stable")
-        got = ac.sort(a, workers=workers)
-        np.testing.assert_array_equal(got, want)
-        np.testing.assert_array_equal(np.signbit(got[got == 0]), np.signbit(want[want == 0]))
+        unaligned = np.empty(a.nbytes + 1, np.uint8)[1:].view(a.dtype)
+        unaligned[:] = a
         inside = a.copy()
-        np.testing.assert_array_equal(ac.sort(inside, out=inside, workers=workers), want)
-        np.testing.assert_array_equal(np.signbit(inside[inside == 0]), np.signbit(want[want == 0]))
-    assert merged.count("merge_runs") >= 2
+        ac.sort(inside, out=inside, workers=workers)
+        for got in (ac.sort(a, workers=workers), inside, ac.sort(unaligned, workers=workers)):
+            exactly(got, want)
+        exactly(ac.sort(np.repeat(a, 2)[::2], workers=workers), want)
+        exactly(ac.sort(a[::-1], workers=workers), np.sort(a[::-1], kind="stable"))
+    assert done.count("sort_classes") == done.count("to_classes") >= 10
+
+
+def long_lines_of_four_bytes(char):
+    rng = np.random.default_rng(0)
+    n = sorting.LONG + 1
+    if char != "f":
+        info = np.iinfo(char)
+        yield rng.integers(info.min, info.max, n, char, endpoint=True)
+        yield np.where(rng.random(n) < 0.6, np.array(info.max, char), rng.integers(info.min, info.max, n, char))
+        yield rng.permutation(n).astype(char)
+        return
+    a = rng.normal(size=100_003).astype(char)
+    yield a.copy()
+    a[rng.random(len(a)) < 0.1] = 0
+    a[rng.random(len(a)) < 0.1] *= -0.0
+    yield a.copy()
+    a[rng.random(len(a)) < 0.3] = np.nan
+    a[rng.random(len(a)) < 0.1] = np.inf
+    yield a.copy()
+    a[rng.random(len(a)) < 0.9] = -np.nan
+    yield a
+    yield np.where(rng.random(n) < 0.5, np.float32(np.nan), np.float32(-np.inf))
+
+
+@pytest.mark.parametrize("char", "fiI")
+def test_numbers_that_change_while_they_are_sorted(char, backend):
+    """More come to a class than were counted: nothing beyond the result is written."""
+    kernel = _kernels.load(backend).to_classes
+    a = np.arange(40_000).astype(char)
+    room = np.full(len(a) + 1000, 7, char)
+    for classes in (2, 3, 4, 8, 16):
+        pivots = np.sort(a)[:: len(a) // classes][1:classes].copy()
+        next = np.full((1, classes), len(a) - 500)
+        kernel(a, pivots, next, cursor_of(sorting.runs(len(a), len(a))), room[: len(a)])
+        assert (room[len(a) :] == 7).all()
+        assert (next <= len(a)).all()

@@ -8,8 +8,8 @@
                          spread     runs of the line, each sorted into buckets     claimed: runs
                          gather_*   the pieces of each bucket, sorted              claimed: buckets
 
-    or, of 4 bytes       sort_runs  a run for each worker, by NumPy's sort         claimed: runs
-                         merge_runs two and two, until there is one                claimed: pieces of the result
+    or, of 4 bytes       count_classes, to_classes   into some classes a worker    claimed: runs
+                         sort_classes                each by NumPy's sort          claimed: classes
 
 A bucket is a range of keys, so equal keys are in one, and what is wanted of sorted keys, their positions, ranks, or
 different values, is found bucket by bucket. How a line is cut changes no bit: the stable order is one.
@@ -38,9 +38,9 @@ BUCKETS = 1024  # at most: more pieces would be shorter than a few cache lines
 BINS = 1 << 17  # ranges of keys that a table tells apart
 FEWER_BINS = 1 << 12  # where they do: the table stays in the first-level cache
 SAMPLE = 16_384
-LONGEST_RUN = 1 << 23  # elements that NumPy sorts at a time, at most: some 30 ms, in which nothing is interrupted
-MERGED = ("v4",)  # where NumPy's sort of these has the widest vectors
-PIECE = 1 << 18  # elements that are merged at a time, at most
+LONGEST_CLASS = 1 << 23  # elements that NumPy sorts at a time, about: some 30 ms, in which nothing is interrupted
+CLASSES = 16  # at most: of more, a pass that puts elements into classes takes longer than sorting gains
+CLASSED = ("v4",)  # where NumPy's sort of these, and what puts them into classes, has the widest vectors
 COUNTED = 1 << 17  # different integers that are counted, at most: the counters stay in the caches
 
 POSITION = np.dtype(np.int64)
@@ -109,7 +109,7 @@ def sort(a: Array, result: Array, axis: int, workers: int) -> None:
         lines("sort", a, result, axis, (), workers)
         return
     for line, sink in each_line(a, result, axis):
-        if already(line, sink, False, workers) or count(line, sink, workers) or merge(line, sink, workers):
+        if already(line, sink, False, workers) or count(line, sink, workers) or in_classes(line, sink, workers):
             continue
         heap = spread(line, False, workers)
         execute("gather_sort", (heap.parts, *heap.ends), (heap.run,), heap.grid, (sink,), workers, heap.cost)
@@ -191,36 +191,31 @@ def count(line: Array, sink: Array, workers: int) -> bool:
     return True
 
 
-def merge(line: Array, sink: Array, workers: int) -> bool:
-    """Sort elements of four bytes by runs and merges, where NumPy sorts them with AVX-512."""
-    number = power_above(max(2, workers))
+def in_classes(line: Array, sink: Array, workers: int) -> bool:
+    """Sort elements of four bytes in classes that follow each other, each by NumPy, where it has AVX-512."""
     n = len(line)
-    run = ceil_div(n, number)
-    if settings.backend() not in MERGED or line.itemsize != 4 or run > LONGEST_RUN:
+    number = power_above(max(2, 2 * workers, ceil_div(n, LONGEST_CLASS)))
+    if settings.backend() not in CLASSED or line.itemsize != 4 or number > CLASSES:
         return False
     if not (sink.flags.c_contiguous and sink.flags.aligned):
         return False
+    if np.may_share_memory(line, sink):
+        line = line.copy()
     floats = line.dtype.kind == "f"
-    if floats and np.may_share_memory(line, sink):
-        return False  # zeros of both signs could not be put back in order
-    spare: Array = np.empty(n, line.dtype)
-    source, target = (sink, spare) if number.bit_length() % 2 else (spare, sink)
-    execute("sort_runs", (line,), (), runs(n, run), (source,), min(workers, number), 1.0)
-    bounds = [(at, min(at + run, n)) for at in range(0, n, run)]
+    sample = elements_of(sample_of(line, SAMPLE), line.dtype)
     if floats:
-        bounds = [(a, a + int(source[a:b].searchsorted(np.nan))) for a, b in bounds]
-    while len(bounds) > 1 or source is not sink:
-        bounds += [(0, 0)] * (len(bounds) % 2)
-        sizes = [b - a for a, b in bounds]
-        ends = np.cumsum(sizes).tolist()
-        pairs = np.array([(*bounds[i], *bounds[i + 1], ends[i] - sizes[i]) for i in range(0, len(bounds), 2)], POSITION)
-        total = ends[-1]
-        grid = runs(total, min(PIECE, ceil_div(total, 4 * workers) + 3 & ~3))
-        execute("merge_runs", (source, pairs), (), grid, (target[:total],), workers)
-        bounds = [(ends[i] - sizes[i], ends[i + 1]) for i in range(0, len(bounds), 2)]
-        source, target = target, source
+        sample[np.isnan(sample)] = np.inf
+    pivots = sample[np.arange(1, number) * SAMPLE // number]
+    grid = shares(n, workers)
+    counts = np.empty((grid.parts, number), POSITION)
+    execute("count_classes", (line, pivots), (), grid, (counts,), workers)
+    ends = np.concatenate([np.zeros(1, POSITION), np.cumsum(counts.sum(axis=0))])
+    first = ends[:-1] + np.cumsum(counts, axis=0) - counts
+    execute("to_classes", (line, pivots, first), (), grid, (sink,), workers)
+    execute("sort_classes", (ends,), (), runs(number, 1), (sink,), workers, n / number)
     if floats:
-        sink[bounds[0][1] :] = np.nan
+        nan = line.dtype.type(np.nan)  # not np.nan: all elements would be made float64 for it
+        sink[sink.searchsorted(nan) :] = nan
         order_zeros(line, sink)
     return True
 

@@ -17,7 +17,19 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
-FAMILIES = ("reduce", "extrema", "truth", "window", "window_order", "scan", "fill", "select", "divide", "sort", "merge")
+FAMILIES = (
+    "reduce",
+    "extrema",
+    "truth",
+    "window",
+    "window_order",
+    "scan",
+    "fill",
+    "select",
+    "divide",
+    "sort",
+    "classes",
+)
 LEVELS = {"base": 0, "v2": 2, "v3": 3, "v4": 4}
 
 

@@ -1,8 +1,8 @@
 """Every kernel in Python over NumPy: the readable definition, and the same bits as the compiled ones."""
 
+from .classes import count_classes, sort_classes, to_classes
 from .extrema import argmax, argmin, max, min, nanargmax, nanargmin, nanmax, nanmin, ptp
 from .fill import ends_push, push, replace
-from .merge import merge_runs, sort_runs
 from .reduce import nanmean, nanprod, nansum, nanvar, prod, ss, sum, var
 from .scan import (
     ends_move_exp_nancorr,
@@ -72,6 +72,7 @@ __all__ = [
     "argmax",
     "argmin",
     "argsort",
+    "count_classes",
     "count_nonzero",
     "divide",
     "ends_move_exp_nancorr",
@@ -97,7 +98,6 @@ __all__ = [
     "gather_sort",
     "in_order",
     "max",
-    "merge_runs",
     "min",
     "move_argmax",
     "move_argmin",
@@ -144,11 +144,12 @@ __all__ = [
     "searchsorted",
     "sift",
     "sort",
-    "sort_runs",
+    "sort_classes",
     "spread",
     "ss",
     "sum",
     "take",
     "tally",
+    "to_classes",
     "var",
 ]

@@ -1,0 +1,36 @@
+"""A long line in a few classes that follow each other; the compiled twin is ext/classes.pyx."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .drive import Array
+from .sort import runs_of
+
+
+def count_classes(a: Array, pivots: Array, cursor: Array, counts: Array) -> int:
+    """counts[chunk, class]. Class c: what comes after pivot c - 1, but not after pivot c; NaN comes after all."""
+    for chunk, here in runs_of(len(a), cursor):
+        counts[chunk] = np.bincount(np.searchsorted(pivots, a[here]), minlength=len(pivots) + 1)
+    return 0
+
+
+def to_classes(a: Array, pivots: Array, next: Array, cursor: Array, out: Array) -> int:
+    """next[chunk, class]: where the first of a class in a chunk goes. It is moved on."""
+    for chunk, here in runs_of(len(a), cursor):
+        which = np.searchsorted(pivots, a[here])
+        counts = np.bincount(which, minlength=len(pivots) + 1)
+        first = np.cumsum(counts) - counts
+        order = np.argsort(which, kind="stable")
+        to = (next[chunk] - first)[which[order]] + np.arange(len(order))
+        fits = to < len(out)  # numbers that others change meanwhile may be of another class than they were counted in
+        out[to[fits]] = a[here][order][fits]
+        next[chunk] = np.minimum(next[chunk] + counts, len(out))
+    return 0
+
+
+def sort_classes(ends: Array, cursor: Array, out: Array) -> int:
+    """Each class in order but for zeros of both signs. Class c ends at ends[c + 1]."""
+    for c, _ in runs_of(len(ends) - 1, cursor):
+        out[ends[c] : ends[c + 1]].sort()
+    return 0
