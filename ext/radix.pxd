@@ -10,15 +10,12 @@ So NaN comes last. -0.0 comes just before 0.0: where they are to be equal, `even
 Keys are sorted by radix: the least one is subtracted, and the highest 16 to 22 bits of what is left are sorted by two
 passes from the lower digit to the higher. What these leave open is nearly sorted, and an insertion sort ends it. Where
 the counts of the digits say that it would not be, all digits are sorted. Stable, as every step is.
-
-With AVX-512 keys of up to MANY bytes without positions are divided and exchanged in vectors instead.
 """
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
 from ranks cimport allcores_highest
 from reals cimport int8_t, int16_t, int32_t, real, uint8_t, uint16_t, uint32_t, uint64_t
-from vectors cimport ALLCORES_VECTORS, allcores_sort_32, allcores_sort_64
 
 cdef enum:
     DIGIT = 11              # bits of a digit, at most
@@ -26,7 +23,6 @@ cdef enum:
     LARGE_DIGIT = 12        # where two of them say it all
     TALLIES = 6 * 2048      # counters that a sort needs: six digits, or two large ones
     FEW = 32                # elements that are sorted by insertion at once
-    MANY = 16_384           # bytes of keys up to which vectors are faster than digits
 
 ctypedef fused word:
     uint32_t
@@ -346,20 +342,10 @@ cdef inline void sort_unordered(word *a, word *b, Py_ssize_t n, uint32_t *tallie
         sort_digits(a, b, n, least, bits, tallies)
 
 
-cdef inline bint sort_vectors(word *a, word *b, Py_ssize_t n) noexcept nogil:
-    """0 where there are none, or where pivots divide badly. No data take longer than 20 divisions of all keys."""
-    if word is uint64_t:
-        return allcores_sort_64(a, b, n, 20)
-    else:
-        return allcores_sort_32(a, b, n, 20)
-
-
 cdef inline void sort_keys(word *a, word *b, Py_ssize_t n, uint32_t *tallies) noexcept nogil:
     """Sort a; b is as long, for scratch."""
     cdef Py_ssize_t i
     cdef word v
-    if ALLCORES_VECTORS and n <= 512 and sort_vectors(a, b, n):
-        return
     if n <= FEW:
         insertion(a, n, n * n)
     elif ascends(a, n):
@@ -369,7 +355,7 @@ cdef inline void sort_keys(word *a, word *b, Py_ssize_t n, uint32_t *tallies) no
             v = a[i]
             a[i] = a[n - 1 - i]
             a[n - 1 - i] = v
-    elif n * <Py_ssize_t> sizeof(word) > MANY or not sort_vectors(a, b, n):
+    else:
         sort_unordered(a, b, n, tallies)
 
 

@@ -2,7 +2,7 @@
 """Sorting and what follows from it: the order of elements, ranks, distinct values, searching.
 
 Lines that fit into the caches are sorted one by one, as keys: see radix.pxd. Columns are brought up and put back some at a
-time. Without AVX-512 short lines are sorted 16 side by side, all by the same comparisons. A long line is cut twice:
+time. Short lines are sorted 16 side by side, all by the same comparisons. A long line is cut twice:
 
     in_order      a cheap look first: one that ascends or descends is copied, and that was all
     spread        runs of the line, each sorted into buckets, which are ranges of keys       claimed: runs
@@ -26,13 +26,11 @@ from radix cimport (
     TALLIES, even, exchange_rows, is_floating, is_wide, minus_zero, note_zeros, order_keys, put_zeros, read_keys,
     sort_keys, word, write_keys)
 from reals cimport uint8_t, uint16_t, uint32_t, uint64_t
-from vectors cimport ALLCORES_VECTORS
 from views cimport Chunk, View, line_of, next_chunk, view_of
 
 cdef enum:
     BLOCK = 2048            # keys at a time
     WIDTH = 16              # short lines that are sorted side by side
-    VECTORS = 64            # elements of a line from which vectors of AVX-512 are faster
     SIDE_BYTES = 49_152     # of these, at most: in the first-level cache, or nearly
     STRIP = 65_536          # keys of columns that are brought up together, about
     COLUMNS = 16            # of these at most
@@ -382,7 +380,7 @@ cdef int do_lines(Task task, x, const Ranking *how, cursor, out) except -1:
                         fine = sort_columns(&desk, &a, &to, &chunk, <uint32_t *> NULL)
                     allcores_fetch_add(&shared.done, 1)
                     continue
-                if task == SORT and 1 < a.n <= (VECTORS if ALLCORES_VECTORS and a.inner == 1 else side_by_side(a.code)):
+                if task == SORT and 1 < a.n <= side_by_side(a.code):
                     if is_wide(a.code):
                         fine = sort_short(&desk, &a, &to, &chunk, <uint64_t *> NULL)
                     else:

@@ -124,7 +124,7 @@ def backend(request):
         pytest.skip(f"this CPU does not run {request.param}")
     # A level for which a kernel was not built has that of another, which is tested there.
     of_file = "move_sum" if "window" in request.path.name else "push" if "scans" in request.path.name else ""
-    of_file = "sort" if "sorting" in request.path.name else of_file
+    of_file = "sort_lines" if "sorting" in request.path.name else of_file
     kernel = request.node.callspec.params.get("name", of_file)
     home = getattr(getattr(_kernels.load(request.param), kernel, None), "__module__", "")
     if home and f".{request.param}." not in f"{home}.":

@@ -551,6 +551,19 @@ def test_short_way(char):
                 exactly(ac.sort(a), np.sort(a, kind="stable"), (char, n))
 
 
+@pytest.mark.parametrize("char", "fd")
+def test_no_zero_loses_its_sign(char, backend):
+    """NumPy's vectors take the lesser and the greater of two elements: of two zeros both may be the same one."""
+    rng = np.random.default_rng(0)
+    for shape, rounds in (((40, 50), 10), ((1000,), 200), ((2, 9000), 20), ((sorting.LONG + 1,), 20)):
+        for _ in range(rounds):
+            a = rng.normal(size=shape).astype(char)
+            a.reshape(-1)[rng.integers(a.size, size=2 + a.size // 100)] = 0
+            a.reshape(-1)[rng.integers(a.size, size=1 + a.size // 100)] = -0.0
+            for axis in range(-a.ndim, 0):
+                exactly(ac.sort(a, axis=axis), np.sort(a, axis=axis, kind="stable"), (shape, axis))
+
+
 @pytest.mark.parametrize("workers", [1, 2, 3, 8])
 @pytest.mark.parametrize("char", "fiI")
 def test_classes_that_numpy_sorts(char, workers, backend, monkeypatch):

@@ -9,8 +9,8 @@ Every sort is stable, whatever its `kind`: NaN comes last, -0.0 and 0.0 are equa
 is one, and the same bits for any number of workers. (The sign and payload of NaN are not kept.)
 
 Memory: one copy of the elements beside the result while a line of more than 65,536 elements is sorted, and 2 bytes an
-element more where positions are asked for. For shorter lines 33 bytes an element of the
-longest one, for each worker; 17 bytes an element of up to 16 columns where columns are sorted.
+element more where positions are asked for. For shorter lines 33 bytes an element of the longest one, or 256 KiB, for
+each worker; 17 bytes an element of up to 16 columns where columns are sorted.
 """
 
 from __future__ import annotations
@@ -100,10 +100,10 @@ def sort(
 
     Notes
     -----
-    By radix, after a look whether there is anything to do: see docs/architecture.md. Where there is AVX-512, short
-    lines are sorted in its vectors, and long ones of four bytes an element by NumPy in runs, which are merged. Lines
-    that ascend or descend are read once. Integers of one or two bytes are counted. In place there is one copy of the
-    elements beside `a`.
+    By radix, after a look whether there is anything to do: see docs/architecture.md. Where NumPy has vectors for them,
+    it sorts lines of 32 elements and more, and with AVX-512 the parts of long lines of four bytes an element. Long
+    lines that ascend or descend are read once. Integers of one or two bytes are counted. In place there is one copy of
+    a long line beside `a`.
 
     References
     ----------

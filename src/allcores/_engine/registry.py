@@ -180,6 +180,7 @@ SORTS = {
     for row in (
         # Whole lines.
         SortRow("sort", 6.0),
+        SortRow("sort_lines", 3.0, cells="fdiIqQ"),
         SortRow("argsort", 9.0),
         SortRow("rankdata", 12.0),
         # Passes over a long one.

@@ -59,27 +59,38 @@ def small(name: str, a: Any, axis: Any, dtype: Any, workers: Any) -> Any:
     """What the short way gives for a small array, if it is for it."""
     if settings.doors <= 0 or type(a) is not np.ndarray or not 0 < a.ndim <= 2 or type(axis) is not int:
         return None
-    if (axis != -1 and axis != a.ndim - 1) or a.size > SMALL or not (workers is None or settings.is_count(workers)):
+    if (axis != -1 and axis != a.ndim - 1) or not (workers is None or settings.is_count(workers)):
         return None
     if a.dtype.char not in REALS or not a.dtype.isnative:
         return None
-    if name == "sort" and a.ndim == 1 and a.itemsize >= 4:
+    if name == "sort" and a.itemsize >= 4:
         result = numpy_sorted(a)
         if result is not None:
             return result
+    if a.size > SMALL:
+        return None
     return getattr(doors, name)(a, np.empty(a.shape, dtype or a.dtype))
 
 
 def numpy_sorted(a: Array) -> Array | None:
-    """A short line by NumPy's own sort, with the vectors of AVX2 and wider: 1000 int64 take 2.8 instead of 4.0 us. None
-    where it has none. It is not stable, which only zeros of both signs show: these are put in order of position."""
-    if settings.backend() == "v2" or (a.dtype.kind == "f" and len(a) < LOOKED_AT):
+    """One line that one worker would sort, or a few small ones, by NumPy's own sort, as `sort_lines` has it: 1000 int64
+    take 2.8 instead of 4.0 us. None where NumPy has no vectors for it, or a line of a few has zeros to put in order."""
+    n, floats = a.shape[-1], a.dtype.kind == "f"
+    if (
+        settings.backend() == "v2"
+        or a.size > (sorting.LONG if a.ndim == 1 else SMALL)
+        or (floats and a.size < LOOKED_AT)
+    ):
+        return None
+    if n >= sorting.LEAST and not sorting.is_for_numpy(a.dtype, n):
         return None
     result = np.sort(a)
-    if a.dtype.kind == "f":
+    if floats:
         zero = a.dtype.type(0)
+        if a.ndim > 1:
+            return None if (result == zero).any() else result
         first = result.searchsorted(zero)
-        if first < len(a) and result[first] == zero:
+        if first < n and result[first] == zero:
             sorting.order_zeros(a, result)
     return result
 

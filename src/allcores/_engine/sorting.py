@@ -1,6 +1,7 @@
 """Sorting: short lines whole, long ones in passes.
 
     lines up to LONG     one pass over (outer..., n, inner): each line is sorted in the caches of one worker
+                         sort_lines    by NumPy, where that is faster; longer ones too, if there are many
 
     a longer line        in_order   it ascends, or descends: copied, and that was all
                          tally, refill    integers from a narrow range: counted, written anew
@@ -41,6 +42,13 @@ SAMPLE = 16_384
 LONGEST_CLASS = 1 << 23  # elements that NumPy sorts at a time, about: some 30 ms, in which nothing is interrupted
 CLASSES = 16  # at most: of more, a pass that puts elements into classes takes longer than sorting gains
 CLASSED = ("v4",)  # where NumPy's sort of these, and what puts them into classes, has the widest vectors
+LEAST, ANY = 32, 1 << 62  # elements of a line that NumPy sorts, at least and at most
+# Where it has vectors for it: measured.
+BY_NUMPY = {
+    "v3": {("f", 4): ANY, ("f", 8): ANY, ("i", 4): 256, ("u", 4): 256, ("i", 8): 128, ("u", 8): 128},
+    "v4": {("f", 4): ANY, ("f", 8): ANY, ("i", 4): ANY, ("u", 4): ANY, ("i", 8): ANY, ("u", 8): ANY},
+}
+LONGEST_OF_MANY = 1 << 20  # elements of a line that is sorted whole where there are some for each worker
 COUNTED = 1 << 17  # different integers that are counted, at most: the counters stay in the caches
 
 POSITION = np.dtype(np.int64)
@@ -103,9 +111,20 @@ def each_line(a: Array, result: Array, axis: int) -> Any:
         yield a[index], result[index]
 
 
+def is_for_numpy(dtype: np.dtype[Any], n: int) -> bool:
+    """Whether NumPy sorts a line of n elements faster than radix does."""
+    widest = BY_NUMPY.get(settings.backend())
+    return widest is not None and dtype.itemsize >= 4 and LEAST <= n <= widest[dtype.kind, dtype.itemsize]
+
+
 def sort(a: Array, result: Array, axis: int, workers: int) -> None:
     """Sort `a` along `axis` into `result`, which may be `a`."""
-    if a.shape[axis] <= LONG:
+    n = a.shape[axis]
+    many = n <= LONGEST_OF_MANY and a.size >= 2 * workers * n
+    if is_for_numpy(a.dtype, n) and (n <= LONG or many):
+        lines("sort_lines", a, result, axis, (), workers)
+        return
+    if n <= LONG:
         lines("sort", a, result, axis, (), workers)
         return
     for line, sink in each_line(a, result, axis):
@@ -221,11 +240,13 @@ def in_classes(line: Array, sink: Array, workers: int) -> bool:
 
 
 def order_zeros(line: Array, result: Array) -> None:
-    """Put zeros of both signs in order of position, after a sort that is not stable."""
+    """Put zeros of both signs in order of position, after a sort that is not stable, and may have lost a sign."""
     zero = line.dtype.type(0)
     first, last = (int(result.searchsorted(zero, side)) for side in ("left", "right"))
-    negative = np.signbit(result[first:last])
-    if negative.any() and not negative.all():
+    if last - first < 2:
+        return
+    words = line.view(np.uint64 if line.itemsize == 8 else np.uint32)
+    if (words == (-zero).view(words.dtype)).any():
         result[first:last] = line[line == zero]
 
 

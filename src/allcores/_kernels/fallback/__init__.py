@@ -1,6 +1,6 @@
 """Every kernel in Python over NumPy: the readable definition, and the same bits as the compiled ones."""
 
-from .classes import count_classes, sort_classes, to_classes
+from .by_numpy import count_classes, sort_classes, sort_lines, to_classes
 from .extrema import argmax, argmin, max, min, nanargmax, nanargmin, nanmax, nanmin, ptp
 from .fill import ends_push, push, replace
 from .reduce import nanmean, nanprod, nansum, nanvar, prod, ss, sum, var
@@ -145,6 +145,7 @@ __all__ = [
     "sift",
     "sort",
     "sort_classes",
+    "sort_lines",
     "spread",
     "ss",
     "sum",

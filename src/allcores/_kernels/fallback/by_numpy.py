@@ -1,4 +1,4 @@
-"""A long line in a few classes that follow each other; the compiled twin is ext/classes.pyx."""
+"""Sorting that is left to NumPy; the compiled twin is ext/by_numpy.pyx."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import numpy as np
 
 from .drive import Array
 from .sort import runs_of
+from .sort import sort as sort_lines
+
+__all__ = ["count_classes", "sort_classes", "sort_lines", "to_classes"]
 
 
 def count_classes(a: Array, pivots: Array, cursor: Array, counts: Array) -> int:
