@@ -332,9 +332,11 @@ def quantile(
 
 
 def with_weights(request: Request, q: Array, method: str, weights: Any, axis: Any, skip: bool) -> Array | None:
-    """None where NumPy is to complain, or to convert weights."""
+    """None where NumPy is to complain, to convert weights, or is faster."""
     a = request.a
     if method != "inverted_cdf" or not isinstance(a, np.ndarray) or settings.sends_arrays():
+        return None
+    if a.size <= weighted.few and a.size <= weighted.few_lanes * request.n:
         return None
     try:
         lanes = weighted.weights_of(weights, a.shape, axis, request.reduced, skip)
