@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import warnings
 
@@ -139,6 +140,20 @@ def test_other_dtypes(backend):
     with pytest.warns(UserWarning, match="'partition' will ignore the 'mask'"):
         masked = ac.median(np.ma.array([1.0, 2.0, 50.0], mask=[False, False, True]))
     assert masked == 2.0  # as NumPy has it
+
+
+@pytest.mark.parametrize("name", ["quantile", "percentile", "nanquantile", "nanpercentile"])
+@pytest.mark.parametrize("dtype", [">i8", ">f8", ">f2"])
+def test_byte_order(name, dtype):
+    """Of what is picked as it is NumPy's results have a's byte order, or the machine's."""
+    a = (sample((9, 4), "d") * 10).astype(dtype)
+    for x in (a, *((salted(a, "some"),) if a.dtype.kind == "f" else ())):
+        for axis, keepdims in itertools.product((None, 0, (0, 1)), (False, True)):
+            for q in (0.3, [0.2, 0.7]):
+                check(name, x, q, axis=axis, keepdims=keepdims, method="lower")
+                weights = {"weights": np.ones(x.shape), "method": "inverted_cdf"}
+                check(name, x, q, axis=axis, keepdims=keepdims, **weights)
+            check(name, x, 0, axis=axis, keepdims=keepdims)
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,15 @@ def test_long_lanes(kind, backend, monkeypatch):
     check_topk(a, n - 5, 0)
 
 
+def test_many_pivots_of_a_long_lane(backend, monkeypatch):
+    """So many that the last pass for their values has larger chunks."""
+    monkeypatch.setattr(selecting, "longest", 1000)
+    monkeypatch.setattr(windowing, "chunk_size", 64)
+    monkeypatch.setattr(selecting, "budget", 100)
+    a = np.random.default_rng(0).permutation(np.repeat(np.arange(600.0), 10))
+    check(a, np.arange(50) * 120 + 5)
+
+
 @pytest.mark.parametrize("char", "qQdf?")
 def test_few_of_a_long_lane(char, backend, monkeypatch):
     """Ties, order, extremes of the range: where a sample helps, and where it misleads."""

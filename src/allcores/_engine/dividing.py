@@ -28,7 +28,7 @@ from .grid import cut_windows
 from .operands import Array, side_by_side
 from .quantiles import kernel_dtype
 from .registry import SELECTIONS
-from .selecting import POSITION, Sieved, run_sift, select_long, spread
+from .selecting import POSITION, Sieved, cut_long, run_sift, select_long, spread
 from .task import Field, Task
 from .windowing import check_axis, integer
 
@@ -148,14 +148,12 @@ def divide_long(x: Array, out: Array, ranks: Array, positions: bool, backwards: 
     last: list[Sieved] = []
     keys, count = select_long(x, AmongNumbers(tuple(ranks.tolist()), backwards, len(ranks)), True, workers, last)
     pivots = sorted({int(key) if rank < count else top for key, rank in zip(keys, ranks, strict=True)})
-    grid = cut_windows((1, len(x), 1), 1, windowing.chunk_size, workers)
-    lengths = np.full(grid.chunks, grid.run)
-    lengths[-1] = len(x) - grid.run * (grid.chunks - 1)
     found = [last[0].classes(key) if last and key < top else None for key in pivots]
     if all(classes is not None for classes in found):
-        numbers = last[0].counts[:, 0]
+        grid, numbers = last[0].grid, last[0].counts[:, 0]
         below, same = np.stack(found, axis=2)  # type: ignore[arg-type]
     else:
+        grid = cut_long(len(x), len(pivots), workers)
         sieved = run_sift(x, [(key, key) for key in pivots], grid, np.zeros(grid.chunks, np.int64), workers)
         numbers, below, same = sieved.counts[:, 0], sieved.counts[:, 1::4], sieved.counts[:, 2::4]
     last.clear()
@@ -163,6 +161,8 @@ def divide_long(x: Array, out: Array, ranks: Array, positions: bool, backwards: 
         less, ends = numbers[:, None] - below - same, np.array([~pivots[0]], np.int64)
     else:
         less, ends = below, np.array(pivots, np.int64)
+    lengths = np.full(grid.chunks, grid.run)
+    lengths[-1] = len(x) - grid.run * (grid.chunks - 1)
     # What comes up to each border between two classes, then how much is in each class.
     borders = np.stack([less, less + same], axis=2).reshape(grid.chunks, -1)
     classes = np.diff(borders, axis=1, prepend=0, append=lengths[:, None])

@@ -59,6 +59,11 @@ class Request:
     def n(self) -> int:
         return prod(self.a.shape[axis] for axis in self.reduced)
 
+    @property
+    def whole(self) -> bool:
+        """Whether there is one lane."""
+        return len(self.reduced) == self.a.ndim
+
     def shape(self, planes: tuple[int, ...] = ()) -> tuple[int, ...]:
         if self.keepdims:
             return planes + keepdims_shape(self.a.shape, self.reduced)
@@ -310,9 +315,12 @@ def quantile(
     if request is not None and points is not None and weights is not None:
         values = with_weights(request, points.reshape(-1), method, weights, axis, skip)
         if values is not None:
+            # A single one of NumPy's is an array of no dimensions, but for NaN.
+            single = points.ndim == 0 and request.whole
+            if single and not skip and np.isnan(values).all():
+                values = values.astype(request.dtype.newbyteorder("="), copy=False)
             result = request.deliver(values, points.shape)
-            # NumPy's is an array of no dimensions, but for NaN.
-            return result if result.ndim or np.isnan(result) else np.asarray(result)
+            return result if result.ndim or np.isnan(result) else np.asarray(result, values.dtype)
         request = None
     if request is None or points is None:
         given = {"axis": axis, "out": out, "overwrite_input": overwrite_input, "method": method, "keepdims": keepdims}
@@ -322,6 +330,8 @@ def quantile(
     values, counts = request.pick(ranks, skip)
     warn_of_empty(counts, skip)
     if exact:
+        if points.ndim == 0 and (skip or request.whole):  # NumPy's are made of scalars, in the machine's byte order
+            values = values.astype(request.dtype.newbyteorder("="), copy=False)
         return request.deliver(values, points.shape)
     if skip and request.a.dtype.kind == "f":
         some, where = np.unique(counts, return_inverse=True)

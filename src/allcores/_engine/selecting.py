@@ -375,11 +375,14 @@ class Sieved:
         return np.diff(np.searchsorted(np.flatnonzero(wanted), [*self.begin, len(wanted)]))
 
 
+def cut_long(n: int, brackets: int, workers: int) -> Stretches:
+    """Chunks of a long lane. Counts of many brackets take memory, for each chunk."""
+    return cut_windows((1, n, 1), 1, windowing.chunk_size * max(1, brackets // 64), workers)
+
+
 def sift(x: Array, brackets: list[Bracket], sample: Sample, workers: int) -> Sieved:
     """One pass. A sample says how many keys will be inside the brackets, and in which chunks."""
-    # Counts of many brackets take memory, for each chunk.
-    chunk = windowing.chunk_size * max(1, len(brackets) // 64)
-    grid = cut_windows((1, len(x), 1), 1, chunk, workers)
+    grid = cut_long(len(x), len(brackets), workers)
     lows, highs = np.array(brackets, sample.keys.dtype).T
     inside = np.searchsorted(sample.ordered, highs, "left") - np.searchsorted(sample.ordered, lows, "right")
     inside = np.maximum(inside, 0)  # where both ends are the same
