@@ -49,3 +49,26 @@ cdef inline char dtype_code(const Py_buffer *view) noexcept nogil:
 
 cdef inline bint is_native(const Py_buffer *view) noexcept nogil:
     return view.format == NULL or marks_native(view.format[0]) or (view.format[0] != b"<" and view.format[0] != b">")
+
+
+cdef inline int hold(Py_buffer *view, tuple arrays, int inputs) except -1:
+    """Take the buffers of so many arrays, all but the first `inputs` to write; None has no memory."""
+    cdef int i
+    for i in range(len(arrays)):
+        view[i].ndim = -1           # not held
+        view[i].buf = NULL
+    try:
+        for i in range(len(arrays)):
+            if arrays[i] is not None:
+                PyObject_GetBuffer(arrays[i], &view[i], PyBUF_FULL_RO if i < inputs else PyBUF_FULL)
+    except BaseException:
+        release(view, <int> len(arrays))
+        raise
+    return 0
+
+
+cdef inline void release(Py_buffer *view, int n) noexcept:
+    cdef int i
+    for i in range(n):
+        if view[i].ndim >= 0:
+            PyBuffer_Release(&view[i])

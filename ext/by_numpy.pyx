@@ -15,7 +15,7 @@ from libc.math cimport NAN
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
-from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, Py_buffer, PyBuffer_Release, PyObject_GetBuffer, dtype_code
+from buffers cimport dtype_code, hold, release
 from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
 from reals cimport floating, uint32_t, uint64_t
 from views cimport Chunk, View, line_of, next_chunk, view_of
@@ -209,18 +209,17 @@ cdef inline void put(View *x, View *to, const Batch *batch, word *room) noexcept
 
 def sort_lines(a, cursor, out):
     """Each line of `a` to that of `out`, which may be the same memory; elements of four or eight bytes."""
-    cdef Py_buffer view[4]
+    cdef Py_buffer view[3]
+    cdef Py_buffer own
     cdef View x, to
     cdef Chunk chunk
     cdef Batch batch
     cdef Cursor *shared
     cdef Py_ssize_t most
-    cdef int held = 0
     cdef int64_t deadline = allcores_clock() + PATIENCE
+    own.ndim = -1
+    hold(view, (a, out, cursor), 1)
     try:
-        for array in (a, out, cursor):
-            PyObject_GetBuffer(array, &view[held], PyBUF_FULL_RO if held < 1 else PyBUF_FULL)
-            held += 1
         view_of(&x, &view[0])
         view_of(&to, &view[1])
         if x.code not in b"fdiIqQ" or to.code != x.code:
@@ -232,28 +231,26 @@ def sort_lines(a, cursor, out):
             most = ROWS if ROWS < x.inner else x.inner
         most = most if most > 1 else 1
         room = np.empty((most, x.n), out.dtype)
-        PyObject_GetBuffer(room, &view[held], PyBUF_FULL)
-        held += 1
+        hold(&own, (room,), 0)
         while next_chunk(shared, deadline, x.outer, x.n, x.inner, &chunk):
             batch.position, batch.column, batch.count = chunk.first, chunk.left, 0
             while next_batch(&x, &chunk, most, &batch):
                 with nogil:
                     if view[0].itemsize == 8:
-                        bring(&x, &batch, <uint64_t *> view[3].buf)
+                        bring(&x, &batch, <uint64_t *> own.buf)
                     else:
-                        bring(&x, &batch, <uint32_t *> view[3].buf)
+                        bring(&x, &batch, <uint32_t *> own.buf)
                 room[:batch.count].sort(1)
                 with nogil:
                     if view[0].itemsize == 8:
-                        put(&x, &to, &batch, <uint64_t *> view[3].buf)
+                        put(&x, &to, &batch, <uint64_t *> own.buf)
                     else:
-                        put(&x, &to, &batch, <uint32_t *> view[3].buf)
+                        put(&x, &to, &batch, <uint32_t *> own.buf)
             allcores_fetch_add(&shared.done, 1)
         return 0
     finally:
-        while held:
-            held -= 1
-            PyBuffer_Release(&view[held])
+        release(&own, 1)
+        release(view, 3)
 
 
 # ---- classes of a long line
@@ -321,14 +318,11 @@ cdef int each_chunk(a, pivots, table, cursor, out) except -1:
     cdef Cursor *shared
     cdef int64_t chunk, begin, end, deadline = allcores_clock() + PATIENCE
     cdef int64_t *row
-    cdef int held = 0
     cdef char code
+    hold(view, (a, pivots, table, cursor, out), 2)
     try:
-        for array in (a, pivots, table, cursor) if out is None else (a, pivots, table, cursor, out):
-            PyObject_GetBuffer(array, &view[held], PyBUF_FULL_RO if held < 2 else PyBUF_FULL)
-            held += 1
         code = dtype_code(&view[0])
-        if not choose(&line, code) or dtype_code(&view[1]) != code or held == 5 and dtype_code(&view[4]) != code:
+        if not choose(&line, code) or dtype_code(&view[1]) != code or out is not None and dtype_code(&view[4]) != code:
             raise TypeError("no kernel for arrays of this dtype")
         line.x = <const char *> view[0].buf
         line.n, line.stride = view[0].shape[0], view[0].strides[0]
@@ -344,16 +338,14 @@ cdef int each_chunk(a, pivots, table, cursor, out) except -1:
                 begin = chunk * shared.leaves
                 end = begin + shared.leaves if begin + shared.leaves < line.n else line.n
                 row = <int64_t *> view[2].buf + chunk * line.classes
-                if held == 5:
+                if view[4].buf != NULL:
                     place_chunk(&line, begin, end, row, view[4].buf)
                 else:
                     count_chunk(&line, begin, end, row)
                 allcores_fetch_add(&shared.done, 1)
         return 0
     finally:
-        while held:
-            held -= 1
-            PyBuffer_Release(&view[held])
+        release(view, 5)
 
 
 def count_classes(a, pivots, cursor, counts):
@@ -371,7 +363,7 @@ def sort_classes(ends, cursor, out):
     cdef Py_buffer view
     cdef Cursor *shared
     cdef int64_t c, deadline = allcores_clock() + PATIENCE
-    PyObject_GetBuffer(cursor, &view, PyBUF_FULL)
+    hold(&view, (cursor,), 0)
     try:
         shared = <Cursor *> view.buf
         while True:
@@ -381,4 +373,4 @@ def sort_classes(ends, cursor, out):
             out[ends[c]:ends[c + 1]].sort()
             allcores_fetch_add(&shared.done, 1)
     finally:
-        PyBuffer_Release(&view)
+        release(&view, 1)

@@ -28,6 +28,7 @@ FAMILIES = (
     "select",
     "divide",
     "sort",
+    "search",
     "by_numpy",
 )
 LEVELS = {"base": 0, "v2": 2, "v3": 3, "v4": 4}
