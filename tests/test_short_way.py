@@ -112,6 +112,19 @@ def test_layouts_and_axes(name, char, way):
                 same(name, view(a), layout, axis=axis)
 
 
+@pytest.mark.parametrize("char", "?Qfd")
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_planes(name, char, way):
+    """Of two dimensions, neither of which adjoins."""
+    wide = sample((14, 36), char)
+    views = wide[::2], wide[:, :11], wide[::-1, ::3], wide[1:-1, 2:-2].T, wide[::-2, 30::-1], wide[:7, :7], wide[:2, :33]
+    for a in views:
+        for axis in axes_of(2):
+            if name not in POSITIONS or not isinstance(axis, tuple):
+                same(name, a, "plane", axis=axis)
+                check(name, a, axis=axis)
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_sizes_around_the_limit(name, engine_only):
     """Up to `SMALL` bytes scattered arrays are copied, beyond they are not: in both ways the engine must be right."""
