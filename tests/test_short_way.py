@@ -112,6 +112,19 @@ def test_layouts_and_axes(name, char, way):
                 same(name, view(a), layout, axis=axis)
 
 
+@pytest.mark.parametrize("char", "?Qfd")
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_planes(name, char, way):
+    """Of two dimensions, neither of which adjoins."""
+    wide = sample((14, 36), char)
+    views = wide[::2], wide[:, :11], wide[::-1, ::3], wide[1:-1, 2:-2].T, wide[::-2, 30::-1], wide[:7, :7], wide[:2, :9]
+    for a in views:
+        for axis in axes_of(2):
+            if name not in POSITIONS or not isinstance(axis, tuple):
+                same(name, a, "plane", axis=axis)
+                check(name, a, axis=axis)
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_sizes_around_the_limit(name, engine_only):
     """Up to `SMALL` bytes scattered arrays are copied, beyond they are not: in both ways the engine must be right."""
@@ -120,6 +133,15 @@ def test_sizes_around_the_limit(name, engine_only):
         assert operands.scattered(a, (1,), None, False) == (a.size <= operands.SMALL)
         for axis in (0, 1, 2, None):
             check(name, a, axis=axis)
+
+
+@pytest.mark.parametrize("name", ["sum", "nansum", "prod", "nanprod"])
+def test_long_long(name):
+    """Equal to long, but its scalars are of another type."""
+    for char in "lqLQ":
+        a = np.arange(1, 5, dtype=char)
+        for dtype in "lqLQ":
+            assert type(getattr(ac, name)(a, dtype=dtype)) is type(getattr(np, name)(a, dtype=dtype)), (char, dtype)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

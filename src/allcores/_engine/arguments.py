@@ -238,8 +238,10 @@ def short_way(
     result = None if type(axis) is tuple else door(a, axis, keepdims, *more)
     if result is None:
         result = by_copy(name, a, axis, keepdims, mask, more)
-    if result is None or (wanted is not None and wanted != result.dtype):
+    if result is None:
         return None
+    if wanted is not None and (wanted != result.dtype or wanted.char != result.dtype.char):
+        return None  # of long and long long, which are equal, scalars have different types
     if initial is not NoValue and name in EXTREMA:
         if not fits(initial, result.dtype):
             return None
