@@ -592,6 +592,18 @@ def test_short_way(char):
                 exactly(ac.sort(a), np.sort(a, kind="stable"), (char, n))
 
 
+@pytest.mark.parametrize("n", [300, 3000, 100_000])
+@pytest.mark.parametrize("char", "fd")
+def test_signs_of_a_few_zeros(char, n):
+    """NumPy's vectors may give both of two zeros one's sign."""
+    rng = np.random.default_rng(n)
+    for zeros in range(1, 5):
+        for _ in range(20):
+            a = rng.normal(size=n).astype(char)
+            a[rng.choice(n, zeros, replace=False)] = rng.choice([0.0, -0.0], zeros)
+            exactly(ac.sort(a), np.sort(a, kind="stable"), (zeros, a[a == 0]))
+
+
 @pytest.mark.parametrize("workers", [1, 2, 3, 5])
 @pytest.mark.parametrize("char", "fiI")
 def test_runs_that_numpy_sorts_are_merged(char, workers, monkeypatch):
