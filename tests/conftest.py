@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import signal
 import sys
 import threading
 from contextvars import copy_context
@@ -27,6 +28,9 @@ except ImportError:  # Windows, where names are not counted
 def pytest_configure(config: pytest.Config) -> None:
     """Where pytest-run-parallel has threads run each test side by side."""
     config.addinivalue_line("markers", "thread_unsafe(reason): not in several threads side by side, by design")
+    # Where a script started pytest in the background: the programs that tests interrupt would ignore it, too.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     side_by_side = config.pluginmanager.get_plugin("_run-parallel")
     if side_by_side is None or config.getoption("parallel_threads") in (1, "1"):
         return

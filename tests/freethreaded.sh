@@ -14,9 +14,10 @@ python=$home/venv/bin/python
 export ALLCORES_REQUIRE_KERNELS=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 unset ALLCORES_BACKEND ALLCORES_WORKERS PYTHON_GIL
 [ -x "$python" ] || "${PYTHON:-python3.14t}" -m venv "$home/venv"
-"$python" -m pip install -q numpy pytest pytest-xdist pytest-run-parallel hypothesis cloudpickle
+# The last versions that have wheels for it: the newest of NumPy and Hypothesis have none for 3.13.
+"$python" -m pip install -q --only-binary :all: numpy pytest pytest-xdist pytest-run-parallel hypothesis cloudpickle
 # Those of the test extra that have wheels for it: tests of the others are skipped.
-for package in pandas xarray pyarrow tqdm loky; do
+for package in pandas xarray pyarrow tqdm loky threadpoolctl; do
   "$python" -m pip install -q --only-binary :all: "$package" || echo "$package: not for this Python"
 done
 "$python" -m pip install -q --no-deps --force-reinstall .

@@ -276,9 +276,9 @@ def test_from_the_shell(tmp_path):
 def test_a_reader_who_has_enough(tmp_path):
     path = write(tmp_path / "a.csv", ",".join(f"c{i}" for i in range(2000)) + "\n" + ",".join(["1"] * 2000))
     for arguments in (["describe", str(path)], ["describe", "--json", str(path)]):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "allcores", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        command = [sys.executable, "-m", "allcores", *arguments]
+        # Without a buffer: that of Python 3.14 has room for what does not fit into the pipe.
+        process = subprocess.Popen(command, bufsize=0, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert process.stdout is not None
         process.stdout.read(1)
         process.stdout.close()

@@ -198,6 +198,47 @@ def test_out(backend, passes):
     np.testing.assert_array_equal(swapped, np.sort(a[0]))
 
 
+def descending(line) -> list[int]:
+    """Positions, the greatest element first, equal ones in order of position, NaN last."""
+    keys = [(x == x, x if x == x else 0) for x in line.tolist()]
+    return sorted(range(len(line)), key=keys.__getitem__, reverse=True)
+
+
+@pytest.mark.parametrize("char", DTYPES)
+def test_descending(char, backend, passes):
+    """As NumPy 2.5 has it, with any NumPy."""
+    for shape, axis in [((0,), -1), ((7,), 0), ((3, 50), 1), ((50, 3), 0), ((4, 300), -1), ((300, 4), None)]:
+        a = sample(shape, char)
+        if char in "fd":
+            a.reshape(-1)[::3] = 0.0
+            a.reshape(-1)[::6] *= -1
+            a.reshape(-1)[::5] = np.nan
+        axes = {"axis": axis, "descending": True}
+        line = a.reshape(-1) if axis is None else a
+        want = np.apply_along_axis(descending, axis or 0, line) if line.size else np.empty(0, int)
+        np.testing.assert_array_equal(ac.argsort(a, **axes), want)
+        values = np.take_along_axis(line, want.astype(int), axis or 0)
+        exactly(ac.sort(a, **axes), values)
+        exactly(ac.sort(a, stable=False, **axes), values)
+        out = line.copy()
+        assert ac.sort(out, axis or 0, descending=True, out=out) is out
+        exactly(out, values)
+    for no in (None, False):
+        exactly(ac.sort(a, descending=no), np.sort(a, kind="stable"))
+        np.testing.assert_array_equal(ac.argsort(a, descending=no), np.argsort(a, kind="stable"))
+
+
+def test_descending_by_numpy(backend):
+    """What has no kernel is NumPy's, which knows it from 2.5 on."""
+    for a in (np.array([1, 3, np.nan, 3, 2], "e"), np.array(["b", "c", "a"])):
+        for ours, theirs in ((ac.sort, np.sort), (ac.argsort, np.argsort)):
+            if np.lib.NumpyVersion(np.__version__) < "2.5.0":
+                with pytest.raises(TypeError, match="descending"):
+                    ours(a, descending=True)
+            else:
+                np.testing.assert_array_equal(ours(a, descending=True), theirs(a, stable=True, descending=True))
+
+
 def test_bad_arguments(backend):
     a = np.array([3.0, 1.0, 2.0])
     out = np.zeros(3)
@@ -206,6 +247,8 @@ def test_bad_arguments(backend):
         {"axis": "x"},
         {"kind": "x"},
         {"kind": "stable", "stable": True},
+        {"kind": "stable", "descending": True},
+        {"kind": "quicksort", "descending": False},
         {"order": "f"},
         {"workers": 0},
     ):

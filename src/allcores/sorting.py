@@ -50,6 +50,7 @@ def sort(
     order: str | Sequence[str] | None = None,
     *,
     stable: bool | None = None,
+    descending: bool | None = None,
     out: NDArray[Any] | None = None,
     workers: int | None = None,
 ) -> NDArray[Scalar]: ...
@@ -61,6 +62,7 @@ def sort(
     order: str | Sequence[str] | None = None,
     *,
     stable: bool | None = None,
+    descending: bool | None = None,
     out: NDArray[Any] | None = None,
     workers: int | None = None,
 ) -> NDArray[Any]: ...
@@ -71,6 +73,7 @@ def sort(
     order: str | Sequence[str] | None = None,
     *,
     stable: bool | None = None,
+    descending: bool | None = None,
     out: NDArray[Any] | None = None,
     workers: int | None = None,
 ) -> NDArray[Any]:
@@ -88,6 +91,9 @@ def sort(
         Fields by which to sort a structured array.
     stable : bool, optional
         As `kind`, of which only one may be given.
+    descending : bool, optional
+        The greatest first, equal elements in order of position, NaN last; not together with `kind`. As in NumPy 2.5,
+        which dtypes without a kernel need for it.
     out : ndarray, optional
         Where to put the result: of its shape and dtype, and unchanged if an argument is bad. ``out=a`` sorts in place.
     workers : int, optional
@@ -103,7 +109,7 @@ def sort(
     By radix, after a look whether there is anything to do: see docs/architecture.md. Where NumPy has vectors for them,
     it sorts lines of 32 elements and more, and with AVX-512 the parts of long lines of four bytes an element. Long
     lines that ascend or descend are read once. Integers of one or two bytes are counted. In place there is one copy of
-    a long line beside `a`.
+    a long line beside `a`; with `descending` one of all elements.
 
     References
     ----------
@@ -116,7 +122,7 @@ def sort(
     array([[1, 2, 3],
            [7, 8, 9]])
     """
-    return sort_arguments.sort(a, axis, kind, order, stable, out, workers)  # type: ignore[no-any-return]
+    return sort_arguments.sort(a, axis, kind, order, stable, descending, out, workers)  # type: ignore[no-any-return]
 
 
 def argsort(
@@ -126,6 +132,7 @@ def argsort(
     order: str | Sequence[str] | None = None,
     *,
     stable: bool | None = None,
+    descending: bool | None = None,
     workers: int | None = None,
 ) -> NDArray[np.intp]:
     """Positions that would sort an array.
@@ -142,6 +149,9 @@ def argsort(
         Fields by which to sort a structured array.
     stable : bool, optional
         As `kind`, of which only one may be given.
+    descending : bool, optional
+        The greatest first, equal elements in order of position, NaN last; not together with `kind`. As in NumPy 2.5,
+        which dtypes without a kernel need for it.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
 
@@ -160,7 +170,7 @@ def argsort(
     >>> ac.argsort([3.0, 1.0, 1.0])
     array([1, 2, 0])
     """
-    return sort_arguments.argsort(a, axis, kind, order, stable, workers)  # type: ignore[no-any-return]
+    return sort_arguments.argsort(a, axis, kind, order, stable, descending, workers)  # type: ignore[no-any-return]
 
 
 def lexsort(keys: Any, axis: int = -1, *, workers: int | None = None) -> NDArray[np.intp]:

@@ -54,7 +54,7 @@ def order_statistics() -> None:
 
 def sorting() -> None:
     assert_type(ac.sort(integers), NDArray[np.int64])
-    assert_type(ac.sort([3, 1, 2], stable=True), NDArray[Any])
+    assert_type(ac.sort([3, 1, 2], stable=True, descending=True), NDArray[Any])
     assert_type(ac.argsort(integers), NDArray[np.intp])
     assert_type(ac.lexsort((integers, integers)), NDArray[np.intp])
     assert_type(ac.rankdata(floats, axis=0), NDArray[np.float64])

@@ -38,17 +38,25 @@ def line_or_axis(a: Array, axis: Any) -> tuple[Array, int] | None:
 
 
 def prepare(
-    a: Any, axis: Any, kind: Any, order: Any, stable: Any
+    a: Any, axis: Any, kind: Any, order: Any, stable: Any, descending: Any
 ) -> tuple[Any, tuple[Array, int] | None, dict[str, Any]]:
     """The operand; what kernels are to sort, if they cover it; and arguments for NumPy if not, whose sort is stable."""
     a, plain = as_operand(a)
     arguments = {"axis": axis, "kind": kind, "order": order, "stable": stable}
-    good = isinstance(kind, (str, type(None))) and kind in KINDS and stable in (None, True, False)
-    if plain and good and (kind is None or stable is None):
-        arguments |= {"kind": "stable", "stable": None}
+    if descending is not None:  # from NumPy 2.5
+        arguments["descending"] = descending
+    good = isinstance(kind, (str, type(None))) and kind in KINDS
+    good = good and stable in (None, True, False) and descending in (None, True, False)
+    if plain and good and (kind is None or stable is descending is None):
+        arguments |= {"kind": None, "stable": True}
         if order is None and covered(a):
             return a, line_or_axis(a, axis), arguments
     return a, None, arguments
+
+
+def mirrored(a: Array, out: Array | None = None) -> Array:
+    """The least element the greatest, and so on; NaN stays. Twice, it is `a` again."""
+    return np.negative(a, out) if a.dtype.kind == "f" else np.invert(a, out)
 
 
 def same_memory(a: Array, b: Array) -> bool:
@@ -95,13 +103,13 @@ def numpy_sorted(a: Array) -> Array | None:
     return result
 
 
-def sort(a: Any, axis: Any, kind: Any, order: Any, stable: Any, out: Any, workers: int | None) -> Any:
-    if kind is order is stable is out is None:
+def sort(a: Any, axis: Any, kind: Any, order: Any, stable: Any, descending: Any, out: Any, workers: int | None) -> Any:
+    if kind is order is stable is descending is out is None:
         result = small("sort", a, axis, None, workers)
         if result is not None:
             return result
     workers = settings.resolve_workers(workers)
-    a, work, arguments = prepare(a, axis, kind, order, stable)
+    a, work, arguments = prepare(a, axis, kind, order, stable, descending)
     if work is None:
         result = np.sort(a, **arguments)
         if out is None:
@@ -116,23 +124,25 @@ def sort(a: Any, axis: Any, kind: Any, order: Any, stable: Any, out: Any, worker
     else:
         result = np.empty_like(values, subok=False)
     if values.size:
-        sorting.sort(values, result, along, workers)
+        sorting.sort(mirrored(values) if descending else values, result, along, workers)
+        if descending:
+            mirrored(result, result)
     return deliver(result, out)
 
 
-def argsort(a: Any, axis: Any, kind: Any, order: Any, stable: Any, workers: int | None) -> Any:
-    if kind is order is stable is None and np.intp is np.int64:
+def argsort(a: Any, axis: Any, kind: Any, order: Any, stable: Any, descending: Any, workers: int | None) -> Any:
+    if kind is order is stable is descending is None and np.intp is np.int64:
         result = small("argsort", a, axis, POSITION, workers)
         if result is not None:
             return result
     workers = settings.resolve_workers(workers)
-    a, work, arguments = prepare(a, axis, kind, order, stable)
+    a, work, arguments = prepare(a, axis, kind, order, stable, descending)
     if work is None:
         return np.argsort(a, **arguments)
     values, along = work
     result = np.empty_like(values, POSITION, subok=False)
     if values.size:
-        sorting.argsort(values, result, along, workers)
+        sorting.argsort(mirrored(values) if descending else values, result, along, workers)
     return result.astype(np.intp, copy=False)
 
 

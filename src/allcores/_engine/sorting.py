@@ -240,14 +240,14 @@ def in_classes(line: Array, sink: Array, workers: int) -> bool:
 
 
 def order_zeros(line: Array, result: Array) -> None:
-    """Put zeros of both signs in order of position, after a sort that is not stable, and may have lost a sign."""
+    """Put zeros of both signs in order of position. NumPy's sort is not stable, and its vectors may give both of two
+    zeros one's sign, so `result` doesn't say whether there is a negative one."""
     zero = line.dtype.type(0)
     first, last = (int(result.searchsorted(zero, side)) for side in ("left", "right"))
-    if last - first < 2:
-        return
-    words = line.view(np.uint64 if line.itemsize == 8 else np.uint32)
-    if (words == (-zero).view(words.dtype)).any():
-        result[first:last] = line[line == zero]
+    if last - first > 1:
+        bits = line.view(f"i{line.itemsize}")
+        if bits.min() == np.iinfo(bits.dtype).min:  # the bits of -0.0
+            result[first:last] = line[line == zero]
 
 
 @dataclass(frozen=True, slots=True)
