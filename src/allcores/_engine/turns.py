@@ -49,8 +49,8 @@ class Turns:
             token = None if job is None else jobs.current.set(self.within)
             try:
                 if workers > 1 and not team.here.worker:
-                    team.here.worker = True
                     try:
+                        team.here.worker = True
                         team.together(work, workers, self.stop)
                     finally:
                         team.here.worker = False
