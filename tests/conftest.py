@@ -81,6 +81,14 @@ def names_of_its_own(request, tmp_path_factory):
         yield
 
 
+@pytest.fixture(autouse=True)
+def door_as_it_was():
+    """What leaves the door for small arrays closed would keep all later tests from it."""
+    before = settings.doors
+    yield
+    assert settings.doors == before
+
+
 @pytest.fixture
 def team(monkeypatch):
     """Three workers on any array, in chunks of about 64 elements, and never the door for small arrays."""
@@ -115,9 +123,9 @@ def way(request, monkeypatch):
         for function in FUNCTIONS:
             small = getattr(_kernels.load(name), f"small_{function}", doors.closed)
             monkeypatch.setattr(doors, function, small, raising=False)
-    with settings.use_backend(name):
-        # The door belongs to the default backend: switching closes it.
-        monkeypatch.setattr(settings, "doors", int(door))
+    # The door belongs to the default backend: switching closes it, and opens it when this patch is undone.
+    with settings.use_backend(name), monkeypatch.context() as patch:
+        patch.setattr(settings, "doors", int(door))
         yield request.param
 
 

@@ -9,7 +9,7 @@ import textwrap
 import time
 
 import pytest
-from helpers import python
+from helpers import GIL, python
 
 START = """
     import atexit, os, sys, threading, time
@@ -46,6 +46,8 @@ def test_at_exit(name, used_before):
 
 @pytest.mark.parametrize("used_before", [True, False], ids=["used before", "first use"])
 def test_in_del_at_shutdown(used_before):
+    if used_before and not GIL:
+        pytest.skip("once a thread has run, globals are gone there before the object is: NumPy's sum fails, too")
     fine(
         python(
             script(f"""

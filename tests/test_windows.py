@@ -125,7 +125,9 @@ def test_agrees_with_pandas(name, backend):
         got = function(name)(*(x,) * WINDOWS[name].inputs, 5, **arguments_of(name, 1))
         with np.errstate(all="ignore"):
             want = getattr(x.rolling(5), PANDAS[name])(*(x,) * (WINDOWS[name].inputs - 1))
-        if name != "move_count":  # without min_periods pandas, too, counts
+        if name in ("move_skew", "move_kurt"):  # pandas has 0 and -3 before 3.1
+            assert np.isnan(got).all()
+        elif name != "move_count":  # without min_periods pandas, too, counts
             np.testing.assert_array_equal(got, want.to_numpy())
 
 
