@@ -1001,7 +1001,7 @@ cdef object small(Kernel kernel, Finish finish, object a, object axis, object ke
                 if kernel == NANMEAN:
                     n = <double> (<int64_t *> job.sink[2])[i]
                 else:
-                    n = <double> (selected(&job, i) if it.masked else job.n)
+                    n = <double> (selected(&job, i) if it.masked else job.n * it.carried)
                 if n == 0:
                     return None
                 value = (value + 0.0) / n

@@ -15,6 +15,7 @@ from helpers import (
     bits,
     cells,
     check,
+    near_one,
     outcome,
     salted,
     sample,
@@ -110,6 +111,20 @@ def test_layouts_and_axes(name, char, way):
         for axis in axes_of(3):
             if name not in POSITIONS or not isinstance(axis, tuple):
                 same(name, view(a), layout, axis=axis)
+
+
+@pytest.mark.parametrize("char", "?bHlQfd")
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_parts_of_a_plane(name, char, way):
+    """Two axes that do not coalesce, reduced whole or along one: either may be the longer one, or the faster."""
+    for rows, columns in ((2, 2), (2, 9), (9, 2), (7, 40), (40, 7)):
+        wide = near_one(sample((rows + 1, columns + 3), char))
+        for a in (wide[:-1, 1:-2], wide[1:, :columns][::-1, ::-1], np.repeat(wide, 2, axis=1)[:-1, : 2 * columns : 2]):
+            for view in (a, np.ascontiguousarray(a.T).T, np.asfortranarray(wide)[:-1, 3:]):
+                for axis in (None, 0, 1):
+                    check(name, view, axis=axis)
+                    check(name, view.T, axis=axis)
+                    same(name, view, "plane", axis=axis)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
