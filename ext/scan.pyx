@@ -25,6 +25,7 @@ from libc.float cimport DBL_MIN
 from libc.math cimport NAN, sqrt
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 
 from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, any_code, is_native
 from chains cimport CORR, COUNT, COV, MEAN, ROWS, STD, SUM, VAR, Kind, Shares, chain, shares_of
@@ -408,6 +409,14 @@ cdef inline Columns columns_of(
     return columns
 
 
+cdef inline void idle(double *to, Py_ssize_t used, Py_ssize_t rows) noexcept nogil:
+    """Lanes beside the last ones miss nothing: `chain_some` looks at 16."""
+    cdef Py_ssize_t r
+    if used < WIDE:
+        for r in range(rows):
+            memset(to + r * SPACED + used, 0, (WIDE - used) * sizeof(double))
+
+
 cdef void chained(
         Job *job, Scan *it, Lanes *lanes, Py_ssize_t at, Py_ssize_t rows, double *x, double *y, double decayed,
         double *to) noexcept nogil:
@@ -424,8 +433,10 @@ cdef void chained(
     while l < lanes.count:
         last = l + WIDE if l + WIDE < lanes.count else lanes.count
         if not a.there:
+            idle(x, last - l, rows)
             bring(&job.operand[0], lanes, 0, l, last, at, rows, x)
         if it.given > 1 and not b.there:
+            idle(y, last - l, rows)
             bring(&job.operand[1], lanes, 1, l, last, at, rows, y)
         for f in range(it.fields):
             known[f] = lanes.known[f] + l
@@ -482,6 +493,8 @@ cdef int scan(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
                 lanes.known[f][l] = 1 if f == it.fields + 1 else 0
             elif it.state[f] != NULL:
                 lanes.known[f][l] = it.state[f][lanes.at[l]]
+        for l in range(lanes.count, (lanes.count + WIDE - 1) // WIDE * WIDE):
+            lanes.known[f][l] = lanes.known[f][0]       # idle
     if it.constant:
         job.operand[it.given].take(lanes.first[it.given][0], 0, lanes.count, alpha, 1)
         complement(lanes.count, alpha, decay)

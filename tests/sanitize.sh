@@ -74,10 +74,12 @@ case $mode in
     sweep_or_suites brief
     ;;
   asan)
+    # In the fallback none of our compiled code runs, and it takes the most time.
     run=(with asan)
-    sweep_or_suites whole tests/test_oracle.py tests/test_inputs.py tests/test_short_way.py tests/test_same_bits.py \
-      tests/test_windows.py tests/test_windows_bits.py tests/test_window_order.py tests/test_window_kernels.py \
-      tests/test_scans.py tests/test_quantiles.py tests/test_selection.py tests/test_sorting.py
+    sweep_or_suites whole -n auto -k "not fallback" tests/test_oracle.py tests/test_inputs.py tests/test_short_way.py \
+      tests/test_same_bits.py tests/test_windows.py tests/test_windows_bits.py tests/test_window_order.py \
+      tests/test_window_kernels.py tests/test_scans.py tests/test_quantiles.py tests/test_weighted.py \
+      tests/test_selection.py tests/test_sorting.py tests/test_ranks.py
     ;;
   tsan)
     # Addresses at random, more of them than gcc's TSAN knows, end it before it begins. It knows no threads after a fork.

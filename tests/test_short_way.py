@@ -15,6 +15,7 @@ from helpers import (
     bits,
     cells,
     check,
+    near_one,
     outcome,
     salted,
     sample,
