@@ -229,7 +229,7 @@ def sweep_sorting(sweep: Sweep, few: bool) -> None:
         sweep.call(ac.nanrankdata, x, axis, method="dense")
         if a.ndim == 1:
             with classes():
-                sweep.call(ac.sort, x, axis)
+                sweep.call(ac.sort, x, axis, out=sweep.put(a, 1))
             sweep.call(ac.unique, x)
             sweep.call(ac.unique, x, return_index=True, return_inverse=True, return_counts=True)
             sweep.call(ac.lexsort, (x, sweep.put(a[::-1].copy(), 1)))
