@@ -298,6 +298,7 @@ def test_several_long_lanes(backend, long_lanes, team):
         check("quantile", a, [0.2, 0.9], axis=axis)
 
 
+@pytest.mark.thread_unsafe(reason="counts the memory of all threads")
 def test_little_is_copied():
     """16 MB at most for a contiguous array along one axis or all of them."""
     import tracemalloc

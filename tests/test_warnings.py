@@ -169,6 +169,8 @@ def test_errstate_call(backend, team):
     assert "overflow" in raised
 
 
+@pytest.mark.filterwarnings("error")  # also where threads run tests side by side
+@pytest.mark.thread_unsafe(reason="warnings are errors")
 def test_out_is_untouched_where_a_warning_raises(backend, team):
     out = np.full(50, 1.0)
     with np.errstate(all="raise"), pytest.raises(FloatingPointError):
