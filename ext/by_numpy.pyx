@@ -3,7 +3,7 @@
 
     sort_lines       lines brought up some at a time, sorted side by side in memory of their own, mended, put back
 
-    a long line of numbers of four bytes, put into a few classes that follow each other:
+    a long line (not of float64), put into a few classes that follow each other:
     count_classes    how many of each class are in each chunk
     to_classes       each number to its class, where the chunk's begin in it
     sort_classes     each class, where it is
@@ -35,6 +35,7 @@ cdef extern from *:
     #endif
     typedef void (*allcores_count)(const void *, ptrdiff_t, const void *, int, int64_t *);
     typedef void (*allcores_place)(const void *, ptrdiff_t, const void *, int, int64_t *, void *, ptrdiff_t);
+    #define BITS 32
     #define NUMBER float
     #define AFTER(v, pivot) _mm512_cmp_ps_mask(_mm512_castsi512_ps(v), _mm512_castsi512_ps(pivot), _CMP_NLE_UQ)
     #include "classes.h"
@@ -48,6 +49,20 @@ cdef extern from *:
     #define NUMBER uint32_t
     #define AFTER(v, pivot) _mm512_cmpgt_epu32_mask(v, pivot)
     #include "classes.h"
+    #undef NUMBER
+    #undef AFTER
+    #undef BITS
+    #define BITS 64
+    #define NUMBER int64_t
+    #define AFTER(v, pivot) _mm512_cmpgt_epi64_mask(v, pivot)
+    #include "classes.h"
+    #undef NUMBER
+    #undef AFTER
+    #define NUMBER uint64_t
+    #define AFTER(v, pivot) _mm512_cmpgt_epu64_mask(v, pivot)
+    #include "classes.h"
+    #undef NUMBER
+    #undef AFTER
     """
     ctypedef void (*count_function "allcores_count")(
         const void *x, Py_ssize_t n, const void *pivots, int classes, int64_t *after) noexcept nogil
@@ -59,6 +74,10 @@ cdef extern from *:
     place_function place_int32_t
     count_function count_uint32_t
     place_function place_uint32_t
+    count_function count_int64_t
+    place_function place_int64_t
+    count_function count_uint64_t
+    place_function place_uint64_t
 
 
 cdef enum:
@@ -66,7 +85,6 @@ cdef enum:
     ROWS = 16               # of columns that are turned at a time: whole cache lines of each
     COUNTED = 256           # numbers that are counted, not searched
     PIECE = 4096            # numbers that are looked at together
-    SIZE = 4                # bytes of a number
 
 
 # ---- lines
@@ -257,7 +275,7 @@ def sort_lines(a, cursor, out):
 
 cdef struct Line:
     const char *x
-    Py_ssize_t n, stride
+    Py_ssize_t n, stride, size
     bint direct             # whether its memory is that of an array of numbers
     const void *pivots
     int classes
@@ -272,6 +290,10 @@ cdef inline bint choose(Line *line, char code) noexcept nogil:
         line.count, line.place = count_int32_t, place_int32_t
     elif code == b"I":
         line.count, line.place = count_uint32_t, place_uint32_t
+    elif code == b"q":
+        line.count, line.place = count_int64_t, place_int64_t
+    elif code == b"Q":
+        line.count, line.place = count_uint64_t, place_uint64_t
     else:
         return False
     return True
@@ -281,15 +303,15 @@ cdef inline const void *piece_of(const Line *line, Py_ssize_t begin, Py_ssize_t 
     cdef const char *from_ = line.x + begin * line.stride
     cdef Py_ssize_t i
     if line.direct:
-        allcores_ahead(from_, <int> (n * SIZE))
+        allcores_ahead(from_, <int> (n * line.size))
         return from_
     for i in range(n):
-        memcpy(room + i * SIZE, from_ + i * line.stride, SIZE)
+        memcpy(room + i * line.size, from_ + i * line.stride, line.size)
     return room
 
 
 cdef void count_chunk(const Line *line, Py_ssize_t begin, Py_ssize_t end, int64_t *counts) noexcept nogil:
-    cdef uint32_t room[PIECE]
+    cdef uint64_t room[PIECE]
     cdef Py_ssize_t n, before = end - begin
     cdef int c
     for c in range(line.classes):
@@ -303,7 +325,7 @@ cdef void count_chunk(const Line *line, Py_ssize_t begin, Py_ssize_t end, int64_
 
 
 cdef void place_chunk(const Line *line, Py_ssize_t begin, Py_ssize_t end, int64_t *next, void *out) noexcept nogil:
-    cdef uint32_t room[PIECE]
+    cdef uint64_t room[PIECE]
     cdef Py_ssize_t n
     while begin < end:
         n = PIECE if begin + PIECE < end else end - begin
@@ -325,8 +347,8 @@ cdef int each_chunk(a, pivots, table, cursor, out) except -1:
         if not choose(&line, code) or dtype_code(&view[1]) != code or out is not None and dtype_code(&view[4]) != code:
             raise TypeError("no kernel for arrays of this dtype")
         line.x = <const char *> view[0].buf
-        line.n, line.stride = view[0].shape[0], view[0].strides[0]
-        line.direct = line.stride == SIZE and <size_t> line.x % SIZE == 0
+        line.n, line.stride, line.size = view[0].shape[0], view[0].strides[0], view[0].itemsize
+        line.direct = line.stride == line.size and <size_t> line.x % <size_t> line.size == 0
         line.pivots = view[1].buf
         line.classes = <int> view[1].shape[0] + 1
         shared = <Cursor *> view[3].buf

@@ -1,5 +1,5 @@
 /* Numbers in classes: class c has those that come after pivot c - 1, but not after pivot c. NaN comes after all pivots.
-   classes.pyx includes this once for each type of NUMBER, with AFTER to compare sixteen of them. */
+   by_numpy.pyx includes this once for each type of NUMBER, of so many BITS, with AFTER to compare a register of them. */
 
 #define JOIN_NAMES(a, b) a##b
 #define JOIN(a, b) JOIN_NAMES(a, b)
@@ -7,10 +7,22 @@
 #define INLINE static inline __attribute__((always_inline))
 
 #if CLASSES_IN_VECTORS
+#if BITS == 64
+#define LANES 8
+#define MASK __mmask8
+#define VECTOR(name) _mm512_##name##_epi64
+#define WORD long long
+#else
+#define LANES 16
+#define MASK __mmask16
+#define VECTOR(name) _mm512_##name##_epi32
+#define WORD int
+#endif
+
 INLINE __m512i NAME(everywhere_)(NUMBER pivot) {
-    int32_t bits;
+    WORD bits;
     memcpy(&bits, &pivot, sizeof bits);
-    return _mm512_set1_epi32(bits);
+    return VECTOR(set1)(bits);
 }
 
 /* after[c] += how many come after pivot c. What is left over of whole registers: returned. */
@@ -22,7 +34,7 @@ INLINE ptrdiff_t NAME(count_registers_)(const NUMBER *x, ptrdiff_t n, const NUMB
         sums[c] = 0;
     }
     ptrdiff_t i = 0;
-    for (; i + 16 <= n; i += 16) {
+    for (; i + LANES <= n; i += LANES) {
         const __m512i v = _mm512_loadu_si512(x + i);
         for (int c = 0; c + 1 < classes; c++)
             sums[c] += __builtin_popcount(AFTER(v, p[c]));
@@ -42,15 +54,15 @@ INLINE ptrdiff_t NAME(place_registers_)(const NUMBER *x, ptrdiff_t n, const NUMB
             p[c] = NAME(everywhere_)(pivots[c]);
     }
     ptrdiff_t i = 0;
-    for (; i + 16 <= n; i += 16) {
+    for (; i + LANES <= n; i += LANES) {
         const __m512i v = _mm512_loadu_si512(x + i);
-        __mmask16 before = (__mmask16)-1;
+        MASK before = (MASK)-1;
         for (int c = 0; c < classes; c++) {
-            const __mmask16 after = c + 1 < classes ? AFTER(v, p[c]) : 0, here = before & (__mmask16)~after;
+            const MASK after = c + 1 < classes ? AFTER(v, p[c]) : 0, here = before & (MASK)~after;
             const int count = __builtin_popcount(here);
             /* Beyond them others write. */
-            _mm512_mask_storeu_epi32(
-                out + to[c], (__mmask16)((1u << count) - 1), _mm512_maskz_compress_epi32(here, v));
+            VECTOR(mask_storeu)(
+                out + to[c], (MASK)((1u << count) - 1), VECTOR(maskz_compress)(here, v));
             to[c] += count;
             before = after;
         }
@@ -100,6 +112,10 @@ static void NAME(place_)(
     }
 }
 
+#undef LANES
+#undef MASK
+#undef VECTOR
+#undef WORD
 #undef JOIN_NAMES
 #undef JOIN
 #undef NAME

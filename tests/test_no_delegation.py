@@ -150,7 +150,7 @@ def test_the_short_way_sorts_a_few(unsorted):
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_no_class_that_numpy_sorts_is_the_line(workers, monkeypatch):
-    """Long lines of four bytes are sorted by NumPy in classes, two at least, and two for each worker."""
+    """Long lines of float32 are sorted by NumPy in classes, two at least, and two for each worker."""
     monkeypatch.setattr(sorting, "CLASSED", (settings.backend(),))
     parts = []
     execute = sorting.execute

@@ -15,7 +15,6 @@ from helpers import (
     bits,
     cells,
     check,
-    near_one,
     outcome,
     salted,
     sample,

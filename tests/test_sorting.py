@@ -608,14 +608,14 @@ def test_no_zero_loses_its_sign(char, backend):
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 8])
-@pytest.mark.parametrize("char", "fiI")
+@pytest.mark.parametrize("char", "fiIqQ")
 def test_classes_that_numpy_sorts(char, workers, backend, monkeypatch):
-    """Long lines of four bytes, NaN and zeros of both signs among them, from any memory, and in place."""
+    """Long lines, NaN and zeros of both signs among them, from any memory, and in place."""
     monkeypatch.setattr(sorting, "CLASSED", (backend,))
     done = []
     execute = sorting.execute
     monkeypatch.setattr(sorting, "execute", lambda name, *rest: done.append(name) or execute(name, *rest))
-    for a in long_lines_of_four_bytes(char):
+    for a in long_lines(char):
         want = np.sort(a, kind="stable")
         unaligned = np.empty(a.nbytes + 1, np.uint8)[1:].view(a.dtype)
         unaligned[:] = a
@@ -628,7 +628,7 @@ def test_classes_that_numpy_sorts(char, workers, backend, monkeypatch):
     assert done.count("sort_classes") == done.count("to_classes") >= 10
 
 
-def long_lines_of_four_bytes(char):
+def long_lines(char):
     rng = np.random.default_rng(0)
     n = sorting.LONG + 1
     if char != "f":
@@ -650,7 +650,7 @@ def long_lines_of_four_bytes(char):
     yield np.where(rng.random(n) < 0.5, np.float32(np.nan), np.float32(-np.inf))
 
 
-@pytest.mark.parametrize("char", "fiI")
+@pytest.mark.parametrize("char", "fiIqQ")
 def test_numbers_that_change_while_they_are_sorted(char, backend):
     """More come to a class than were counted: nothing beyond the result is written."""
     kernel = _kernels.load(backend).to_classes
