@@ -764,10 +764,6 @@ cdef int drive(Job *job, Scan *it, Cursor *cursor) noexcept nogil:
 
 # ---- the states at the ends of leaves become those before them
 
-cdef inline double portion(double part, double whole) noexcept nogil:
-    return part / (whole if whole > 0 else 1)
-
-
 cdef void merge(Kind kind, double *a, double *b, double decay) noexcept nogil:
     """a, which then decays, before b: into a. Weights are the caller's."""
     cdef double w, n, u, k, d, e
@@ -782,8 +778,9 @@ cdef void merge(Kind kind, double *a, double *b, double decay) noexcept nogil:
     else:
         w = decay * a[0]
         n = w + b[0]
-        u = portion(b[0], n)
-        k = portion(w, n)
+        # Where there is no weight any more, what is relative to it stays.
+        u = b[0] / n if n > 0 else 0
+        k = w / n if n > 0 else 1
         a[0] = n
         d = b[1] - a[1]
         a[1] = moved(a[1], b[1], u)

@@ -129,6 +129,21 @@ def test_gaps_of_one_line(pattern, backend, team):
         np.testing.assert_array_equal(ac.bfill(a, limit), filled(a[::-1], limit)[::-1])
 
 
+@pytest.mark.parametrize("name", ["move_exp_nanvar", "move_exp_nanstd", "move_exp_nancov", "move_exp_nancorr"])
+def test_gaps_in_which_the_weight_ends(name, backend, team):
+    """A half, 4000 times, is 0; what is relative to the weight stays, however a series is cut."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 6000))
+    x[:, 700:4900] = np.nan
+    given = x if "cov" in name or "corr" in name else x[:1]
+    move = getattr(ac, name)
+    alone = move(*given, 0.5)
+    assert (alone[700:4900] == alone[699]).all()
+    for y in move(*(np.repeat(row[None], 300, 0) for row in given), 0.5, axis=1)[::100]:
+        np.testing.assert_allclose(y, alone, rtol=1e-9)
+    np.testing.assert_allclose(alone[4910:], move(*given[:, 4900:], 0.5)[10:], rtol=1e-9)
+
+
 def test_gaps_that_grow_rare(backend):
     """Many in the first words of 64 elements, then few, the first of them at the beginning of a word."""
     for char in "df":

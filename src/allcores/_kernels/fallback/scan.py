@@ -98,11 +98,11 @@ def add_seen(a: State, b: State, decay: Array) -> State:
 
 
 def shares(a: State, b: State, decay: Array) -> tuple[Array, Array, Array]:
-    """Weights together, and the shares of b and a."""
+    """Weights together, and the shares of b and a. Where there is no weight any more, what is relative to it stays."""
     w = decay * a[0]
     n = w + b[0]
     whole = np.where(n > 0, n, 1.0)
-    return n, b[0] / whole, w / whole
+    return n, b[0] / whole, np.where(n > 0, w / whole, 1.0)
 
 
 def merge_var(a: State, b: State, decay: Array) -> State:
