@@ -547,32 +547,57 @@ cdef inline bint count_run(
     return True
 
 
+cdef inline bint mark_run(
+        const View *x, const Chunk *chunk, word least, word width, uint8_t *mark, word *block) noexcept nogil:
+    cdef Py_ssize_t at = chunk.begin, n, i
+    cdef word k
+    memset(mark, 0, <Py_ssize_t> width)
+    while at < chunk.end:
+        n = BLOCK if at + BLOCK < chunk.end else chunk.end - at
+        read_keys(x.code, x.data + at * x.n_stride, x.n_stride, n, block)
+        for i in range(n):
+            k = block[i] - least
+            if k >= width:
+                return False
+            mark[k] = 1
+        at += n
+    return True
+
+
+cdef inline bint tally_run(
+        const View *x, const Chunk *chunk, word least, word width, char *row, bint marks, word *block) noexcept nogil:
+    if marks:
+        return mark_run(x, chunk, least, width, <uint8_t *> row, block)
+    return count_run(x, chunk, least, width, <int64_t *> row, block)
+
+
 def tally(a, least, cursor, kept, counts):
-    """How often each key from `least` on occurs in each run of the one line of `a` (1, n, 1). kept[run]: whether there
-    are no others."""
+    """How often each key from `least` on occurs in each run of the one line of `a` (1, n, 1); in bytes: whether it does.
+    kept[run]: whether there are no others."""
     cdef Py_buffer view[4]
     cdef uint64_t block[BLOCK]
     cdef View x
     cdef Chunk chunk
     cdef Cursor *shared
-    cdef int64_t *count
+    cdef char *row
     cdef uint64_t low = least
     cdef Py_ssize_t width
-    cdef bint fine
+    cdef bint fine, marks
     cdef int64_t deadline
     hold(view, (a, kept, counts, cursor), 1)
     try:
         view_of(&x, &view[0])
         width = view[2].shape[1]
+        marks = view[2].itemsize == 1
         shared = <Cursor *> view[3].buf
         with nogil:
             deadline = allcores_clock() + PATIENCE
             while next_chunk(shared, deadline, 1, x.n, 1, &chunk):
-                count = <int64_t *> view[2].buf + chunk.part * width
+                row = <char *> view[2].buf + chunk.part * view[2].strides[0]
                 if is_wide(x.code):
-                    fine = count_run(&x, &chunk, low, <uint64_t> width, count, block)
+                    fine = tally_run(&x, &chunk, low, <uint64_t> width, row, marks, block)
                 else:
-                    fine = count_run(&x, &chunk, <uint32_t> low, <uint32_t> width, count, <uint32_t *> block)
+                    fine = tally_run(&x, &chunk, <uint32_t> low, <uint32_t> width, row, marks, <uint32_t *> block)
                 (<uint8_t *> view[1].buf)[chunk.part] = fine
                 allcores_fetch_add(&shared.done, 1)
                 if not fine:

@@ -594,6 +594,27 @@ def test_short_way(char):
                 exactly(ac.sort(a), np.sort(a, kind="stable"), (char, n))
 
 
+@pytest.mark.parametrize("char", "iIqQbH")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_unique_integers_from_a_range(char, workers, backend, monkeypatch):
+    """They are marked, wherever it is among the numbers of a dtype; one that is far away, in no sample, ends that."""
+    marks = []
+    tally = sorting.tally
+    monkeypatch.setattr(sorting, "tally", lambda *args: marks.append(tally(*args)) or marks[-1])
+    rng = np.random.default_rng(0)
+    info = np.iinfo(char)
+    n = 3 * sorting.LONG
+    for width in (100, 50_000):
+        width = min(width, info.max // 2)
+        for least in (info.min, info.max - width, info.max // 3):
+            a = (np.array(least, char) + rng.integers(0, width, n).astype(char)).astype(char)
+            exactly(ac.unique(a, workers=workers), np.unique(a))
+            a[n // 2] = info.max // 3 * 2
+            exactly(ac.unique(a, workers=workers), np.unique(a))
+    assert marks.count(True) >= 6
+    assert a.itemsize <= 2 or marks.count(False) >= 4
+
+
 @pytest.mark.parametrize("char", "fd")
 def test_no_zero_loses_its_sign(char, backend):
     """NumPy's vectors take the lesser and the greater of two elements: of two zeros both may be the same one."""

@@ -50,6 +50,7 @@ BY_NUMPY = {
 }
 LONGEST_OF_MANY = 1 << 20  # elements of a line that is sorted whole where there are some for each worker
 COUNTED = 1 << 17  # different integers that are counted, at most: the counters stay in the caches
+MARKED = 1 << 22  # and that are marked, a byte each
 
 POSITION = np.dtype(np.int64)
 WORDS = {8: np.dtype(np.uint64)}
@@ -177,27 +178,53 @@ def sample_of(line: Array, size: int) -> Array:
     return np.sort(evened(keys_of(line[(at % np.uint64(len(line))).astype(np.intp)]), line.dtype))
 
 
-def counted(line: Array, workers: int) -> tuple[int, Array] | None:
-    """Of integers from a narrow range: its first key, and how often each occurs. None for others."""
+def narrow(line: Array, most: int) -> tuple[int, int]:
+    """Of integers from a narrow range: its first key, and how many keys it has, up to `most`; no keys of others."""
     n = len(line)
     if line.dtype.kind == "f":
-        return None
+        return 0, 0
     if line.itemsize <= 2:
         width = 1 << 8 * line.itemsize
-        least = (1 << 31) - width // 2 if line.dtype.kind == "i" else 0
-    else:
-        sample = sample_of(line, min(n, SAMPLE // 16))
-        span = int(sample[-1]) - int(sample[0]) + 1
-        if 3 * span > min(COUNTED, n):
-            return None
-        # As far again on both sides, for what is not in the sample.
-        least = max(0, int(sample[0]) - span)
-        width = min(3 * span, int(np.iinfo(sample.dtype).max) + 1 - least)  # beyond it keys begin anew
-    grid = runs(n, max(ceil_div(n, 4 * workers), width))
-    kept = np.zeros(grid.parts, np.uint8)
-    counts: Array = np.empty((grid.parts, width), POSITION)
-    execute("tally", (line.reshape(1, n, 1),), (least,), grid, (kept, counts), workers)
-    return (least, counts.sum(axis=0)) if kept.all() else None
+        return (1 << 31) - width // 2 if line.dtype.kind == "i" else 0, width
+    sample = sample_of(line, min(n, SAMPLE // 16))
+    span = int(sample[-1]) - int(sample[0]) + 1
+    if 3 * span > min(most, n):
+        return 0, 0
+    # As far again on both sides, for what is not in the sample.
+    least = max(0, int(sample[0]) - span)
+    return least, min(3 * span, int(np.iinfo(sample.dtype).max) + 1 - least)  # beyond it keys begin anew
+
+
+def tally(line: Array, least: int, run: int, counts: Array, workers: int) -> bool:
+    """Count in each run what is in a narrow range; whether that is all."""
+    kept = np.zeros(len(counts), np.uint8)
+    execute("tally", (line.reshape(1, -1, 1),), (least,), runs(len(line), run), (kept, counts), workers)
+    return bool(kept.all())
+
+
+def counted(line: Array, workers: int) -> tuple[int, Array] | None:
+    """Of integers from a narrow range: its first key, and how often each occurs. None for others."""
+    least, width = narrow(line, COUNTED)
+    if not width:
+        return None
+    run = max(ceil_div(len(line), 4 * workers), width)
+    counts: Array = np.empty((ceil_div(len(line), run), width), POSITION)
+    return (least, counts.sum(axis=0)) if tally(line, least, run, counts, workers) else None
+
+
+def marked(line: Array, workers: int) -> Array | None:
+    """The different ones of integers from a range that is not too wide, as keys. None of others."""
+    least, width = narrow(line, MARKED)
+    if not width:
+        return None
+    run = max(ceil_div(len(line), 4 * workers), width // 2)
+    marks = np.empty((ceil_div(len(line), run), width), np.uint8)
+    if not tally(line, least, run, marks, workers):
+        return None
+    at = np.flatnonzero(np.bitwise_or.reduce(marks))
+    word = keys_of(line[:1]).dtype
+    keys: Array = at.astype(word) + word.type(least)
+    return keys
 
 
 def count(line: Array, sink: Array, workers: int) -> bool:
@@ -374,6 +401,10 @@ def unique(
     a: Array, index: bool, inverse: bool, counts: bool, missing: int, workers: int
 ) -> tuple[Array, Array | None, Array | None, Array | None]:
     """Of a line: the different elements in order, where each occurs first, which of them each element is, how often."""
+    if not (index or inverse or counts) and len(a) > LONG:
+        keys = marked(a, workers)
+        if keys is not None:
+            return elements_of(keys, a.dtype), None, None, None
     if not (index or inverse) and len(a) > LONG:
         tallied = counted(a, workers)
         if tallied is not None:

@@ -137,8 +137,8 @@ def in_order(a: Array, down: int, positions: int, cursor: Array, kept: Array, ou
 
 
 def tally(a: Array, least: int, cursor: Array, kept: Array, counts: Array) -> int:
-    """How often each key from `least` on occurs in each run of the one line of `a` (1, n, 1). kept[run]: whether there
-    are no others."""
+    """How often each key from `least` on occurs in each run of the one line of `a` (1, n, 1); in bytes: whether it
+    does. kept[run]: whether there are no others."""
     line = a[0, :, 0]
     width = counts.shape[1]
     for run, here in runs_of(len(line), cursor):
@@ -146,7 +146,8 @@ def tally(a: Array, least: int, cursor: Array, kept: Array, counts: Array) -> in
         above = keys - keys.dtype.type(least)  # wraps around for lesser ones
         kept[run] = np.all(above < width)
         if kept[run]:
-            counts[run] = np.bincount(above.astype(np.intp), minlength=width)
+            count = np.bincount(above.astype(np.intp), minlength=width)
+            counts[run] = count > 0 if counts.itemsize == 1 else count
     return 0
 
 
