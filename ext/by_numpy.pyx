@@ -3,7 +3,7 @@
 
     sort_lines       lines brought up some at a time, sorted side by side in memory of their own, mended, put back
 
-    a long line (not of float64), put into a few classes that follow each other:
+    a long line, put into a few classes that follow each other:
     count_classes    how many of each class are in each chunk
     to_classes       each number to its class, where the chunk's begin in it
     sort_classes     each class, where it is
@@ -53,6 +53,11 @@ cdef extern from *:
     #undef AFTER
     #undef BITS
     #define BITS 64
+    #define NUMBER double
+    #define AFTER(v, pivot) _mm512_cmp_pd_mask(_mm512_castsi512_pd(v), _mm512_castsi512_pd(pivot), _CMP_NLE_UQ)
+    #include "classes.h"
+    #undef NUMBER
+    #undef AFTER
     #define NUMBER int64_t
     #define AFTER(v, pivot) _mm512_cmpgt_epi64_mask(v, pivot)
     #include "classes.h"
@@ -74,6 +79,8 @@ cdef extern from *:
     place_function place_int32_t
     count_function count_uint32_t
     place_function place_uint32_t
+    count_function count_double
+    place_function place_double
     count_function count_int64_t
     place_function place_int64_t
     count_function count_uint64_t
@@ -290,6 +297,8 @@ cdef inline bint choose(Line *line, char code) noexcept nogil:
         line.count, line.place = count_int32_t, place_int32_t
     elif code == b"I":
         line.count, line.place = count_uint32_t, place_uint32_t
+    elif code == b"d":
+        line.count, line.place = count_double, place_double
     elif code == b"q":
         line.count, line.place = count_int64_t, place_int64_t
     elif code == b"Q":

@@ -9,7 +9,7 @@
                          spread     runs of the line, each sorted into buckets     claimed: runs
                          gather_*   the pieces of each bucket, sorted              claimed: buckets
 
-    or, if not float64   count_classes, to_classes   into some classes a worker    claimed: runs
+    or, by NumPy         count_classes, to_classes   into some classes a worker    claimed: runs
                          sort_classes                each by NumPy's sort          claimed: classes
 
 A bucket is a range of keys, so equal keys are in one, and what is wanted of sorted keys, their positions, ranks, or
@@ -238,10 +238,10 @@ def count(line: Array, sink: Array, workers: int) -> bool:
 
 
 def in_classes(line: Array, sink: Array, workers: int) -> bool:
-    """Sort in classes that follow each other, each by NumPy, where it has AVX-512; float64 is faster in buckets."""
+    """Sort in classes that follow each other, each by NumPy, where it has AVX-512."""
     n = len(line)
     number = power_above(max(2, 2 * workers, ceil_div(n, LONGEST_CLASS)))
-    if settings.backend() not in CLASSED or letter(line.dtype) not in b"fiIqQ" or number > CLASSES:
+    if settings.backend() not in CLASSED or line.itemsize < 4 or number > CLASSES:
         return False
     if not (sink.flags.c_contiguous and sink.flags.aligned):
         return False
