@@ -227,9 +227,9 @@ def sweep_sorting(sweep: Sweep, few: bool) -> None:
         sweep.call(ac.argsort, x, axis)
         sweep.call(ac.rankdata, x, axis)
         sweep.call(ac.nanrankdata, x, axis, method="dense")
+        with by_numpy():
+            sweep.call(ac.sort, x, axis, out=sweep.put(a, 1))
         if a.ndim == 1:
-            with classes():
-                sweep.call(ac.sort, x, axis, out=sweep.put(a, 1))
             sweep.call(ac.unique, x)
             sweep.call(ac.unique, x, return_index=True, return_inverse=True, return_counts=True)
             sweep.call(ac.lexsort, (x, sweep.put(a[::-1].copy(), 1)))
@@ -257,13 +257,15 @@ FAMILIES = {
 
 
 @contextmanager
-def classes() -> Iterator[None]:
-    """Also at levels at which NumPy's sort of them is none the faster."""
-    before, sorting.CLASSED = sorting.CLASSED, _kernels.available()
+def by_numpy() -> Iterator[None]:
+    """What NumPy sorts, at all levels, those too at which it is none the faster."""
+    before = sorting.CLASSED, sorting.BY_NUMPY
+    sorting.CLASSED = _kernels.available()
+    sorting.BY_NUMPY = dict.fromkeys(sorting.CLASSED, sorting.BY_NUMPY["v4"])
     try:
         yield
     finally:
-        sorting.CLASSED = before
+        sorting.CLASSED, sorting.BY_NUMPY = before
 
 
 @contextmanager
