@@ -106,7 +106,7 @@ def sorting(name: str, v, center: bool):
         last = np.maximum(np.count_nonzero(~np.isnan(v), axis=-1) - 1, 0)
         q = 0.5 if name == "move_median" else 0.3
         low = np.floor(last * q).astype(np.intp)
-        high = np.minimum(low + (last * q > low), last)
+        high = np.minimum(low + (last * q > low if name == "move_median" else 1), last)
         a, b = (np.take_along_axis(ordered, at[..., None], axis=-1)[..., 0] for at in (low, high))
         if name == "move_median":
             return np.where(low == high, a, (a + b) / 2)
