@@ -101,48 +101,32 @@ ctypedef fused word:
     uint64_t
 
 
-cdef inline void bring_line(const View *x, const char *line, word *to) noexcept nogil:
+cdef inline void move(
+        const char *from_, Py_ssize_t step, char *to, Py_ssize_t to_step, Py_ssize_t n, word *_) noexcept nogil:
+    """n elements, so many bytes apart."""
     cdef Py_ssize_t i
-    if x.n_stride == sizeof(word):
-        memcpy(to, line, x.n * sizeof(word))
+    if step == sizeof(word) and to_step == sizeof(word):
+        memcpy(to, from_, n * sizeof(word))
         return
-    for i in range(x.n):
-        memcpy(to + i, line + i * x.n_stride, sizeof(word))
+    for i in range(n):
+        memcpy(to + i * to_step, from_ + i * step, sizeof(word))
 
 
-cdef inline void put_line(const View *to, const word *from_, char *line) noexcept nogil:
-    cdef Py_ssize_t i
-    if to.n_stride == sizeof(word):
-        memcpy(line, from_, to.n * sizeof(word))
-        return
-    for i in range(to.n):
-        memcpy(line + i * to.n_stride, from_ + i, sizeof(word))
-
-
-cdef inline void bring_columns(const View *x, const char *line, Py_ssize_t width, word *to) noexcept nogil:
-    """Columns that adjoin, one after the other; a block of rows at a time."""
-    cdef Py_ssize_t i = 0, j, rows, l
-    cdef const char *from_
+cdef inline void move_columns(View *x, char *line, Py_ssize_t width, word *room, bint back) noexcept nogil:
+    """Columns that adjoin, one after the other in `room`, or back from there; a block of rows at a time."""
+    cdef Py_ssize_t i = 0, rows, l
+    cdef char *at
+    cdef char *column
     while i < x.n:
         rows = ROWS if i + ROWS < x.n else x.n - i
-        from_ = line + i * x.n_stride
-        allcores_ahead_rows(from_, x.n_stride, <int> rows, width * x.inner_stride, 2 * ROWS * x.n_stride)
+        at = line + i * x.n_stride
+        allcores_ahead_rows(at, x.n_stride, <int> rows, width * x.inner_stride, 2 * ROWS * x.n_stride)
         for l in range(width):
-            for j in range(rows):
-                memcpy(to + l * x.n + i + j, from_ + j * x.n_stride + l * x.inner_stride, sizeof(word))
-        i += ROWS
-
-
-cdef inline void put_columns(const View *to, const word *from_, Py_ssize_t width, char *line) noexcept nogil:
-    cdef Py_ssize_t i = 0, j, rows, l
-    cdef char *sink
-    while i < to.n:
-        rows = ROWS if i + ROWS < to.n else to.n - i
-        sink = line + i * to.n_stride
-        allcores_ahead_rows(sink, to.n_stride, <int> rows, width * to.inner_stride, 2 * ROWS * to.n_stride)
-        for l in range(width):
-            for j in range(rows):
-                memcpy(sink + j * to.n_stride + l * to.inner_stride, from_ + l * to.n + i + j, sizeof(word))
+            column = <char *> (room + l * x.n + i)
+            if back:
+                move(column, sizeof(word), at + l * x.inner_stride, x.n_stride, rows, room)
+            else:
+                move(at + l * x.inner_stride, x.n_stride, column, sizeof(word), rows, room)
         i += ROWS
 
 
@@ -212,10 +196,10 @@ cdef inline bint next_batch(const View *x, const Chunk *chunk, Py_ssize_t most, 
 cdef inline void bring(View *x, const Batch *batch, word *room) noexcept nogil:
     cdef Py_ssize_t i
     if x.inner > 1:
-        bring_columns(x, line_of(x, batch.position) + batch.column * x.inner_stride, batch.count, room)
+        move_columns(x, line_of(x, batch.position) + batch.column * x.inner_stride, batch.count, room, False)
         return
     for i in range(batch.count):
-        bring_line(x, line_of(x, batch.position + i), room + i * x.n)
+        move(line_of(x, batch.position + i), x.n_stride, <char *> (room + i * x.n), sizeof(word), x.n, room)
 
 
 cdef inline void put(View *x, View *to, const Batch *batch, word *room) noexcept nogil:
@@ -225,11 +209,11 @@ cdef inline void put(View *x, View *to, const Batch *batch, word *room) noexcept
         line = line_of(x, batch.position) + batch.column * x.inner_stride
         for i in range(batch.count):
             mend_any(x, room + i * x.n, line + i * x.inner_stride)
-        put_columns(to, room, batch.count, line_of(to, batch.position) + batch.column * to.inner_stride)
+        move_columns(to, line_of(to, batch.position) + batch.column * to.inner_stride, batch.count, room, True)
         return
     for i in range(batch.count):
         mend_any(x, room + i * x.n, line_of(x, batch.position + i))
-        put_line(to, room + i * x.n, line_of(to, batch.position + i))
+        move(<char *> (room + i * x.n), sizeof(word), line_of(to, batch.position + i), to.n_stride, x.n, room)
 
 
 def sort_lines(a, cursor, out):
