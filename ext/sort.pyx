@@ -529,12 +529,17 @@ def in_order(a, down, positions, cursor, kept, out):
 
 # ---- long lines of integers from a narrow range: counted
 
+ctypedef fused counter:
+    int64_t
+    uint8_t                 # a mark: whether there is one
+
+
 cdef inline bint count_run(
-        const View *x, const Chunk *chunk, word least, word width, int64_t *count, word *block) noexcept nogil:
+        const View *x, const Chunk *chunk, word least, word width, counter *count, word *block) noexcept nogil:
     """0 where one is not in the range."""
     cdef Py_ssize_t at = chunk.begin, n, i
     cdef word k
-    memset(count, 0, <Py_ssize_t> width * sizeof(int64_t))
+    memset(count, 0, <Py_ssize_t> width * sizeof(counter))
     while at < chunk.end:
         n = BLOCK if at + BLOCK < chunk.end else chunk.end - at
         read_keys(x.code, x.data + at * x.n_stride, x.n_stride, n, block)
@@ -542,24 +547,10 @@ cdef inline bint count_run(
             k = block[i] - least
             if k >= width:
                 return False
-            count[k] += 1
-        at += n
-    return True
-
-
-cdef inline bint mark_run(
-        const View *x, const Chunk *chunk, word least, word width, uint8_t *mark, word *block) noexcept nogil:
-    cdef Py_ssize_t at = chunk.begin, n, i
-    cdef word k
-    memset(mark, 0, <Py_ssize_t> width)
-    while at < chunk.end:
-        n = BLOCK if at + BLOCK < chunk.end else chunk.end - at
-        read_keys(x.code, x.data + at * x.n_stride, x.n_stride, n, block)
-        for i in range(n):
-            k = block[i] - least
-            if k >= width:
-                return False
-            mark[k] = 1
+            if counter is uint8_t:
+                count[k] = 1
+            else:
+                count[k] += 1
         at += n
     return True
 
@@ -567,7 +558,7 @@ cdef inline bint mark_run(
 cdef inline bint tally_run(
         const View *x, const Chunk *chunk, word least, word width, char *row, bint marks, word *block) noexcept nogil:
     if marks:
-        return mark_run(x, chunk, least, width, <uint8_t *> row, block)
+        return count_run(x, chunk, least, width, <uint8_t *> row, block)
     return count_run(x, chunk, least, width, <int64_t *> row, block)
 
 

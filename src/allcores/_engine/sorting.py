@@ -213,7 +213,7 @@ def counted(line: Array, workers: int) -> tuple[int, Array] | None:
 
 
 def marked(line: Array, workers: int) -> Array | None:
-    """The different ones of integers from a range that is not too wide, as keys. None of others."""
+    """The different ones of integers from a range that is not too wide. None of others."""
     least, width = narrow(line, MARKED)
     if not width:
         return None
@@ -221,10 +221,13 @@ def marked(line: Array, workers: int) -> Array | None:
     marks = np.empty((ceil_div(len(line), run), width), np.uint8)
     if not tally(line, least, run, marks, workers):
         return None
-    at = np.flatnonzero(np.bitwise_or.reduce(marks))
+    return found_from(line, least, np.flatnonzero(np.bitwise_or.reduce(marks)))
+
+
+def found_from(line: Array, least: int, at: Array) -> Array:
+    """The elements of which the keys are so far beyond the first one."""
     word = keys_of(line[:1]).dtype
-    keys: Array = at.astype(word) + word.type(least)
-    return keys
+    return elements_of(at.astype(word) + word.type(least), line.dtype)
 
 
 def count(line: Array, sink: Array, workers: int) -> bool:
@@ -402,16 +405,14 @@ def unique(
 ) -> tuple[Array, Array | None, Array | None, Array | None]:
     """Of a line: the different elements in order, where each occurs first, which of them each element is, how often."""
     if not (index or inverse or counts) and len(a) > LONG:
-        keys = marked(a, workers)
-        if keys is not None:
-            return elements_of(keys, a.dtype), None, None, None
+        found = marked(a, workers)
+        if found is not None:
+            return found, None, None, None
     if not (index or inverse) and len(a) > LONG:
         tallied = counted(a, workers)
         if tallied is not None:
             at = np.flatnonzero(tallied[1])
-            word = keys_of(a[:1]).dtype
-            keys = at.astype(word) + word.type(tallied[0])
-            return elements_of(keys, a.dtype), None, None, tallied[1][at]
+            return found_from(a, tallied[0], at), None, None, tallied[1][at]
     heap = spread(a, index or inverse, workers)
     number, found, times = distinct_of(heap, a.dtype, missing, index, counts, workers)
     which = None
