@@ -92,8 +92,6 @@ def name_of(executor: Any) -> str:
 def workers_of(executor: Any) -> int:
     """How many tasks an executor runs at a time, as far as it says."""
     count = getattr(executor, "_max_workers", None)
-    if count is None and package_of(executor) == "distributed":
-        count = sum(executor._client.nthreads().values())
     if count is None and hasattr(executor, "view"):  # ipyparallel's
         count = len(executor.view.client)
     return max(1, int(count)) if count is not None else settings.cores()
@@ -365,7 +363,7 @@ class Courier:
         self._options: dict[str, Any] = {}
         if self._package == "distributed":
             self._options["pure"] = False  # Dask would hash the arguments, and compute equal tasks once
-            _check_dask(self.executor._client, self.name)
+            self._workers = max(1, _check_dask(self.executor._client, self.name))
 
     @property
     def workers(self) -> int:
@@ -557,11 +555,12 @@ def _place(value: Any, held: list[Held]) -> Any:
 _checked: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
 
 
-def _check_dask(client: Any, name: str) -> None:
+def _check_dask(client: Any, name: str) -> int:
     """Ask Dask's workers for their allcores before they are sent anything of it: a worker that can't import what a
-    message refers to drops its connection, and the task waits for ever."""
+    message refers to drops its connection, and the task waits for ever. How many threads they have."""
     checked = _checked.setdefault(client, set())
-    new = [worker for worker in client.nthreads() if worker not in checked]
+    threads: dict[str, int] = client.nthreads()
+    new = [worker for worker in threads if worker not in checked]
     version = "__import__('allcores.futures.cluster').__version__"
     answers = client.run(eval, version, workers=new, on_error="return") if new else {}
     for worker, found in answers.items():
@@ -572,6 +571,7 @@ def _check_dask(client: Any, name: str) -> None:
         if found != _version():
             raise RuntimeError(_other_version(_version(), found))
         checked.add(worker)
+    return sum(threads.values())
 
 
 def _absent(who: str) -> ModuleNotFoundError:
