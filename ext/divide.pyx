@@ -12,7 +12,7 @@ order; NaN comes last in any case.
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code
+from buffers cimport dtype_code, hold, release
 from compress cimport SLACK, allcores_pick4, allcores_pick8, allcores_where4, allcores_where8
 from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
 from keys cimport key, load_function, loader
@@ -292,17 +292,12 @@ def divide(x, ranks, positions, backwards, cursor, out):
     cdef Lanes job
     cdef Division own
     cdef Py_buffer view[4]
-    cdef int held = 0, failed, i, d
+    cdef int failed, d
     job.arena.data = NULL
     job.arena.room = 0
     job.own = &own
+    hold(view, (x, ranks, cursor, out), 2)
     try:
-        for given in (x, ranks):
-            PyObject_GetBuffer(given, &view[held], PyBUF_FULL_RO)
-            held += 1
-        for given in (cursor, out):
-            PyObject_GetBuffer(given, &view[held], PyBUF_FULL)
-            held += 1
         describe(&job, &view[0])
         job.strip = strip8 if job.itemsize == 8 else strip4
         d = view[3].ndim - 2
@@ -333,8 +328,7 @@ def divide(x, ranks, positions, backwards, cursor, out):
             raise MemoryError("no memory for the lanes of a chunk")
         return 0
     finally:
-        for i in range(held):
-            PyBuffer_Release(&view[i])
+        release(view, 4)
 
 
 # ---- one long lane
@@ -373,19 +367,13 @@ def scatter(x, pivots, next, positions, backwards, cursor, out):
     """
     cdef Target to
     cdef Py_buffer view[5]
-    cdef int held = 0, i
     cdef char code
     cdef Py_ssize_t n, m
     cdef bint may_miss
     cdef int64_t *own
     cdef load_function load
+    hold(view, (x, pivots, next, cursor, out), 2)
     try:
-        for given in (x, pivots):
-            PyObject_GetBuffer(given, &view[held], PyBUF_FULL_RO)
-            held += 1
-        for given in (next, cursor, out):
-            PyObject_GetBuffer(given, &view[held], PyBUF_FULL)
-            held += 1
         code = dtype_code(&view[0])
         load = loader(code)
         if load == NULL:
@@ -414,8 +402,7 @@ def scatter(x, pivots, next, positions, backwards, cursor, out):
             raise MemoryError("no memory for pivots")
         return 0
     finally:
-        for i in range(held):
-            PyBuffer_Release(&view[i])
+        release(view, 5)
 
 
 # ---- few elements of one long lane
@@ -471,16 +458,11 @@ def gather(x, low, high, cursor, counts, kept):
     """kept[chunk]: where in x, of one dimension, elements with keys from low to high are. counts: how many they are,
     even if not all of them fit."""
     cdef Py_buffer view[4]
-    cdef int held = 0, i
     cdef char code
     cdef load_function load
     cdef int64_t begin = low, end = high
+    hold(view, (x, cursor, counts, kept), 1)
     try:
-        PyObject_GetBuffer(x, &view[held], PyBUF_FULL_RO)
-        held += 1
-        for given in (cursor, counts, kept):
-            PyObject_GetBuffer(given, &view[held], PyBUF_FULL)
-            held += 1
         code = dtype_code(&view[0])
         load = loader(code)
         if load == NULL:
@@ -496,5 +478,4 @@ def gather(x, low, high, cursor, counts, kept):
                               <int64_t *> view[3].buf, view[3].shape[1])
         return 0
     finally:
-        for i in range(held):
-            PyBuffer_Release(&view[i])
+        release(view, 4)

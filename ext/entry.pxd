@@ -1,7 +1,7 @@
 """From Python arrays to a Job: what every compiled kernel does before and after its loop."""
 from libc.stdint cimport int64_t
 
-from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code
+from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code, hold, release
 from cursor cimport Cursor
 from drive cimport FIELDS, Job, drive
 
@@ -129,11 +129,10 @@ cdef inline int merge_parts(Job *job, tuple sinks) except -1:
     cdef void *a[FIELDS]
     cdef void *b[FIELDS]
     cdef Py_ssize_t parts = 0, width = 0, i, step = 1
-    cdef int f, held = 0, fields = <int> len(sinks), status
+    cdef int f, fields = <int> len(sinks), status
+    hold(view, sinks, 0)
     try:
         for f in range(fields):
-            PyObject_GetBuffer(sinks[f], &view[f], PyBUF_FULL)
-            held += 1
             parts = view[f].shape[0]
             width = view[f].shape[1] * view[f].shape[2]
         with nogil:
@@ -150,5 +149,4 @@ cdef inline int merge_parts(Job *job, tuple sinks) except -1:
             status = allcores_fp_status()
         return status
     finally:
-        for f in range(held):
-            PyBuffer_Release(&view[f])
+        release(view, fields)

@@ -13,7 +13,7 @@ from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 from bitset cimport allcores_bits, allcores_lowest
-from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code
+from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer, dtype_code, hold, release
 from cursor cimport (
     PATIENCE, Cursor, allcores_ahead, allcores_ahead_rows, allcores_clock, allcores_fetch_add)
 from reals cimport int8_t, int16_t, int32_t, real, uint8_t, uint16_t, uint32_t, uint64_t
@@ -286,23 +286,15 @@ def push(a, seeds, limit, cursor, out):
     cdef Chunk chunk
     cdef Cursor *shared
     cdef Py_ssize_t most = limit, parts = 1
-    cdef const int64_t *seed = NULL
-    cdef int held = 0, f
+    cdef const int64_t *seed
     cdef int64_t deadline
+    hold(view, (a, seeds, cursor, out), 2)
     try:
-        PyObject_GetBuffer(a, &view[0], PyBUF_FULL_RO)
-        held += 1
-        PyObject_GetBuffer(out, &view[1], PyBUF_FULL)
-        held += 1
-        PyObject_GetBuffer(cursor, &view[2], PyBUF_FULL)
-        held += 1
-        if seeds is not None:
-            PyObject_GetBuffer(seeds, &view[3], PyBUF_FULL_RO)
-            held += 1
-            seed = <const int64_t *> view[3].buf
-            parts = view[3].shape[1]
+        seed = <const int64_t *> view[1].buf
+        if seed != NULL:
+            parts = view[1].shape[1]
         view_of(&x, &view[0])
-        view_of(&to, &view[1])
+        view_of(&to, &view[3])
         if x.code not in (b"d", b"f") or to.code != x.code:
             raise TypeError("no kernel for arrays of this dtype")
         shared = <Cursor *> view[2].buf
@@ -316,8 +308,7 @@ def push(a, seeds, limit, cursor, out):
                 allcores_fetch_add(&shared.done, 1)
         return 0
     finally:
-        for f in range(held):
-            PyBuffer_Release(&view[f])
+        release(view, 4)
 
 
 cdef inline int64_t last_number(
@@ -341,15 +332,9 @@ def ends_push(a, run, cursor, last):
     cdef Py_ssize_t length = run, position, part, end, column
     cdef char *line
     cdef int64_t *found
-    cdef int held = 0, f
     cdef int64_t deadline
+    hold(view, (a, last, cursor), 1)
     try:
-        PyObject_GetBuffer(a, &view[0], PyBUF_FULL_RO)
-        held += 1
-        PyObject_GetBuffer(last, &view[1], PyBUF_FULL)
-        held += 1
-        PyObject_GetBuffer(cursor, &view[2], PyBUF_FULL)
-        held += 1
         view_of(&x, &view[0])
         view_of(&to, &view[1])
         if x.code not in (b"d", b"f") or to.code != b"q":
@@ -373,8 +358,7 @@ def ends_push(a, run, cursor, last):
                 allcores_fetch_add(&shared.done, 1)
         return 0
     finally:
-        for f in range(held):
-            PyBuffer_Release(&view[f])
+        release(view, 3)
 
 
 # ---- the short way for small arrays: no views, grids, cursors or tasks, which take 15 us
@@ -536,17 +520,12 @@ def replace(old, new, cursor, a):
     """In `a`, a view (outer..., n, 1)."""
     cdef Py_buffer view[2]
     cdef View x
-    cdef int held = 0, f
+    hold(view, (a, cursor), 0)
     try:
-        PyObject_GetBuffer(a, &view[0], PyBUF_FULL)
-        held += 1
-        PyObject_GetBuffer(cursor, &view[1], PyBUF_FULL)
-        held += 1
         view_of(&x, &view[0])
         return replace_in(&x, <Cursor *> view[1].buf, old, new)
     finally:
-        for f in range(held):
-            PyBuffer_Release(&view[f])
+        release(view, 2)
 
 
 cdef inline bint suits(char code, object value) except -1:

@@ -27,7 +27,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, any_code, is_native
+from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer, any_code, hold, is_native, release
 from chains cimport CORR, COUNT, COV, MEAN, ROWS, STD, SUM, VAR, Kind, Shares, chain, shares_of
 from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
 from decays cimport AT_ONCE, Powers, decay_rows, decay_some, powers_of
@@ -824,7 +824,8 @@ cdef int run(
     cdef Job job
     cdef Scan it
     cdef Py_buffer view[INPUTS + FIELDS + 2]
-    cdef int held = 0, f, d, failed
+    cdef tuple read = inputs if states is None else inputs + tuple(states)
+    cdef int taken = <int> len(read), first, f, d, failed
     cdef Operand *alpha
     it.kind = kind
     it.given = <int> len(inputs) - 1
@@ -835,31 +836,19 @@ cdef int run(
     it.decays = decays
     job.scratch = NULL
     job.room = 0
+    hold(view, read + (cursor,) + sinks, taken)
     try:
         for f in range(it.given + 1):
-            PyObject_GetBuffer(inputs[f], &view[held], PyBUF_FULL_RO)
-            held += 1
-            describe(&job.operand[f], &view[held - 1], False)
+            describe(&job.operand[f], &view[f], False)
+        if not ends:
+            job.out = &job.operand[it.given + 1]
+            describe(job.out, &view[taken + 1], True)
+            job.out.flat = view[taken + 1].ndim == 3
+        first = taken + 1 if ends else it.given + 1     # of the states, where there are any
         for f in range(FIELDS):
             it.state[f] = NULL
-        if ends:
-            for f in range(it.fields + 2):
-                PyObject_GetBuffer(sinks[f], &view[held], PyBUF_FULL)
-                held += 1
-                it.state[f] = <double *> view[held - 1].buf
-        else:
-            job.out = &job.operand[it.given + 1]
-            PyObject_GetBuffer(sinks[0], &view[held], PyBUF_FULL)
-            held += 1
-            describe(job.out, &view[held - 1], True)
-            job.out.flat = view[held - 1].ndim == 3
-            if states is not None:
-                for f in range(it.fields + 2):
-                    PyObject_GetBuffer(states[f], &view[held], PyBUF_FULL_RO)
-                    held += 1
-                    it.state[f] = <double *> view[held - 1].buf
-        PyObject_GetBuffer(cursor, &view[held], PyBUF_FULL)
-        held += 1
+            if (ends or states is not None) and f < it.fields + 2:
+                it.state[f] = <double *> view[first + f].buf
         d = view[0].ndim - 2
         job.outer_ndim = d
         job.outer_shape = view[0].shape
@@ -873,31 +862,28 @@ cdef int run(
         for f in range(0 if decays else d):
             it.constant = it.constant and (alpha.outer_strides[f] == 0 or view[0].shape[f] == 1)
         with nogil:
-            failed = drive(&job, &it, <Cursor *> view[held - 1].buf)
+            failed = drive(&job, &it, <Cursor *> view[taken].buf)
             free(job.scratch)
         if failed < 0:
             raise MemoryError("no memory for the lanes of a chunk")
         return 0
     finally:
-        for f in range(held):
-            PyBuffer_Release(&view[f])
+        release(view, taken + 1 + <int> len(sinks))
 
 
 cdef int fold(Kind kind, tuple states) except -1:
     cdef Py_buffer view[FIELDS]
     cdef double *field[FIELDS]
-    cdef int held = 0, f
+    cdef int f
+    hold(view, states, 0)
     try:
         for f in range(fields_of(kind) + 2):
-            PyObject_GetBuffer(states[f], &view[f], PyBUF_FULL)
-            held += 1
             field[f] = <double *> view[f].buf
         with nogil:
             fold_states(kind, field, view[0].shape[0], view[0].shape[1], view[0].shape[2])
         return 0
     finally:
-        for f in range(held):
-            PyBuffer_Release(&view[f])
+        release(view, <int> len(states))
 
 
 # ---- the short way for small arrays: one alpha, no views, grids, cursors or tasks, which take 20 to 45 us

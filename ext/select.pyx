@@ -10,7 +10,7 @@ from libc.math cimport NAN
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
-from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code
+from buffers cimport PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code, hold, release
 from compress cimport SLACK
 from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_clock, allcores_fetch_add, claim
 from keys cimport key, load_function, loader, store_d, store_f
@@ -183,18 +183,13 @@ def pick(x, ranks, row, cursor, values, counts):
     cdef Lanes job
     cdef Picks own
     cdef Py_buffer view[5]
-    cdef int held = 0, failed, i
+    cdef int failed
     job.arena.data = NULL
     job.arena.room = 0
     job.own = &own
     own.row = row
+    hold(view, (x, ranks, cursor, values, counts), 2)
     try:
-        for given in (x, ranks):
-            PyObject_GetBuffer(given, &view[held], PyBUF_FULL_RO)
-            held += 1
-        for given in (cursor, values, counts):
-            PyObject_GetBuffer(given, &view[held], PyBUF_FULL)
-            held += 1
         describe(&job, &view[0])
         job.strip = strip8 if job.itemsize == 8 else strip4
         own.ranks = <const Py_ssize_t *> view[1].buf
@@ -214,8 +209,7 @@ def pick(x, ranks, row, cursor, values, counts):
             raise MemoryError("no memory for the lanes of a chunk")
         return 0
     finally:
-        for i in range(held):
-            PyBuffer_Release(&view[i])
+        release(view, 5)
 
 
 # ---- one long lane
@@ -349,15 +343,10 @@ def sift(x, brackets, begin, room, cursor, counts, kept):
     """Count the elements of x, of one dimension, around brackets of keys; keep what is inside, up to `room` a chunk."""
     cdef Sieve job
     cdef Py_buffer view[7]
-    cdef int held = 0, i, failed
+    cdef int failed
     cdef char code
+    hold(view, (x, brackets, begin, room, cursor, counts, kept), 4)
     try:
-        for given in (x, brackets, begin, room):
-            PyObject_GetBuffer(given, &view[held], PyBUF_FULL_RO)
-            held += 1
-        for given in (cursor, counts, kept):
-            PyObject_GetBuffer(given, &view[held], PyBUF_FULL)
-            held += 1
         code = dtype_code(&view[0])
         job.load = loader(code)
         if job.load == NULL:
@@ -382,8 +371,7 @@ def sift(x, brackets, begin, room, cursor, counts, kept):
             raise MemoryError("no memory for brackets")
         return 0
     finally:
-        for i in range(held):
-            PyBuffer_Release(&view[i])
+        release(view, 7)
 
 
 # ---- the door for small arrays

@@ -16,7 +16,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, any_code, is_native
+from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, any_code, hold, is_native, release
 from cursor cimport PATIENCE, Cursor, allcores_clock, allcores_fetch_add, claim
 from reals cimport (
     floating, int8_t, int16_t, int32_t, real, uint8_t, uint16_t, uint32_t, uint64_t)
@@ -486,26 +486,21 @@ cdef inline int run_windows(fill_function fill, void *parameters, tuple inputs, 
     """What every kernel does around its function `fill`: open the arrays, compute without the GIL for at most PATIENCE."""
     cdef Job job
     cdef Py_buffer view[OPERANDS + 2]
-    cdef int held = 0, f, failed, d
+    cdef int given = <int> len(inputs), f, failed, d
+    job.inputs = given
+    job.scratch = NULL
+    job.room = 0
+    job.parameters = parameters
+    job.fill = fill
+    job.out = &job.operand[given]
+    hold(view, inputs + (out, cursor), given)
     try:
-        job.inputs = <int> len(inputs)
-        job.scratch = NULL
-        job.room = 0
-        job.parameters = parameters
-        job.fill = fill
-        job.out = &job.operand[job.inputs]
-        for f in range(job.inputs):
-            PyObject_GetBuffer(inputs[f], &view[f], PyBUF_FULL_RO)
-            held += 1
+        for f in range(given):
             describe(&job.operand[f], &view[f], False)
-        PyObject_GetBuffer(out, &view[held], PyBUF_FULL)
-        held += 1
-        describe(job.out, &view[held - 1], True)
-        PyObject_GetBuffer(cursor, &view[held], PyBUF_FULL)
-        held += 1
+        describe(job.out, &view[given], True)
         d = view[0].ndim - 2
         job.outer_ndim = d
-        job.out.flat = view[held - 2].ndim == 3 and d != 1
+        job.out.flat = view[given].ndim == 3 and d != 1
         job.outer_shape = view[0].shape
         job.n = view[0].shape[d]
         job.inner = view[0].shape[d + 1]
@@ -513,14 +508,13 @@ cdef inline int run_windows(fill_function fill, void *parameters, tuple inputs, 
         for f in range(d):
             job.outer *= view[0].shape[f]
         with nogil:
-            failed = drive(&job, <Cursor *> view[held - 1].buf)
+            failed = drive(&job, <Cursor *> view[given + 1].buf)
             free(job.scratch)
         if failed < 0:
             raise MemoryError("no memory for the windows of a chunk")
         return 0
     finally:
-        for f in range(held):
-            PyBuffer_Release(&view[f])
+        release(view, given + 2)
 
 
 # ---- the short way for small arrays: no views, grid, cursor or task, which take 10 us

@@ -145,6 +145,16 @@ def backend(request):
         yield request.param
 
 
+@pytest.fixture(scope="session")
+def zarr():
+    return pytest.importorskip("zarr")
+
+
+@pytest.fixture(scope="session")
+def h5py():
+    return pytest.importorskip("h5py")
+
+
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Blocks of a few elements, so that there are many to merge."""

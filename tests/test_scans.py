@@ -9,7 +9,7 @@ from fractions import Fraction
 import hypothesis.extra.numpy as npst
 import numpy as np
 import pytest
-from helpers import BACKENDS, DTYPES, LAYOUTS, PATTERNS, bits, salted, sample, unaligned
+from helpers import ALL_BACKENDS, BACKENDS, DTYPES, LAYOUTS, PATTERNS, bits, salted, sample, unaligned
 from hypothesis import given
 from hypothesis import strategies as st
 from test_windows_bits import FEW
@@ -483,6 +483,7 @@ def test_chunk_sizes(name, backend, reference, team, monkeypatch):
 
 @pytest.mark.parametrize("alpha", [0.0, 0.4, 1 - 2.0**-53, 1.0])
 @pytest.mark.parametrize("name", [name for name in EXPONENTIAL if not SCANS[name].decays])
+@pytest.mark.parametrize("backend", [name for name in ALL_BACKENDS if name != "fallback"], indirect=True)
 def test_complete_and_gappy_lanes(name, alpha, backend):
     """Lanes with the same count share what depends on it alone; a gap, an infinity or another count ends that."""
     for shape, axis in (((130, 36), 0), ((20, 130), 1), ((9000,), 0)):

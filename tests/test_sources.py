@@ -14,6 +14,7 @@ import threading
 import tracemalloc
 import warnings
 from concurrent.futures import CancelledError, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,6 @@ from helpers import FUNCTIONS
 import allcores as ac
 from allcores._engine import grid, reading, settings, sources, working
 from allcores.sources import zarrs
-
-zarr = pytest.importorskip("zarr")
-h5py = pytest.importorskip("h5py")
 
 SHAPES = [(300_001,), (1000, 333), (64, 50, 90), (3, 70_003), (70_003, 3)]
 POSITIONS = ("argmin", "argmax", "nanargmin", "nanargmax")
@@ -88,7 +86,7 @@ def test_dtypes_of_npy(tmp_path, function, dtype):
         assert outcome(function, source, axis=axis) == want
 
 
-def test_masks_and_outputs(tmp_path):
+def test_masks_and_outputs(tmp_path, zarr):
     x, where = example((700, 300)), np.random.default_rng(1).random((700, 300)) < 0.5
     np.save(tmp_path / "x.npy", x)
     source = ac.open(tmp_path / "x.npy")
@@ -135,7 +133,7 @@ def test_pieces_cover_everything_once(shape, most):
 
 
 @pytest.fixture(scope="module")
-def stores(tmp_path_factory):
+def stores(tmp_path_factory, zarr, h5py):
     """Of each shape the same array in memory, zarr and HDF5, in the same chunks."""
     directory = tmp_path_factory.mktemp("stores")
     made = {}
@@ -159,7 +157,7 @@ def stores(tmp_path_factory):
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("shape", [(300_001,), (700, 333), (64, 50, 90), (70_003, 3)], ids=str)
-def test_chunks_give_the_same_bits_wherever_they_are(stores, function, shape):
+def test_chunks_give_the_same_bits_wherever_they_are(stores, function, shape, h5py):
     x, chunks, array, path = stores[shape]
     with h5py.File(path, "r") as file:
         names = ("gzip", "shuffled", "lzf", "plain", "swapped")
@@ -190,7 +188,7 @@ def test_positions_do_not_follow_chunks():
     assert ac.argmax(ac.open(x, chunks=(300, 100))) == 100 * 600 + 500
 
 
-def test_missing_chunks_have_the_fill_value(tmp_path):
+def test_missing_chunks_have_the_fill_value(tmp_path, zarr, h5py):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         dataset = file.create_dataset("x", (1000, 300), "f8", chunks=(100, 100), compression="gzip", fillvalue=2.5)
         dataset[:100] = 1
@@ -202,7 +200,7 @@ def test_missing_chunks_have_the_fill_value(tmp_path):
 
 @pytest.mark.parametrize("compressor", [None, "zstd", "blosc", "gzip"])
 @pytest.mark.parametrize("dtype", ["f8", ">f4", "i2", "u8", "?", "c8"])
-def test_chunks_of_zarr(tmp_path, dtype, compressor):
+def test_chunks_of_zarr(tmp_path, dtype, compressor, zarr):
     """Those that are read without zarr, and those that are not, have what zarr has."""
     made = {"zstd": zarr.codecs.ZstdCodec, "blosc": zarr.codecs.BloscCodec, "gzip": zarr.codecs.GzipCodec}
     values = (example((301, 203)) * 10 > 3).astype(dtype)
@@ -225,7 +223,7 @@ def test_chunks_of_zarr(tmp_path, dtype, compressor):
 
 
 @pytest.mark.parametrize("compressor", [None, "gzip"])
-def test_a_zarr_array_that_is_not_there(tmp_path, monkeypatch, compressor):
+def test_a_zarr_array_that_is_not_there(tmp_path, monkeypatch, compressor, zarr):
     """Not the fill value everywhere."""
     monkeypatch.chdir(tmp_path)
     made = [zarr.codecs.GzipCodec()] if compressor else None
@@ -245,7 +243,7 @@ def test_a_zarr_array_that_is_not_there(tmp_path, monkeypatch, compressor):
             ac.sum(source)
 
 
-def test_copies_of_sources(tmp_path):
+def test_copies_of_sources(tmp_path, zarr):
     x = example((200, 300))
     copy = np.array(ac.open(x))
     copy[0] = 7
@@ -258,7 +256,7 @@ def test_copies_of_sources(tmp_path):
         assert ac.open(array)[:].flags.writeable
 
 
-def test_a_chunk_that_is_cut_off(tmp_path):
+def test_a_chunk_that_is_cut_off(tmp_path, zarr):
     array = zarr.create_array(
         store=tmp_path / "x.zarr", shape=(200_000,), chunks=(50_000,), dtype="f8", compressors=None
     )
@@ -284,11 +282,19 @@ def test_other_functions_load_what_is_within_the_budget(tmp_path):
         ac.sort(source)
 
 
-def kinds(x, directory):
+def files(x, directory):
     np.save(directory / "x.npy", x)
-    array = zarr.create_array(store=directory / "x.zarr", shape=x.shape, chunks=(70, 50), dtype="f8", overwrite=True)
-    array[...] = x
-    return ac.open(directory / "x.npy"), array, ac.open(x, chunks=(11, 13))
+    yield ac.open(directory / "x.npy")
+    with suppress(ImportError):
+        import zarr
+
+        array = zarr.create_array(directory / "x.zarr", shape=x.shape, chunks=(70, 50), dtype="f8", overwrite=True)
+        array[...] = x
+        yield array
+
+
+def kinds(x, directory):
+    return [*files(x, directory), ac.open(x, chunks=(11, 13))]
 
 
 def test_blocks_of_sources(tmp_path):
@@ -306,7 +312,7 @@ def test_blocks_of_sources(tmp_path):
         assert np.array_equal(ac.apply_along_axis(np.cumsum, 0, source), np.cumsum(x, axis=0), equal_nan=True)
 
 
-def test_blocks_into_sources(tmp_path):
+def test_blocks_into_sources(tmp_path, zarr, h5py):
     x = example((1000, 300))
     for source in kinds(x, tmp_path):
         for size in (None, 77):
@@ -346,9 +352,9 @@ def test_what_a_source_is(tmp_path):
             np.asarray(source, copy=False)
 
 
-def test_sources_cross_processes_as_handles(tmp_path):
+def test_sources_cross_processes_as_handles(tmp_path, h5py):
     x = example((400, 300))
-    for source in kinds(x, tmp_path)[:2]:
+    for source in files(x, tmp_path):
         data = pickle.dumps(ac.open(source))
         assert len(data) < 5000
         assert np.array_equal(pickle.loads(data)[...], x, equal_nan=True)
@@ -367,7 +373,7 @@ def test_empty_and_small_arrays(tmp_path):
         len(ac.open(np.zeros(())))
 
 
-def test_what_is_not_to_be_opened(tmp_path):
+def test_what_is_not_to_be_opened(tmp_path, zarr, h5py):
     with pytest.raises(FileNotFoundError):
         ac.open(tmp_path / "none.npy")
     with pytest.raises(ValueError, match="known by the extension"):
@@ -525,7 +531,7 @@ def test_background_calls_of_sources_stop():
 # ---- python -m allcores describe
 
 
-def test_describe_stores(tmp_path, capsys):
+def test_describe_stores(tmp_path, capsys, zarr, h5py):
     from allcores.__main__ import main
 
     x = example((3000, 200))
@@ -592,9 +598,9 @@ def test_executors_give_the_same_bits(tmp_path, executor, monkeypatch):
             assert outcome("nanmean", source, axis=0, where=where) == want
 
 
-def test_blocks_of_sources_on_executors(tmp_path, executor):
+def test_blocks_of_sources_on_executors(tmp_path, executor, zarr):
     x = example((3000, 200))
-    for source in kinds(x, tmp_path)[:2]:
+    for source in files(x, tmp_path):
         assert np.array_equal(ac.map_blocks(double, source, executor=executor), 2 * x, equal_nan=True)
         with ac.set_executor(executor):
             assert np.array_equal(ac.map_blocks(np.add, source, x), 2 * x, equal_nan=True)

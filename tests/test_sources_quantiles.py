@@ -12,9 +12,6 @@ import pytest
 import allcores as ac
 from allcores._engine import quantiles, searching, selecting, working
 
-zarr = pytest.importorskip("zarr")
-h5py = pytest.importorskip("h5py")
-
 SHAPES = {
     (200_001,): (7000,),
     (1000, 333): (64, 50),
@@ -82,7 +79,7 @@ def test_methods(tmp_path, method):
             same(function, ac.open(tmp_path / "x.npy"), x, q, axis=axis, method=method)
 
 
-def test_stores(tmp_path):
+def test_stores(tmp_path, zarr, h5py):
     x = example("some NaN", (1000, 333))
     stored = zarr.create_array(store=tmp_path / "x.zarr", shape=x.shape, chunks=(64, 50), dtype=x.dtype)
     stored[...] = x
@@ -185,7 +182,7 @@ def test_long_lanes_beyond_the_budget(monkeypatch):
     assert peak < 8 << 20
 
 
-def test_out_and_bad_arguments(tmp_path):
+def test_out_and_bad_arguments(tmp_path, zarr):
     x = example("normal", (1000, 333))
     source = ac.open(x, chunks=(64, 50))
     out = np.full(333, 7.0)

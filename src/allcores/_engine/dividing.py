@@ -99,7 +99,7 @@ def divide(a: Array, result: Array, axis: int, ranks: Array, positions: bool, ba
 def first_of_long(x: Array, out: Array, backwards: bool, workers: int) -> bool:
     """Positions of the first elements of one lane, if they are few: from those beyond an element of a sample.
 
-    False where the sample has misled: there are fewer of these, or too many in a chunk.
+    False where the sample has misled: there are fewer of these, too many in a chunk, or all are.
     """
     info = np.iinfo(key_dtype(x.dtype))
     top = int(info.max) - (x.dtype.kind == "f")  # NaN is beyond
@@ -119,7 +119,7 @@ def first_of_long(x: Array, out: Array, backwards: bool, workers: int) -> bool:
     fields = (Field(POSITION), Field(POSITION))
     task = Task(__version__, settings.backend(), "gather", (x,), (low, high), fields, grid)
     place.run(task, (counts, kept), workers, SELECTIONS["gather"].ns)
-    if counts.max() > room or counts.sum() < len(out):
+    if counts.max() > room or not len(out) <= counts.sum() < len(x):
         return False
     found = kept[np.arange(room) < counts[:, None]]
     among = np.empty((len(out), 1), POSITION)
