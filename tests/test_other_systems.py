@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,3 +79,57 @@ def test_it_works_without(system, tmp_path):
     environment = {**os.environ, "ALLCORES_SEGMENTS": ""}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert (done.stdout, done.stderr) == ("done QueuedCalls\n", "")
+
+
+WRITTEN = ["cpu.pyx", "bitset.pxd", "cursor.pxd"]
+
+# What MSVC has instead of gcc's built-in functions, as gcc has it.
+INTRINSICS = """
+#pragma once
+#include <immintrin.h>
+#include <stdint.h>
+#define __int64 long long
+static inline void __cpuidex(int *a, int leaf, int part) {
+    __asm__("cpuid" : "=a"(a[0]), "=b"(a[1]), "=c"(a[2]), "=d"(a[3]) : "a"(leaf), "c"(part));
+}
+static inline void __cpuid(int *a, int leaf) { __cpuidex(a, leaf, 0); }
+static inline void _BitScanForward64(unsigned long *at, uint64_t v) { *at = __builtin_ctzll(v); }
+static inline void _BitScanReverse64(unsigned long *at, uint64_t v) { *at = 63 - __builtin_clzll(v); }
+static inline int64_t _InterlockedExchangeAdd64(volatile __int64 *p, __int64 v) { return __sync_fetch_and_add(p, v); }
+"""
+
+MAIN = """
+#include <stdio.h>
+int main(void) {
+    int64_t counter = 40;
+    uint64_t v = 1, bits = 0, lowest = 0, highest = 0;
+    for (int i = 0; i < 1000; i++) {
+        v = v * 6364136223846793005u + 1442695040888963407u;
+        uint64_t w = v >> (i % 60);
+        w |= !w;
+        bits += allcores_bits(w) != __builtin_popcountll(w);
+        lowest += allcores_lowest(w) != __builtin_ctzll(w);
+        highest += allcores_highest(w) != 63 - __builtin_clzll(w);
+    }
+    int64_t before = allcores_fetch_add(&counter, 2);
+    printf("%d %d%d%d %d", allcores_level(), (int)bits, (int)lowest, (int)highest, (int)before);
+    return (int)allcores_load(&counter);
+}
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or platform.machine() != "x86_64", reason="plays MSVC with gcc on x86-64")
+def test_what_is_written_for_msvc(tmp_path):
+    """The level of the CPU, bits of words and the counter of chunks, by MSVC's names."""
+    sources = Path(__file__).parent.parent / "ext"
+    blocks = ((sources / name).read_text().split('"""\n    ')[1].split('"""')[0] for name in WRITTEN)
+    (tmp_path / "intrin.h").write_text(INTRINSICS)
+    (tmp_path / "main.c").write_text("\n".join(blocks) + MAIN)
+    command = ["cc", "-D_MSC_VER=1940", "-D_M_X64", "-U__clang__", "-mxsave", "-I.", "main.c", "-o", "main"]
+    try:
+        subprocess.run(command, cwd=tmp_path, check=True, timeout=100)
+    except FileNotFoundError:
+        pytest.skip("no C compiler")
+    done = subprocess.run([tmp_path / "main"], capture_output=True, text=True, timeout=10)
+    cpu = pytest.importorskip("allcores._kernels.cpu", exc_type=ImportError)
+    assert (done.stdout, done.returncode) == (f"{cpu.level()} 000 40", 42)
