@@ -44,6 +44,16 @@ def test_at_exit(name, used_before):
     )
 
 
+def test_a_long_first_call_at_exit():
+    """How long a thread takes to come is not known yet, and none comes."""
+    code = """
+        import atexit, numpy as np, allcores as ac
+        x = np.ones(3_000_000)
+        atexit.register(lambda: print(ac.sum(x, workers=3), ac.median(x, workers=3), ac.sort(x, workers=3)[0]))
+    """
+    fine(python(code), "3000000.0 1.0 1.0")
+
+
 @pytest.mark.parametrize("used_before", [True, False], ids=["used before", "first use"])
 def test_in_del_at_shutdown(used_before):
     if used_before and not GIL:

@@ -279,3 +279,49 @@ def test_no_hang_where_nobody_can_help():
         print(ac.sum(x, workers=3))
     """)
     assert (result.stdout.strip(), result.stderr, result.returncode) == ("100000.0", "", 0)
+
+
+@pytest.fixture
+def no_more_threads(monkeypatch):
+    """As at the limit of a user or a control group, and always in WebAssembly. A test may let some be started."""
+    allowed = threading.Semaphore(0)
+    start = threading.Thread.start
+
+    def limited(thread):
+        if not allowed.acquire(blocking=False):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(team_module, "_pool", None)
+    monkeypatch.setattr(team_module, "_pool_size", 0)
+    monkeypatch.setattr(team_module, "_hand_over", None)
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    return allowed
+
+
+def test_no_thread_is_to_be_had(no_more_threads):
+    x = np.random.default_rng(0).normal(size=(3000, 400))
+    for name in ("sum", "nanvar", "median", "sort"):
+        function = getattr(ac, name)
+        assert bits(function(x, axis=0, workers=3)) == bits(function(x, axis=0, workers=1)), name
+    assert (ac.map_blocks(np.abs, x, workers=3) == abs(x)).all()
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        ac.submit(ac.sum, x)
+    no_more_threads.release(2)
+    assert team_module.hand_over() < 1
+    assert bits(ac.sum(x, workers=3)) == bits(ac.sum(x, workers=1))
+
+
+def test_what_could_not_be_handed_over_is_not_begun_later(no_more_threads):
+    """It has been queued when the pool finds that no thread can be started for it."""
+    busy, late = threading.Event(), []
+    no_more_threads.release()
+    first = team_module.submit(3, busy.wait)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        team_module.submit(3, late.append, 1)
+    busy.set()
+    assert first.result(timeout=10)
+    for thread in threading.enumerate():
+        if thread.name.startswith("allcores_"):
+            thread.join(timeout=1)
+    assert late == []

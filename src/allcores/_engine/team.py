@@ -7,11 +7,12 @@ cancelled, so that a call never waits for a busy pool, and a call inside a worke
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextvars import Context, copy_context
 from functools import partial
 from typing import Any
@@ -78,20 +79,24 @@ def submit(size: int, function: Callable[..., Any], *args: Any) -> Future[Any]:
                 replaced = _pool is not threads
                 if not replaced:
                     _pool, _pool_size = None, 0
-            threads.shutdown(wait=False)
+            # What is queued already would be nobody's: a thread might begin it when its caller has its result.
+            threads.shutdown(wait=False, cancel_futures=True)
             # Another thread has put a larger pool in the place of this one meanwhile.
             if not (replaced and isinstance(error, RuntimeError)):
                 raise
 
 
 def hand_over() -> float:
-    """Seconds that a round trip through the pool takes, measured once a process."""
+    """Seconds that a round trip through the pool takes, measured once a process; infinite where there is no thread."""
     global _hand_over
     if _hand_over is None:
         times = []
         for _ in range(9):
             begin = time.perf_counter()
-            submit(1, int).result()
+            try:
+                submit(1, int).result()
+            except (RuntimeError, CancelledError):
+                return math.inf  # the interpreter is going down, or the system starts no more threads
             times.append(time.perf_counter() - begin)
         _hand_over = min(max(sorted(times)[len(times) // 2], 10e-6), 500e-6)
     return _hand_over
@@ -108,7 +113,7 @@ def together(work: Callable[[], Any], workers: int, stop: Callable[[], None]) ->
             for _ in range(workers - 1):
                 helpers.append(submit(workers - 1, copy_context().run, work))
         except RuntimeError:
-            pass  # the interpreter is going down: what could not be handed over, the caller does
+            pass  # as in hand_over: what could not be handed over, the caller does
         results = [work()]
         # The helpers' last chunks, with an eye on signals.
         started = not_cancelled(helpers)
