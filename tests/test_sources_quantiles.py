@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from helpers import GIL
 
 import allcores as ac
 from allcores._engine import quantiles, searching, selecting, working
@@ -208,6 +209,7 @@ def test_what_no_kernel_covers_is_loaded():
 
 
 def test_memory(tmp_path):
+    """Without a GIL, what a thread has made that waits meanwhile is freed later."""
     import tracemalloc
 
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(1 << 20, 4)))
@@ -219,7 +221,7 @@ def test_memory(tmp_path):
             ac.median(source, axis=axis)
             _, peak = tracemalloc.get_traced_memory()
             tracemalloc.stop()
-        assert peak < source.nbytes / 4, axis
+        assert peak < source.nbytes / (4 if GIL else 3), axis
 
 
 def test_a_part_that_cannot_be_read_is_named(tmp_path):
