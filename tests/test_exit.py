@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import signal
 import subprocess
 import sys
@@ -54,6 +55,7 @@ def test_a_long_first_call_at_exit():
     fine(python(code), "3000000.0 1.0 1.0")
 
 
+@pytest.mark.skipif(platform.python_implementation() == "PyPy", reason="calls no __del__ at exit")
 @pytest.mark.parametrize("used_before", [True, False], ids=["used before", "first use"])
 def test_in_del_at_shutdown(used_before):
     if used_before and not GIL:

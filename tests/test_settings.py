@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 
 import numpy as np
 import pytest
@@ -77,8 +78,9 @@ def test_without_kernels():
     """
     result = python(code)
     assert result.stdout.split() == ["fallback", "3.0"], result.stderr
-    assert result.stderr.count("RuntimeWarning") == 1
-    assert "ALLCORES_BACKEND=fallback" in result.stderr
+    if platform.python_implementation() == "CPython":  # others have no kernels
+        assert result.stderr.count("RuntimeWarning") == 1
+        assert "ALLCORES_BACKEND=fallback" in result.stderr
     result = python(code, env={"ALLCORES_BACKEND": "fallback"})
     assert (result.stdout.split(), result.stderr) == (["fallback", "3.0"], "")
 
