@@ -77,7 +77,7 @@ def names_of_its_own(request, tmp_path_factory):
         yield
         return
     with open(tmp_path_factory.getbasetemp().parent / "names.lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.lockf(file, fcntl.LOCK_EX)  # which forked children do not inherit
         yield
 
 
