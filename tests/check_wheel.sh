@@ -52,11 +52,11 @@ for wheel in {*glob.glob(f"{home}/dist/*.whl"), sdist}:
     print(wheel.rsplit("/", 1)[1], len(files(wheel)), "files; compiled:", *sorted(levels))
     assert (wheel == pure) == (not levels), wheel
 PYTHON
-step "the wheels that cibuildwheel makes: two for each platform of docs/quality.md"
+step "the wheels that cibuildwheel makes: three for each platform of docs/quality.md"
 {
   for platform in linux macos windows; do cibuildwheel --platform "$platform" --print-build-identifiers; done
 } > "$home/identifiers"
-for python in cp311 cp314t; do
+for python in cp311 cp314t cp315t; do
   for platform in {many,musl}linux_{x86_64,aarch64} macosx_{arm64,x86_64} win_amd64; do echo "$python-$platform"; done
 done | sort | diff - <(sort "$home/identifiers")
 step "done"
