@@ -21,6 +21,8 @@ LATER = {
     *("allcores.blocks.calls", "allcores.blocks.plan", "allcores.sources.zarrs", "allcores.sources.hdf5"),
     *("allcores.futures.process", "allcores.futures.cluster", "allcores.futures.segments", "allcores.futures.pickling"),
 }
+if sys.version_info >= (3, 15):
+    LATER.remove("pathlib")  # `traceback`, which `logging` needs, loads it
 
 
 @pytest.fixture(scope="module")
