@@ -20,6 +20,9 @@ for name in LACKING:
         if hasattr(module, name):
             delattr(module, name)
 
+if hasattr(os, "process_cpu_count"):
+    os.process_cpu_count = os.cpu_count  # as where there is no affinity
+
 def without_files_of_linux(function):
     def call(path, *args, **kwargs):
         if isinstance(path, (str, bytes, os.PathLike)) and os.fsdecode(path).startswith(("/proc", "/sys")):

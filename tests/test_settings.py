@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import sys
 
 import numpy as np
 import pytest
@@ -172,6 +173,12 @@ def test_cores(monkeypatch, limit, cores):
         assert ac.get_workers() == cores
     with ac.set_workers(20):
         assert ac.get_workers() == 20
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="Python is not told there")
+def test_the_number_that_python_was_told():
+    result = python(SHOW, env={"PYTHON_CPU_COUNT": "1"})
+    assert result.stdout.split()[0] == "1", result.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")

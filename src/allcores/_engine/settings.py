@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,7 +46,9 @@ _doors_lock = threading.Lock()
 
 
 def affinity() -> int:
-    """CPUs on which this process may run."""
+    """CPUs on which this process may run, or as many as Python was told: by ``-X cpu_count`` or PYTHON_CPU_COUNT."""
+    if sys.version_info >= (3, 13):
+        return os.process_cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -269,7 +272,8 @@ def get_workers() -> int:
     -------
     int
         What `set_workers` set in this context, else the environment variable ``ALLCORES_WORKERS``, else the number of
-        cores that this process may use (its CPU affinity, capped by the CPU quota of its control group).
+        cores that this process may use: its CPU affinity, or from Python 3.13 on what ``-X cpu_count`` says, capped by
+        the CPU quota of its control group.
 
     Examples
     --------
