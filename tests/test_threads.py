@@ -16,7 +16,7 @@ import pytest
 from helpers import COMPILED, FUNCTIONS, GIL, bits, outcome, python, sample
 
 import allcores as ac
-from allcores import _kernels
+from allcores import _kernels, background
 from allcores._engine import grid, settings
 from allcores._engine import task as task_module
 from allcores._engine import team as team_module
@@ -295,6 +295,7 @@ def no_more_threads(monkeypatch):
     monkeypatch.setattr(team_module, "_pool", None)
     monkeypatch.setattr(team_module, "_pool_size", 0)
     monkeypatch.setattr(team_module, "_hand_over", None)
+    monkeypatch.setattr(background, "_coordinators", None)
     monkeypatch.setattr(threading.Thread, "start", limited)
     return allowed
 
