@@ -326,3 +326,15 @@ def test_what_could_not_be_handed_over_is_not_begun_later(no_more_threads):
         if thread.name.startswith("allcores_"):
             thread.join(timeout=1)
     assert late == []
+
+
+def test_what_could_not_be_submitted_is_not_called_later(no_more_threads):
+    busy, late = threading.Event(), []
+    no_more_threads.release()
+    first = ac.submit(busy.wait)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        ac.submit(late.append, 1)
+    busy.set()
+    assert first.result(timeout=10)
+    background._coordinators.shutdown()
+    assert late == []

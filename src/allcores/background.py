@@ -224,6 +224,10 @@ def submit(
         context.run(future._run, True)
     else:
         # From an empty context, as in team.submit.
-        Context().run(partial(_pool().submit, _call, [partial(context.run, future._run)]))
+        try:
+            Context().run(partial(_pool().submit, _call, [partial(context.run, future._run)]))
+        except BaseException:
+            future.cancel()  # it is queued already when no thread can be started for it
+            raise
         _futures[id(future)] = future
     return future
