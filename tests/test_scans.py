@@ -563,6 +563,7 @@ def test_a_series_of_nan_is_read_twice_at_most(monkeypatch):
 # ---- anything
 
 
+@pytest.mark.thread_unsafe(reason="changes modules")
 @given(data=st.data())
 @FEW
 def test_any_arguments(data):

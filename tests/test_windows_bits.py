@@ -280,6 +280,7 @@ FEW = hypothesis_settings(
 )
 
 
+@pytest.mark.thread_unsafe(reason="changes modules")
 @pytest.mark.parametrize("name", WINDOWS)
 @given(data=st.data())
 @FEW
