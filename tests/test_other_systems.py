@@ -124,6 +124,7 @@ int main(void) {
 @pytest.mark.skipif(sys.platform != "linux" or platform.machine() != "x86_64", reason="plays MSVC with gcc on x86-64")
 def test_what_is_written_for_msvc(tmp_path):
     """The level of the CPU, bits of words and the counter of chunks, by MSVC's names."""
+    cpu = pytest.importorskip("allcores._kernels.cpu", exc_type=ImportError)
     sources = Path(__file__).parent.parent / "ext"
     blocks = ((sources / name).read_text().split('"""\n    ')[1].split('"""')[0] for name in WRITTEN)
     (tmp_path / "intrin.h").write_text(INTRINSICS)
@@ -134,5 +135,4 @@ def test_what_is_written_for_msvc(tmp_path):
     except FileNotFoundError:
         pytest.skip("no C compiler")
     done = subprocess.run([tmp_path / "main"], capture_output=True, text=True, timeout=10)
-    cpu = pytest.importorskip("allcores._kernels.cpu", exc_type=ImportError)
     assert (done.stdout, done.returncode) == (f"{cpu.level()} 000 40", 42)
