@@ -9,6 +9,7 @@ Floats accumulate in float64, integers in 64 bits with wrap-around.
 from numpy import _NoValue, empty, float32, float64, int64, uint64
 from numpy import ndarray as _ndarray
 
+from libc.float cimport DBL_MIN, FLT_MIN
 from libc.math cimport INFINITY, NAN, fabs, isfinite, signbit, sqrt
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
@@ -1070,12 +1071,19 @@ cdef enum Finish:
     ROOT
 
 
+cdef inline bint suspicious(double total, double value) noexcept nogil:
+    """Whether the step from one to the other may have overflowed, underflowed, or been invalid."""
+    if isfinite(value):
+        return fabs(value) < DBL_MIN and (value != 0 or total != 0)
+    return isfinite(total) or (value != value and total == total)
+
+
 cdef object small(Kernel kernel, Finish finish, object a, object axis, object keepdims, object where, object initial, double ddof):
     cdef Job job
     cdef Small it
     cdef char code
     cdef bint integers, compensated, plain, odd = False
-    cdef double n, value, first = 0
+    cdef double n, value, total, first = 0
     cdef double *values
     cdef Py_ssize_t i
     if type(a) is not ndarray or (keepdims is not True and keepdims is not False and keepdims is not NoValue):
@@ -1111,6 +1119,7 @@ cdef object small(Kernel kernel, Finish finish, object a, object axis, object ke
             value = values[i]
             if compensated:
                 value += (<double *> job.sink[1])[i]
+            total = value
             if finish == TOTAL:
                 if initial is not None:
                     value = first * value if kernel in (PROD, NANPROD) else first + value
@@ -1130,14 +1139,18 @@ cdef object small(Kernel kernel, Finish finish, object a, object axis, object ke
                 if plain and it.masked and n != selected(&job, i):
                     n = selected(&job, i)
                     value = NAN                     # one that `where` selects is NaN itself
+                total = value
                 n -= ddof
                 if not n > 0:
                     return None
                 value = value / n
-                if finish == ROOT:
-                    value = sqrt(value)
-            if code == b"f" and isfinite(value) and not isfinite(<float> value):
+            if (initial is not None or finish != TOTAL) and suspicious(total, value):
                 return None
+            if finish == ROOT:
+                value = sqrt(value)
+            if code == b"f" and isfinite(value) and (
+                    not isfinite(<float> value) or (fabs(value) < FLT_MIN and <double> <float> value != value)):
+                return None                         # rounding it overflows, or underflows
             # Not finite, or so small that digits may have been lost: is it a case of which NumPy warns?
             odd = odd or not 1e-140 < fabs(value) < INFINITY
             values[i] = value
