@@ -46,9 +46,9 @@ ctypedef void (*rows_function)(
     Py_ssize_t start, bint fresh, void **slot) noexcept nogil
 # fold: a becomes what is known of a's elements and then b's, for `width` adjoining slots.
 ctypedef void (*fold_function)(void **a, void **b, Py_ssize_t width) noexcept nogil
-# load: a gather that converts: n elements as doubles at `to`, NaN for what the mask leaves out.
+# load: a gather that converts: n elements of `width` bytes at `to`, which deals with the mask itself.
 ctypedef void (*load_function)(
-    const char *x, Py_ssize_t stride, const char *mask, Py_ssize_t mask_stride, Py_ssize_t n, double *to) noexcept nogil
+    const char *x, Py_ssize_t stride, const char *mask, Py_ssize_t mask_stride, Py_ssize_t n, void *to) noexcept nogil
 
 
 cdef struct Job:
@@ -56,7 +56,7 @@ cdef struct Job:
     char *limit                     # one past x's last byte
     char *mask                      # `where`, of x's shape, or NULL
     Py_ssize_t itemsize
-    Py_ssize_t width                # bytes of an element as line and rows see it: itemsize, or 8 after a load
+    Py_ssize_t width                # bytes of an element as line and rows see it: itemsize, or what a load makes of it
     bint aligned
     int outer_ndim
     Py_ssize_t *outer_shape
@@ -124,7 +124,7 @@ cdef inline void gather(
     cdef Py_ssize_t low = 0 if stride > 0 else 15 * stride
     cdef Py_ssize_t span = 16 * (stride if stride > 0 else -stride)
     if job.load != NULL:
-        job.load(x, stride, mask, mask_stride, n, <double *> to)
+        job.load(x, stride, mask, mask_stride, n, to)
         return
     if stride == size:
         memcpy(to, x, n * size)
@@ -191,7 +191,7 @@ cdef inline void lines(
     cdef const char *mask = NULL
     cdef const void *v
     cdef const void *tail = last_row
-    cdef bint direct = job.aligned and job.n_stride == job.itemsize and job.mask == NULL
+    cdef bint direct = job.aligned and job.n_stride == job.itemsize and job.mask == NULL and job.load == NULL
     cdef bint far = job.outer * job.n * job.n_stride > FAR or job.outer * job.n * job.n_stride < -FAR
     cdef Py_ssize_t ahead = AHEAD if job.n_stride < AHEAD // 64 else 64 * job.n_stride
     if job.n_stride < 0:
@@ -258,7 +258,7 @@ cdef inline int rows(
     cdef const char *x
     cdef const char *mask = NULL
     cdef const void *v
-    cdef bint direct = job.aligned and job.inner_stride == job.itemsize and job.mask == NULL
+    cdef bint direct = job.aligned and job.inner_stride == job.itemsize and job.mask == NULL and job.load == NULL
     cdef bint far = job.outer * job.n * job.inner * job.itemsize > FAR
     if job.fold != NULL:
         while <Py_ssize_t> ROWS_LEAF << (levels - 2) < end - begin:

@@ -656,6 +656,129 @@ cdef inline void rows_argmax(
             best[j] = v[j]
 
 
+# ---- bools, of which any byte but 0 is true: a minimum asks for the first that is false, a maximum for one that is true
+
+cdef inline bint is_sought(uint8_t v, bint sought) noexcept nogil:
+    return v != 0 if sought else v == 0
+
+
+cdef inline Py_ssize_t first_bool(const uint8_t *v, Py_ssize_t n, bint sought) noexcept nogil:
+    """Where the first element is that is what is sought. There must be one."""
+    cdef Py_ssize_t i = 0, l
+    cdef int found
+    while i + 64 <= n:
+        found = 0
+        for l in range(64):
+            found |= is_sought(v[i + l], sought)
+        if found:
+            break
+        i += 64
+    while not is_sought(v[i], sought):
+        i += 1
+    return i
+
+
+cdef inline void line_bools(
+        const uint8_t *v, const uint8_t *tail, Py_ssize_t n, Py_ssize_t start, bint sought, bint fresh,
+        uint8_t *best, int64_t *index) noexcept nogil:
+    """`index` is NULL where no position is asked for."""
+    if fresh:
+        best[0] = not sought
+        if index != NULL:
+            index[0] = start
+    if best[0] == sought:
+        return
+    best[0] = (line_high(v, tail, n, False) if sought else line_low(v, tail, n, False)) != 0
+    if index != NULL and best[0] == sought:
+        index[0] = start + first_bool(v, n, sought)
+
+
+cdef inline void rows_bools(
+        const uint8_t *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead, Py_ssize_t start,
+        bint sought, bint fresh, uint8_t *best, int64_t *index) noexcept nogil:
+    cdef uint8_t at[STRIP]
+    cdef const uint8_t *a
+    cdef uint8_t k
+    cdef Py_ssize_t i = n, j
+    for j in range(cols):
+        at[j] = 255
+    if ahead:
+        allcores_ahead_rows(v, stride, n, cols, ahead)
+    while i >= 4:                                   # from the last row to the first
+        i -= 4
+        a = v + i * stride
+        for j in range(cols):
+            k = at[j]
+            k = <uint8_t> (i + 3) if is_sought(a[j + 3 * stride], sought) else k
+            k = <uint8_t> (i + 2) if is_sought(a[j + 2 * stride], sought) else k
+            k = <uint8_t> (i + 1) if is_sought(a[j + stride], sought) else k
+            at[j] = <uint8_t> i if is_sought(a[j], sought) else k
+    while i > 0:
+        i -= 1
+        a = v + i * stride
+        for j in range(cols):
+            at[j] = <uint8_t> i if is_sought(a[j], sought) else at[j]
+    for j in range(cols):
+        if fresh:
+            best[j] = not sought
+            index[j] = start
+        if at[j] != 255 and best[j] != sought:
+            best[j] = sought
+            index[j] = start + at[j]
+
+
+cdef inline void made_bools(uint8_t *best, Py_ssize_t cols) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(cols):
+        best[j] = best[j] != 0
+
+
+cdef void bools_min_line(
+        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    line_bools(<const uint8_t *> v, <const uint8_t *> tail, n, start, False, fresh, <uint8_t *> slot[0], NULL)
+
+
+cdef void bools_max_line(
+        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    line_bools(<const uint8_t *> v, <const uint8_t *> tail, n, start, True, fresh, <uint8_t *> slot[0], NULL)
+
+
+cdef void bools_argmin_line(
+        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    line_bools(<const uint8_t *> v, <const uint8_t *> tail, n, start, False, fresh, <uint8_t *> slot[0], <int64_t *> slot[1])
+
+
+cdef void bools_argmax_line(
+        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    line_bools(<const uint8_t *> v, <const uint8_t *> tail, n, start, True, fresh, <uint8_t *> slot[0], <int64_t *> slot[1])
+
+
+cdef void bools_min_rows(
+        const void *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_min(<const uint8_t *> v, stride, n, cols, ahead, fresh, <uint8_t *> slot[0])
+    made_bools(<uint8_t *> slot[0], cols)
+
+
+cdef void bools_max_rows(
+        const void *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_max(<const uint8_t *> v, stride, n, cols, ahead, fresh, <uint8_t *> slot[0])
+    made_bools(<uint8_t *> slot[0], cols)
+
+
+cdef void bools_argmin_rows(
+        const void *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_bools(<const uint8_t *> v, stride, n, cols, ahead, start, False, fresh, <uint8_t *> slot[0], <int64_t *> slot[1])
+
+
+cdef void bools_argmax_rows(
+        const void *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    rows_bools(<const uint8_t *> v, stride, n, cols, ahead, start, True, fresh, <uint8_t *> slot[0], <int64_t *> slot[1])
+
+
 # ---- kernels: field 0 the value, field 1 the position or, of ptp, the other end
 
 cdef void min_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
@@ -892,6 +1015,22 @@ cdef void bind_floating(Job *job, Kernel kernel, floating *_) noexcept nogil:
     memcpy(job.padding, &pad, sizeof(floating))
 
 
+cdef void bind_bools(Job *job, Kernel kernel) noexcept nogil:
+    bind_real(job, kernel, <uint8_t *> NULL)        # padding, and what is left of two runs
+    if kernel == MIN:
+        job.line = bools_min_line
+        job.rows = bools_min_rows
+    elif kernel == MAX:
+        job.line = bools_max_line
+        job.rows = bools_max_rows
+    elif kernel == ARGMIN:
+        job.line = bools_argmin_line
+        job.rows = bools_argmin_rows
+    elif kernel == ARGMAX:
+        job.line = bools_argmax_line
+        job.rows = bools_argmax_rows
+
+
 cdef bint bind(Job *job, Kernel kernel, char code) noexcept nogil:
     """Fill the job's functions. False where there is no kernel for this dtype."""
     job.line = NULL
@@ -912,7 +1051,9 @@ cdef bint bind(Job *job, Kernel kernel, char code) noexcept nogil:
         bind_real(job, kernel, <int32_t *> NULL)
     elif code == b"q":
         bind_real(job, kernel, <int64_t *> NULL)
-    elif code == b"B" or code == b"?":
+    elif code == b"?":
+        bind_bools(job, kernel)
+    elif code == b"B":
         bind_real(job, kernel, <uint8_t *> NULL)
     elif code == b"H":
         bind_real(job, kernel, <uint16_t *> NULL)

@@ -4,7 +4,7 @@ Keys are int32 for elements of up to four bytes, else int64. What selects and so
 """
 from libc.string cimport memcpy
 
-from reals cimport int8_t, int16_t, int32_t, int64_t, real, uint8_t, uint16_t, uint32_t, uint64_t
+from reals cimport int8_t, int16_t, int32_t, int64_t, real, truth, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "<stdint.h>" nogil:
     const int32_t INT32_MAX
@@ -130,6 +130,16 @@ cdef inline void load_uq(const char *x, Py_ssize_t stride, Py_ssize_t n, void *t
     load_typed(x, stride, n, <int64_t *> to, step, <uint64_t *> NULL)
 
 
+cdef inline void load_bools(const char *x, Py_ssize_t stride, Py_ssize_t n, void *to, Py_ssize_t step) noexcept nogil:
+    cdef Py_ssize_t i
+    if stride == 1 and step == 1:
+        for i in range(n):
+            (<int32_t *> to)[i] = truth(<uint8_t> x[i])
+    else:
+        for i in range(n):
+            (<int32_t *> to)[i * step] = truth(<uint8_t> x[i * stride])
+
+
 cdef inline void store_d(const void *k, char *to) noexcept nogil:
     store_typed((<int64_t *> k)[0], to, <double *> NULL)
 
@@ -176,8 +186,10 @@ cdef inline load_function loader(char code) noexcept nogil:
         return load_i
     if code == b"q":
         return load_q
-    if code == b"B" or code == b"?":
+    if code == b"B":
         return load_ub
+    if code == b"?":
+        return load_bools
     if code == b"H":
         return load_uh
     if code == b"I":

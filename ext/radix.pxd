@@ -15,7 +15,7 @@ from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
 from ranks cimport allcores_highest
-from reals cimport int8_t, int16_t, int32_t, real, uint8_t, uint16_t, uint32_t, uint64_t
+from reals cimport int8_t, int16_t, int32_t, real, truth, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:
     DIGIT = 11              # bits of a digit, at most
@@ -87,6 +87,16 @@ cdef inline void read_typed(const char *x, Py_ssize_t stride, Py_ssize_t n, word
             to[i] = key_of(v, to)
 
 
+cdef inline void read_bools(const char *x, Py_ssize_t stride, Py_ssize_t n, word *to) noexcept nogil:
+    cdef Py_ssize_t i
+    if stride == 1:
+        for i in range(n):
+            to[i] = truth(<uint8_t> x[i])
+    else:
+        for i in range(n):
+            to[i] = truth(<uint8_t> x[i * stride])
+
+
 cdef inline void write_typed(const word *k, Py_ssize_t n, char *out, Py_ssize_t stride, real *_) noexcept nogil:
     cdef Py_ssize_t i
     cdef real v
@@ -130,6 +140,8 @@ cdef inline void read_keys(char code, const char *x, Py_ssize_t stride, Py_ssize
             read_typed(x, stride, n, to, <uint16_t *> NULL)
         elif code == b"b":
             read_typed(x, stride, n, to, <int8_t *> NULL)
+        elif code == b"?":
+            read_bools(x, stride, n, to)
         else:
             read_typed(x, stride, n, to, <uint8_t *> NULL)
 

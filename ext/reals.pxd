@@ -26,3 +26,8 @@ ctypedef fused real:
     uint64_t
     float
     double
+
+
+cdef inline uint8_t truth(uint8_t byte) noexcept nogil:
+    """A bool, of which any byte but 0 is true, as 0 or 1: a mask of a byte's width, or gcc compares as int or double."""
+    return -<uint8_t> (byte != 0) & 1

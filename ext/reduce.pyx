@@ -9,17 +9,19 @@ Floats accumulate in float64, integers in 64 bits with wrap-around.
 from numpy import _NoValue, empty, float32, float64, int64, uint64
 from numpy import ndarray as _ndarray
 
+from libc.float cimport DBL_MIN, FLT_MIN
 from libc.math cimport INFINITY, NAN, fabs, isfinite, signbit, sqrt
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 
 from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer, dtype_code
+from counts cimport TRUE, line_count as line_holds, rows_count as rows_hold
 from cursor cimport allcores_ahead, allcores_ahead_rows
 from door cimport LIMIT, Small, close_small, open_small, quiet_small, run_small, selected, shape_small, slots_small
 from drive cimport LANES, STRIP, Job, line_function, load_function, rows_function
 from entry cimport Views, close_views, merge_parts, open_views, run_job, sink_code
 from reals cimport (
-    floating, int8_t, int16_t, integral, real, uint8_t, uint16_t, uint32_t, uint64_t)
+    floating, int8_t, int16_t, integral, real, truth, uint8_t, uint16_t, uint32_t, uint64_t)
 
 cdef enum:
     # 8 rows of lanes. NumPy's chains have 8 to 16 elements, depending on n: with 16 here, errors were up to 8% larger.
@@ -714,6 +716,103 @@ cdef void load_masked(
         to[i] = <double> v if mask[i * mask_stride] else NAN
 
 
+# ---- bools, of which any byte but 0 is true: how many are says it all, but in variances, which load them as 0 and 1
+
+cdef inline void bools_line(
+        const uint8_t *v, const uint8_t *tail, Py_ssize_t n, bint product, bint integers, void **slot) noexcept nogil:
+    cdef int64_t result = line_holds(v, tail, n, TRUE)
+    if product:
+        result = result == n
+    if integers:
+        (<int64_t *> slot[0])[0] = result
+        return
+    (<double *> slot[0])[0] = <double> result
+    if not product:
+        nothing_lost(<double *> slot[1], 1)
+
+
+cdef inline void bools_rows(
+        const uint8_t *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead, bint product, bint integers,
+        void **slot) noexcept nogil:
+    cdef int64_t *result = <int64_t *> slot[0]
+    cdef double *total = <double *> slot[0]
+    cdef Py_ssize_t j
+    rows_hold(v, stride, n, cols, ahead, TRUE, True, result)
+    if product:
+        for j in range(cols):
+            result[j] = result[j] == n
+    if integers:
+        return
+    for j in range(cols):
+        total[j] = <double> <int32_t> result[j]         # of 32 bits: vectors convert these
+    if not product:
+        nothing_lost(<double *> slot[1], cols)
+
+
+cdef void bools_sum_line(
+        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    bools_line(<const uint8_t *> v, <const uint8_t *> tail, n, False, False, slot)
+
+
+cdef void bools_isum_line(
+        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    bools_line(<const uint8_t *> v, <const uint8_t *> tail, n, False, True, slot)
+
+
+cdef void bools_prod_line(
+        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    bools_line(<const uint8_t *> v, <const uint8_t *> tail, n, True, False, slot)
+
+
+cdef void bools_iprod_line(
+        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    bools_line(<const uint8_t *> v, <const uint8_t *> tail, n, True, True, slot)
+
+
+cdef void bools_sum_rows(
+        const void *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    bools_rows(<const uint8_t *> v, stride, n, cols, ahead, False, False, slot)
+
+
+cdef void bools_isum_rows(
+        const void *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    bools_rows(<const uint8_t *> v, stride, n, cols, ahead, False, True, slot)
+
+
+cdef void bools_prod_rows(
+        const void *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    bools_rows(<const uint8_t *> v, stride, n, cols, ahead, True, False, slot)
+
+
+cdef void bools_iprod_rows(
+        const void *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
+        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+    bools_rows(<const uint8_t *> v, stride, n, cols, ahead, True, True, slot)
+
+
+cdef void load_bools(
+        const uint8_t *x, Py_ssize_t stride, const char *mask, Py_ssize_t mask_stride,
+        Py_ssize_t n, uint8_t *to) noexcept nogil:
+    cdef Py_ssize_t i
+    if stride == 1:
+        for i in range(n):
+            to[i] = truth(x[i])
+    else:
+        for i in range(n):
+            to[i] = truth(x[i * stride])
+
+
+cdef void load_masked_bools(
+        const uint8_t *x, Py_ssize_t stride, const char *mask, Py_ssize_t mask_stride,
+        Py_ssize_t n, double *to) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        to[i] = <double> truth(x[i * stride]) if mask[i * mask_stride] else NAN
+
+
 # ---- which functions make a kernel
 
 cdef enum Kernel:
@@ -801,11 +900,32 @@ cdef void bind_integral(Job *job, Kernel kernel, integral *_) noexcept nogil:
     memcpy(job.padding, &pad, sizeof(integral))
 
 
+cdef void bind_bools(Job *job, Kernel kernel, bint integers) noexcept nogil:
+    job.padding[0] = 0
+    if kernel in (SUM, SS):
+        job.line = bools_isum_line if integers else bools_sum_line
+        job.rows = bools_isum_rows if integers else bools_sum_rows
+        job.fold = isum_fold if integers else sum_fold
+    elif kernel == PROD:
+        job.line = bools_iprod_line if integers else bools_prod_line
+        job.rows = bools_iprod_rows if integers else bools_prod_rows
+        job.fold = iprod_fold if integers else prod_fold
+        job.padding[0] = 1
+    elif kernel == VAR:
+        bind_real(job, kernel, <uint8_t *> NULL)
+        job.load = <load_function> <void *> load_bools
+    elif kernel == NANVAR:
+        bind_integral(job, kernel, <uint8_t *> NULL)
+        job.load = <load_function> <void *> load_masked_bools
+
+
 cdef bint bind(Job *job, Kernel kernel, char code, bint integers) noexcept nogil:
     """Fill the job's functions. False where there is no kernel for these dtypes."""
     cdef bint nan = kernel in (NANSUM, NANMEAN, NANPROD, NANVAR)
     job.line = NULL
-    if nan and code == b"d":
+    if code == b"?":
+        bind_bools(job, kernel, integers)
+    elif nan and code == b"d":
         bind_floating(job, kernel, <double *> NULL)
     elif nan and code == b"f":
         bind_floating(job, kernel, <float *> NULL)
@@ -818,7 +938,7 @@ cdef bint bind(Job *job, Kernel kernel, char code, bint integers) noexcept nogil
             bind_integral(job, kernel, <int32_t *> NULL)
         elif code == b"q":
             bind_integral(job, kernel, <int64_t *> NULL)
-        elif code == b"B" or code == b"?":
+        elif code == b"B":
             bind_integral(job, kernel, <uint8_t *> NULL)
         elif code == b"H":
             bind_integral(job, kernel, <uint16_t *> NULL)
@@ -838,7 +958,7 @@ cdef bint bind(Job *job, Kernel kernel, char code, bint integers) noexcept nogil
         bind_real(job, kernel, <int32_t *> NULL)
     elif code == b"q":
         bind_real(job, kernel, <int64_t *> NULL)
-    elif code == b"B" or code == b"?":
+    elif code == b"B":
         bind_real(job, kernel, <uint8_t *> NULL)
     elif code == b"H":
         bind_real(job, kernel, <uint16_t *> NULL)
@@ -846,7 +966,7 @@ cdef bint bind(Job *job, Kernel kernel, char code, bint integers) noexcept nogil
         bind_real(job, kernel, <uint32_t *> NULL)
     elif code == b"Q":
         bind_real(job, kernel, <uint64_t *> NULL)
-    return job.line != NULL and (job.load == NULL or job.mask != NULL)
+    return job.line != NULL and (kernel != NANVAR or job.load == NULL or job.mask != NULL)
 
 
 cdef int run(Kernel kernel, object x, object where, object cursor, tuple sinks) except -1:
@@ -951,12 +1071,19 @@ cdef enum Finish:
     ROOT
 
 
+cdef inline bint suspicious(double total, double value) noexcept nogil:
+    """Whether the step from one to the other may have overflowed, underflowed, or been invalid."""
+    if isfinite(value):
+        return fabs(value) < DBL_MIN and (value != 0 or total != 0)
+    return isfinite(total) or (value != value and total == total)
+
+
 cdef object small(Kernel kernel, Finish finish, object a, object axis, object keepdims, object where, object initial, double ddof):
     cdef Job job
     cdef Small it
     cdef char code
     cdef bint integers, compensated, plain, odd = False
-    cdef double n, value, first = 0
+    cdef double n, value, total, first = 0
     cdef double *values
     cdef Py_ssize_t i
     if type(a) is not ndarray or (keepdims is not True and keepdims is not False and keepdims is not NoValue):
@@ -992,6 +1119,7 @@ cdef object small(Kernel kernel, Finish finish, object a, object axis, object ke
             value = values[i]
             if compensated:
                 value += (<double *> job.sink[1])[i]
+            total = value
             if finish == TOTAL:
                 if initial is not None:
                     value = first * value if kernel in (PROD, NANPROD) else first + value
@@ -1011,14 +1139,18 @@ cdef object small(Kernel kernel, Finish finish, object a, object axis, object ke
                 if plain and it.masked and n != selected(&job, i):
                     n = selected(&job, i)
                     value = NAN                     # one that `where` selects is NaN itself
+                total = value
                 n -= ddof
                 if not n > 0:
                     return None
                 value = value / n
-                if finish == ROOT:
-                    value = sqrt(value)
-            if code == b"f" and isfinite(value) and not isfinite(<float> value):
+            if (initial is not None or finish != TOTAL) and suspicious(total, value):
                 return None
+            if finish == ROOT:
+                value = sqrt(value)
+            if code == b"f" and isfinite(value) and (
+                    not isfinite(<float> value) or (fabs(value) < FLT_MIN and <double> <float> value != value)):
+                return None                         # rounding it overflows, or underflows
             # Not finite, or so small that digits may have been lost: is it a case of which NumPy warns?
             odd = odd or not 1e-140 < fabs(value) < INFINITY
             values[i] = value

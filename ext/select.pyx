@@ -6,7 +6,8 @@
 
 Ranks and brackets are the engine's (selecting.py): a kernel knows neither quantiles nor methods.
 """
-from libc.math cimport NAN
+from libc.float cimport DBL_MIN, FLT_MIN
+from libc.math cimport NAN, fabs
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
@@ -16,7 +17,7 @@ from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_clock, allcores_f
 from keys cimport key, load_function, loader, store_d, store_f
 from lanes cimport SHORT, Lanes, bring_up_columns, describe, walk
 from narrow cimport FEW, PIECE, Arena, Split, ensure, largest, narrow, split
-from picks cimport MEDIAN, TAKE, Method, Pick, blend, pick_ranks
+from picks cimport MEAN, MEDIAN, TAKE, Method, Mode, Pick, blend, pick_ranks
 from planes cimport WIDTH, sort_rows
 from reals cimport int32_t, int64_t, uint32_t
 
@@ -402,7 +403,11 @@ cdef inline double small_pick(
     if code == b"f":
         store_f(&found[0], <char *> &single[0])
         store_f(&found[1], <char *> &single[1])
-        return (single[0] if pick.mode == TAKE else (single[0] + single[1]) / 2) + 0.0
+        if pick.mode == TAKE:
+            return single[0] + 0.0
+        single[0] = single[0] + single[1]
+        single[1] = single[0] / 2
+        return single[1] + 0.0 if fabs(single[1]) >= FLT_MIN or single[1] * 2 == single[0] else NAN
     for j in range(2):
         if code == b"d":
             store_d(&found[j], <char *> &value[j])
@@ -410,7 +415,17 @@ cdef inline double small_pick(
             value[j] = <uint32_t> found[j] ^ <uint32_t> 0x80000000
         else:
             value[j] = <double> found[j]
-    return blend(value[0], value[1], pick.t, pick.mode)
+    return NAN if underflows(value[0], value[1], pick.t, pick.mode) else blend(value[0], value[1], pick.t, pick.mode)
+
+
+cdef inline bint underflows(double a, double b, double t, Mode mode) noexcept nogil:
+    """Whether a step of NumPy's on the way from two elements to their quantile may underflow."""
+    cdef double span = b - a
+    if mode == TAKE:
+        return False
+    if mode == MEAN:
+        return fabs(a + b) < 2 * DBL_MIN and (a + b) / 2 * 2 != a + b
+    return span != 0 and ((t > 0 and fabs(span * t) < DBL_MIN) or (0.5 <= t < 1 and fabs(span * (1 - t)) < DBL_MIN))
 
 
 def small_quantile(a, double q, int method, bint skip):

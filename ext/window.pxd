@@ -19,7 +19,7 @@ from libc.string cimport memcpy
 from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, any_code, hold, is_native, release
 from cursor cimport PATIENCE, Cursor, allcores_clock, allcores_fetch_add, claim
 from reals cimport (
-    floating, int8_t, int16_t, int32_t, real, uint8_t, uint16_t, uint32_t, uint64_t)
+    floating, int8_t, int16_t, int32_t, real, truth, uint8_t, uint16_t, uint32_t, uint64_t)
 
 cdef extern from *:
     """
@@ -270,6 +270,16 @@ cdef inline void take_uq(const char *x, Py_ssize_t stride, Py_ssize_t n, double 
     take_typed(x, stride, n, to, step, <uint64_t *> NULL)
 
 
+cdef inline void take_bools(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil:
+    cdef Py_ssize_t i
+    if stride == 1 and step == 1:
+        for i in range(n):
+            to[i] = <double> truth(<uint8_t> x[i])
+    else:
+        for i in range(n):
+            to[i * step] = <double> truth(<uint8_t> x[i * stride])
+
+
 cdef inline void swap_d(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil:
     take_swapped(x, stride, n, to, step, <double *> NULL)
 
@@ -349,8 +359,10 @@ cdef inline take_function taker(char code, bint swapped) noexcept nogil:
         return swap_i if swapped else take_i
     if code == b"q":
         return swap_q if swapped else take_q
-    if code == b"B" or code == b"?":
+    if code == b"B":
         return take_ub
+    if code == b"?":
+        return take_bools
     if code == b"H":
         return swap_uh if swapped else take_uh
     if code == b"I":

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from . import doors, reading, reduction, settings
-from .notices import warn_of
+from .notices import UNDER, warn_of
 from .operands import SMALL, Array, lines_of, memory_order, relined, scattered
 from .reduction import Call
 from .registry import KERNELS
@@ -54,10 +54,19 @@ class Request:
     def reduce(self, kernel: str, finish: reduction.Finish, **options: Any) -> tuple[Array, ...]:
         return reading.reduce(kernel, self.a, self.reduced, finish, where=self.where, call=self.call, **options)
 
-    def deliver(self, result: Array) -> Any:
-        """Warn of what happened, then hand the result over as NumPy does."""
-        if self.call.status:
-            warn_of(self.call.status)
+    def deliver(self, result: Array, *, root: bool = False) -> Any:
+        """Warn of what happened, then hand the result over as NumPy does.
+
+        Of an underflow only where a result, or its square if it is a `root`, is that small. Elsewhere it was in our own
+        arithmetic, or something that disappears beside larger elements.
+        """
+        status = self.call.status
+        if status & UNDER:
+            least = float(np.finfo(result.dtype).tiny) if result.dtype.kind == "f" else 0.0
+            if not (np.abs(result) < (least**0.5 if root else least)).any():
+                status &= ~UNDER
+        if status:
+            warn_of(status)
         if self.keepdims:
             result = result.reshape(keepdims_shape(self.a.shape, self.reduced))
         if self.out is not None:

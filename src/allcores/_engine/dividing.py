@@ -41,7 +41,8 @@ def partition(name: str, a: Any, kth: Any, axis: Any, kind: Any, order: Any, wor
     a, plain = as_operand(a)
     searched = kernel_dtype(a.dtype) if plain and a.ndim and a.size else None
     whole = axis is None
-    along = a.ndim - 1 if whole else axis % a.ndim if type(axis) is int and a.ndim and -a.ndim <= axis < a.ndim else -1
+    given = isinstance(axis, (int, np.integer)) and not isinstance(axis, bool) and -a.ndim <= axis < a.ndim
+    along = a.ndim - 1 if whole else int(axis) % a.ndim if given else -1
     ranks = None
     if searched is not None and along >= 0 and kind == "introselect" and order is None:
         ranks = good_ranks(kth, a.size if whole else a.shape[along])

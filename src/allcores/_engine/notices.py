@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+DIVIDE, OVER, UNDER, INVALID = 1, 2, 4, 8
+
 # Bit of a floating-point status as NumPy numbers them, name in np.geterr(), text, and an operation that raises it.
 KINDS: tuple[tuple[int, str, str, Callable[[], Any]], ...] = (
-    (1, "divide", "divide by zero", lambda: np.true_divide(np.ones(1), np.zeros(1))),
-    (2, "over", "overflow", lambda: np.add.reduce(np.array([1.7e308, 1.7e308]))),
-    (4, "under", "underflow", lambda: np.multiply.reduce(np.array([1e-300, 1e-300]))),
-    (8, "invalid", "invalid value", lambda: np.add.reduce(np.array([np.inf, -np.inf]))),
+    (DIVIDE, "divide", "divide by zero", lambda: np.true_divide(np.ones(1), np.zeros(1))),
+    (OVER, "over", "overflow", lambda: np.add.reduce(np.array([1.7e308, 1.7e308]))),
+    (UNDER, "under", "underflow", lambda: np.multiply.reduce(np.array([1e-300, 1e-300]))),
+    (INVALID, "invalid", "invalid value", lambda: np.add.reduce(np.array([np.inf, -np.inf]))),
 )
 
 

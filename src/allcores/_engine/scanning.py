@@ -228,6 +228,10 @@ def replace(a: Any, old: Any, new: Any, workers: int | None) -> Array:
         old = check_integer("old", old, values.dtype)
         if kind == "b":
             new = int(bool(new))
+            if old == 1:  # any byte but 0 is true, which the kernel does not look for; the others are False already
+                if not new:
+                    values[...] = False
+                return a
     elif kind == "f" and (isinstance(old, complex) or isinstance(new, complex)):
         raise TypeError(f"old and new must be real numbers, got {old!r} and {new!r}")
     if not values.size:

@@ -19,7 +19,7 @@ from .arguments import (
     prepare,
     short_way,
 )
-from .notices import warn_caller
+from .notices import OVER, UNDER, warn_caller
 from .operands import Array
 from .reading import position_of_all
 from .sources import Source
@@ -45,23 +45,22 @@ def kernel_for(name: str, a: Any) -> str:
 
 
 def cast(values: Array, dtype: np.dtype[Any], request: Request) -> Array:
-    """Round to the result's dtype; where that overflows, the reduction has."""
+    """Round to the result's dtype; where that overflows or underflows, the reduction has."""
     if values.dtype == dtype:
         return values
     flags = Flags()
     with flags.watch():
         values = values.astype(dtype)
-    request.call.status |= flags.raised & 2
+    request.call.status |= flags.raised & (OVER | UNDER)
     return values
 
 
 def divide(total: Array, count: Any, request: Request, *, quiet: bool) -> Array:
-    """A quotient whose floating-point flags are the request's, unless `quiet`."""
+    """A quotient whose floating-point flags are the request's; `quiet`: not those of 0 / 0."""
     flags = Flags()
     with flags.watch():
         values = np.asarray(np.true_divide(total, count))
-    if not quiet:
-        request.call.status |= flags.raised
+    request.call.status |= flags.raised & (OVER | UNDER if quiet else ~0)
     return values
 
 
@@ -117,11 +116,19 @@ def total(
             values = values + 0.0  # NumPy's sum of nothing but -0.0, or NaN, is 0.0
         if initial is not NoValue:
             first = np.array(initial).astype(np.int64) if integers else np.float64(initial)
-            with np.errstate(all="ignore"):
+            flags = Flags()
+            with flags.watch():
                 values = op(first, values)
+            request.call.status |= 0 if integers else flags.raised
         return (values.view(wanted) if wanted.itemsize == 8 else cast(values, wanted, request),)
 
-    return request.deliver(request.reduce(kernel, finish, integers=integers)[0])
+    result = request.reduce(kernel, finish, integers=integers)[0]
+    if op is np.multiply and request.call.status & UNDER:
+        # Zero is what it ought to be where an element is zero: nothing has underflowed there.
+        nonzero = request.reduce("all", lambda slots, count: (slots[0] != 0,))[0]
+        if not (nonzero & (np.abs(result) < np.finfo(result.dtype).tiny)).any():
+            request.call.status &= ~UNDER
+    return request.deliver(result)
 
 
 def np_ss(a: Any, **arguments: Any) -> Any:
@@ -256,10 +263,14 @@ def variance(
     if few:
         warn_caller("Degrees of freedom <= 0 for slice." if skip else "Degrees of freedom <= 0 for slice")
     if centre is None:
-        return request.deliver(results[0])
+        return request.deliver(results[0], root=name.endswith("std"))
     m2, n, pivot, shift = results
-    offset = (pivot - centre.reshape(m2.shape)) + shift
-    return request.deliver(scale(m2 + n * (offset * offset), n))
+    flags = Flags()
+    with flags.watch():
+        offset = (pivot - centre.reshape(m2.shape)) + shift
+        around = m2 + n * (offset * offset)
+    request.call.status |= flags.raised
+    return request.deliver(scale(around, n), root=name.endswith("std"))
 
 
 # ---- min, max, ptp and positions

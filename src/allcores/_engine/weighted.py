@@ -65,7 +65,8 @@ def quantiles(a: Array, weights: Array, q: Array, skip: bool, workers: int) -> t
     if weights.min() < 0:
         raise Refused
     if skips_zeros():
-        q = np.maximum(q, np.nextafter(q.dtype.type(0), q.dtype.type(1)))
+        with np.errstate(under="ignore"):
+            q = np.maximum(q, np.nextafter(q.dtype.type(0), q.dtype.type(1)))
     lanes, n = a.shape
     values, counts = np.empty((len(q), lanes), a.dtype), np.empty(lanes, POSITION)
     size = 1 if n > sorting.LONG else max(1, min(block // n, ceil_div(lanes, workers)))
@@ -73,7 +74,9 @@ def quantiles(a: Array, weights: Array, q: Array, skip: bool, workers: int) -> t
     def some(number: int, workers: int) -> None:
         part = slice(number * size, (number + 1) * size)
         own = weights if len(weights) == 1 else weights[part]
-        values[:, part], counts[part] = of_block(a[part], own, q, skip, workers)
+        # Of what is worth a warning NumPy is to judge: totals of weights that are not finite are refused.
+        with np.errstate(all="ignore"):
+            values[:, part], counts[part] = of_block(a[part], own, q, skip, workers)
 
     if n > sorting.LONG:
         for number in range(lanes):
@@ -144,15 +147,14 @@ def in_order(weights: Array, order: Array, workers: int) -> Array:
 def first_not_below(sums: Array, total: Array, q: Array) -> Array:
     """Of each row, where sums reach these shares of the total, (rows, q): np.searchsorted of all rows at once."""
     rows, n = sums.shape
-    with np.errstate(all="ignore"):
-        if rows == 1:
-            return np.array([np.searchsorted((sums[0] / total[0]).astype(q.dtype, copy=False), q)])
-        row = np.arange(rows)[:, None]
-        below = np.zeros((rows, len(q)), np.intp)
-        step = 1 << n.bit_length() - 1
-        while step:
-            probe = below + step
-            share = (sums[row, np.minimum(probe, n) - 1] / total).astype(q.dtype)
-            below = np.where((probe <= n) & (share < q), probe, below)
-            step >>= 1
+    if rows == 1:
+        return np.array([np.searchsorted((sums[0] / total[0]).astype(q.dtype, copy=False), q)])
+    row = np.arange(rows)[:, None]
+    below = np.zeros((rows, len(q)), np.intp)
+    step = 1 << n.bit_length() - 1
+    while step:
+        probe = below + step
+        share = (sums[row, np.minimum(probe, n) - 1] / total).astype(q.dtype)
+        below = np.where((probe <= n) & (share < q), probe, below)
+        step >>= 1
     return below

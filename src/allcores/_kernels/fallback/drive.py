@@ -78,6 +78,11 @@ class Flags:
         return np.errstate(all="call", call=self)
 
 
+def truths(a: Array) -> Array:
+    """Bools, of which any byte but 0 is true, with bytes of 0 and 1; other dtypes as they are."""
+    return np.not_equal(a.view(np.uint8), 0) if a.dtype.kind == "b" else a
+
+
 def chunks(x: Array, mask: Array | None, cursor: Array) -> Iterator[tuple[Any, ...]]:
     """Claimed chunks: elements (outer, n, inner), their mask, and where they begin and go."""
     outer_shape, n, inner = x.shape[:-2], x.shape[-2], x.shape[-1]
@@ -91,8 +96,8 @@ def chunks(x: Array, mask: Array | None, cursor: Array) -> Iterator[tuple[Any, .
         positions = np.unravel_index(np.arange(row * lines, min((row + 1) * lines, outer)), outer_shape or (1,))
         take: tuple[Any, ...] = (*(positions if outer_shape else ()), slice(part * run, (part + 1) * run))
         take = (*take, slice(column * tile, (column + 1) * tile))
-        block = x[take].reshape(len(positions[0]), -1, min(tile, inner - column * tile))
-        keep = None if mask is None else mask[take].reshape(block.shape)
+        block = truths(x[take]).reshape(len(positions[0]), -1, min(tile, inner - column * tile))
+        keep = None if mask is None else truths(mask[take]).reshape(block.shape)
         where = (
             slice(part, part + 1),
             slice(row * lines, (row + 1) * lines),

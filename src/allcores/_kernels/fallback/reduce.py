@@ -242,5 +242,5 @@ def leaf_moments(leaf: Array, used: Array, add: Callable[[Array], Array], acc: n
     overflow = sum2 == np.inf
     mean = np.divide(sum1, count, out=np.zeros_like(count), where=some)
     mean[overflow] = 0.0
-    rest = np.subtract(sum2, sum1 * mean, out=sum2.copy(), where=~overflow)
+    rest = np.subtract(sum2, np.where(overflow, 0.0, sum1) * mean, out=sum2.copy(), where=~overflow)
     return count, pivot, mean, np.where(rest < 0, 0.0, rest)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import drive
-from .drive import LEAVES, Array, claim
+from .drive import LEAVES, Array, claim, truths
 from .window import claimed
 
 
@@ -28,7 +28,7 @@ def to_keys(v: Array) -> Array:
         return np.where(v == v, bits, info.max).astype(keys, copy=False)
     if v.dtype.kind == "u" and v.dtype.itemsize == keys.itemsize:
         return v.view(keys) ^ info.min
-    return v.astype(keys)
+    return truths(v).astype(keys)
 
 
 def from_keys(keys: Array, dtype: np.dtype[Any]) -> Array:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from . import drive
-from .drive import DONE, LEAVES, Array, claim
+from .drive import DONE, LEAVES, Array, claim, truths
 from .window import claimed
 
 METHODS = ("average", "min", "max", "dense", "ordinal")  # the order is that of Method in ext/sort.pyx
@@ -28,7 +28,7 @@ def keys_of(a: Array) -> Array:
         top = word.type(1) << word.type(8 * word.itemsize - 1)
         turned: Array = wide.view(word) ^ top
         return turned
-    return a.astype(word)
+    return truths(a).astype(word)
 
 
 def elements_of(keys: Array, dtype: np.dtype) -> Array:
@@ -57,7 +57,7 @@ def sort(a: Array, cursor: Array, out: Array) -> int:
     """The lines of `a`, in order: NaN last, equal zeros as they were."""
     for positions, begin, end, columns in claimed(a.shape, cursor):
         where = (*positions, slice(begin, end), columns)
-        out[where] = np.sort(a[where], axis=1, kind="stable")
+        out[where] = np.sort(truths(a[where]), axis=1, kind="stable")
     return 0
 
 
@@ -65,7 +65,7 @@ def argsort(a: Array, cursor: Array, out: Array) -> int:
     """Where the elements of each line are in it, in order; equal ones in order of position."""
     for positions, begin, end, columns in claimed(a.shape, cursor):
         where = (*positions, slice(begin, end), columns)
-        out[where] = np.argsort(a[where], axis=1, kind="stable")
+        out[where] = np.argsort(truths(a[where]), axis=1, kind="stable")
     return 0
 
 
@@ -101,7 +101,7 @@ def ranks(v: Array, order: Array, method: int, missing: int, before: int = 0, di
 def rankdata(a: Array, method: int, missing: int, cursor: Array, out: Array) -> int:
     for positions, begin, end, columns in claimed(a.shape, cursor):
         where = (*positions, slice(begin, end), columns)
-        block = a[where]
+        block = truths(a[where])
         result = np.empty(block.shape)
         for i, j in np.ndindex(block.shape[0], block.shape[2]):
             line = block[i, :, j]
@@ -324,5 +324,5 @@ def take(source: Array, index: Array, cursor: Array, out: Array) -> int:
 def searchsorted(a: Array, right: int, sorter: Array | None, v: Array, cursor: Array, out: Array) -> int:
     """Where each element of `v` (n) would be put into the sorted `a` (n): before equals, or after them."""
     for _, here in runs_of(len(v), cursor):
-        out[here] = np.searchsorted(a, v[here], side="right" if right else "left", sorter=sorter)
+        out[here] = np.searchsorted(truths(a), truths(v[here]), side="right" if right else "left", sorter=sorter)
     return 0

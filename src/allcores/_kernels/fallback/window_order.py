@@ -31,7 +31,8 @@ def move_quantile(
 ) -> int:
     for v, _, at in lanes(a, window, offset, cursor):
         for sink, values in zip(out, quantiles(v, window - 1, window, min_count, np.array(q), method), strict=True):
-            sink[at] = values
+            with np.errstate(all="ignore"):  # of rounding to the dtype of the result
+                sink[at] = values
     return 0
 
 
