@@ -60,8 +60,11 @@ def main_is_a_file() -> bool:
     spec = getattr(main, "__spec__", None)
     if spec is not None:
         return not f".{spec.name}".endswith(".__main__")  # `python -m package` is not imported again
+    if getattr(sys, "frozen", False):
+        return True  # a new process of an executable runs its main script itself
     path = getattr(main, "__file__", None)
-    return path is not None and os.path.exists(path)
+    # Not what a shell hands over once: `python /dev/stdin`, `python <(...)`. Nor "<stdin>", nor a file that is gone.
+    return path is not None and os.path.isfile(path) and not path.startswith(("/dev/stdin", "/dev/fd/", "/proc/"))
 
 
 @cache
