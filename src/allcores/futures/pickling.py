@@ -72,10 +72,19 @@ def has_cloudpickle() -> bool:
     return importlib.util.find_spec("cloudpickle") is not None
 
 
+def _by_value(module: str) -> bool:
+    """Whether the user has told cloudpickle that others can't import a module, or a package that it is in."""
+    cloudpickle: Any = sys.modules.get("cloudpickle")
+    names = cloudpickle.list_registry_pickle_by_value() if cloudpickle else ()
+    return any(f"{module}.".startswith(f"{name}.") for name in names)
+
+
 def importable(thing: Any, main: bool) -> bool:
     """Whether a function or class is found under its name, in this process and another; `main`: also in `__main__`."""
     module = getattr(thing, "__module__", None)
     if module == "__main__" and not main:
+        return False
+    if module and _by_value(module):
         return False
     found: Any = sys.modules.get(module) if module else None
     if found is None:
