@@ -155,10 +155,11 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
     (pickle protocol 5) cross in shared memory. A worker gets its own copy, as with pickling: it may write to it.
 
     Different from the standard library: what goes wrong in pickling or unpickling fails one future, and only the death
-    of a worker breaks the pool; workers end when the parent dies; they ignore Ctrl-C, and a KeyboardInterrupt that
-    leaves the ``with`` block ends them; BLAS, OpenMP and allcores use cores / `max_workers` threads in each; functions
-    that can't be imported (lambdas, notebooks) are sent with cloudpickle where it is installed. See
-    docs/process-pool.md.
+    of a worker breaks the pool; workers end when the parent dies; they take no notice of Ctrl-C, SIGTERM and SIGHUP,
+    which are the parent's to answer, and a KeyboardInterrupt that leaves the ``with`` block ends them; a forked child
+    makes pools of its own, and using the parent's there is a RuntimeError; BLAS, OpenMP and allcores use cores /
+    `max_workers` threads in each; functions that can't be imported (lambdas, notebooks) are sent with cloudpickle where
+    it is installed. See docs/process-pool.md.
 
     Examples
     --------
