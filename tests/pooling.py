@@ -302,9 +302,12 @@ PRELUDE = """\
 
 
 class Script:
-    """A program of its own, in a file, whose processes can all be found again."""
+    """A program of its own, in a file, whose processes can all be found again.
 
-    def __init__(self, folder, code, *, guard=True, session=True, env=None):
+    `command` is how a shell runs it: with {python} and {path}.
+    """
+
+    def __init__(self, folder, code, *, guard=True, session=True, env=None, command="exec {python} {path}"):
         body = textwrap.dedent(code)
         if guard:
             body = "if __name__ == '__main__':\n" + textwrap.indent(body, "    ")
@@ -314,7 +317,8 @@ class Script:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ALLCORES_")}
         environment |= {"ALLCORES_TEST_MARK": self.mark, "PYTHONPATH": str(Path(__file__).parent), **(env or {})}
         self.process = subprocess.Popen(
-            [sys.executable, str(self.path)],
+            ["bash", "-c", command.format(python=sys.executable, path=self.path)],
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

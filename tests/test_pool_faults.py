@@ -6,6 +6,7 @@ The table in docs/process-pool.md says the same in words.
 from __future__ import annotations
 
 import contextlib
+import copy
 import gc
 import multiprocessing
 import os
@@ -18,6 +19,7 @@ import time
 import warnings
 from concurrent.futures import wait
 from multiprocessing import forkserver
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,7 +50,8 @@ from pooling import (
 )
 
 import allcores as ac
-from allcores.futures import BrokenProcessPool, ProcessPoolExecutor
+from allcores.futures import BrokenProcessPool, ProcessPoolExecutor, segments
+from allcores.futures.manager import Wakeup
 
 LARGE = np.arange(1 << 17)
 
@@ -200,6 +203,131 @@ def limit_memory(more):
     resource.setrlimit(resource.RLIMIT_AS, (now + more, now + more))
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_death_while_a_child_of_the_worker_lives(method):
+    """It has inherited what was open, also the pipe by which multiprocessing notices a death."""
+    with ProcessPoolExecutor(2, multiprocessing.get_context(method)) as pool:
+        child = ac.shared_empty(1, int)
+        broken(pool, pool.submit(fork_and_die, child), "SIGKILL")
+        assert alive(child[0])
+    os.kill(child[0], signal.SIGKILL)
+
+
+def fork_and_die(child):
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(60)
+        os._exit(0)
+    child[0] = pid
+    threading.Timer(0.1, kill_self).start()
+    return ["a" * (1 << 20)] * 2000 + list(range(20_000_000))  # in the middle of the answer
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_task_starts_can_be_terminated(method):
+    """Though the worker takes no notice of a SIGTERM."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
+        assert pool.submit(terminate_a_program_and_a_child).result(timeout=30) == (-15, -15, "SIGTERM")
+        assert fine(pool)
+
+
+def terminate_a_program_and_a_child():
+    import subprocess
+
+    program = subprocess.Popen(["sleep", "60"])
+    program.terminate()
+    child = os.fork()
+    if child == 0:
+        time.sleep(60)
+        os._exit(0)
+    os.kill(child, signal.SIGTERM)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os.kill(os.getpid(), signal.SIGTERM)
+    return program.wait(), status, "SIGTERM"
+
+
+# ---- more tasks than a pipe holds messages
+
+MANY = 17_000
+
+
+def test_a_wakeup_never_waits():
+    wakeup = Wakeup()
+    for _ in range(2):
+        for _ in range(MANY):
+            wakeup.wakeup()
+        assert multiprocessing.connection.wait([wakeup.reader], 0)
+        while multiprocessing.connection.wait([wakeup.reader], 0):
+            wakeup.clear()
+        wakeup.clear()
+    wakeup.close()
+    wakeup.wakeup()
+
+
+def test_thousands_of_tasks_from_one_callback(pool):
+    """The callback runs in the thread that is to be woken."""
+    futures, done = [], threading.Event()
+
+    def burst(_):
+        futures.extend(pool.submit(nothing) for _ in range(MANY))
+        done.set()
+
+    pool.submit(nothing).add_done_callback(burst)
+    try:
+        assert done.wait(60)
+    finally:
+        for future in futures:
+            future.cancel()
+    assert fine(pool)
+
+
+class Held:
+    """Pickling it takes as long as the test likes: the manager thread is busy for so long."""
+
+    begun, go = threading.Event(), threading.Event()
+
+    def __reduce__(self):
+        self.begun.set()
+        assert self.go.wait(60)
+        return nothing, ()
+
+
+@pytest.mark.parametrize("meanwhile", ["a callback submits", "a worker dies", "a worker is replaced"])
+def test_thousands_of_tasks_while_the_manager_is_busy(meanwhile):
+    Held.begun.clear()
+    Held.go.clear()
+    most = 2 if "replaced" in meanwhile else None
+    futures, more = [], []
+    with ProcessPoolExecutor(2, multiprocessing.get_context("forkserver"), max_tasks_per_child=most) as pool:
+        pids = [future.result() for future in [pool.submit(slow_pid, 0.1) for _ in range(2)]]
+        first = pool.submit(slow_pid, 0.1)
+        if "callback" in meanwhile:
+            first.add_done_callback(lambda _: more.append(pool.submit(nothing)))
+        held = pool.submit(echo, Held())
+        assert Held.begun.wait(30)
+        if "dies" in meanwhile:
+            os.kill(pids[0], signal.SIGKILL)
+        thread = threading.Thread(target=lambda: futures.extend(pool.submit(nothing) for _ in range(MANY)))
+        thread.start()
+        try:
+            thread.join(60)
+            assert len(futures) == MANY
+        finally:
+            Held.go.set()
+            thread.join()
+            for future in futures:
+                future.cancel()
+        if "dies" in meanwhile:
+            broken(pool, held, "SIGKILL")
+            wait([first, *futures])
+        else:
+            assert held.result(timeout=30) is None
+            assert first.result(timeout=30) in pids
+            assert wait_for(lambda: len(more) == ("callback" in meanwhile))
+            assert [future.result(timeout=30) for future in more] == [None] * len(more)
+            assert fine(pool)
+
+
 # ---- pickling
 
 
@@ -311,6 +439,53 @@ def test_collected_with_pending_work():
     futures = [pool.submit(echo, LARGE + i) for i in range(10)]
     del pool
     assert [future.result()[0] for future in futures] == list(range(10))
+
+
+def test_collected_while_its_lock_is_held():
+    """By the collector, which runs in any thread at any time."""
+    pool = ProcessPoolExecutor(1)
+    assert fine(pool)
+    held = [pool]
+    del pool
+
+    def drop():
+        with held[0]._shutdown_lock:
+            held.clear()
+
+    thread = threading.Thread(target=drop, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_a_worker_can_not_be_started(pool, monkeypatch):
+    """One is there: it does the work. None is there: `submit` says so, and what it was given will not be done."""
+    with ProcessPoolExecutor(2) as small:
+        small.submit(nothing).result()
+        with monkeypatch.context() as patch:
+            patch.setattr(small, "_spawn_process", lambda: os.open("/nowhere", os.O_RDONLY))
+            assert [future.result() for future in [small.submit(echo, i) for i in range(20)]] == list(range(20))
+            assert len(small._processes) == 1
+    x = ac.shared_empty(1)
+    with ProcessPoolExecutor(1) as none:
+        with monkeypatch.context() as patch:
+            patch.setattr(none._mp_context, "Process", lambda **_: os.open("/nowhere", os.O_RDONLY), raising=False)
+            for _ in range(2):
+                with pytest.raises(FileNotFoundError):
+                    none.submit(overwrite, x)
+        assert none.submit(nothing).result() is None
+    assert x[0] == 0
+    with ProcessPoolExecutor(1, initializer=echo, initargs=(threading.Lock(),)) as none:
+        for _ in range(2):
+            with pytest.raises(TypeError, match="pickle"):
+                none.submit(nothing)
+
+
+def test_a_pool_is_not_sent_or_copied(pool):
+    for make in (pickle.dumps, copy.copy, copy.deepcopy, lambda pool: pool.submit(echo, pool).result()):
+        with pytest.raises(TypeError, match="can't be copied or sent"):
+            make(pool)
+    assert fine(pool)
 
 
 def test_the_initializer_fails(stderr):
@@ -479,11 +654,16 @@ def test_more_than_2_gib(pool):
     assert pool.transfer_stats()["fallbacks"] == 0
 
 
-def test_no_descriptors_left_in_the_parent(pool):
+@pytest.mark.parametrize("free", [0, 1, 2, 3])
+def test_no_descriptors_left_in_the_parent(pool, free):
     import resource
 
-    fine(pool)
-    pool.submit(echo, LARGE).result()
+    pool.submit(echo, LARGE[:1]).result()
+    if not free:
+        assert fine(pool)
+        pool.submit(echo, LARGE).result()
+    segments.boot.cache_clear()  # as at the first array of a program
+    segments._started_here.cache_clear()
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     taken = []
     try:
@@ -493,6 +673,8 @@ def test_no_descriptors_left_in_the_parent(pool):
                 taken.append(os.open(os.devnull, os.O_RDONLY))
         except OSError:
             pass
+        for _ in range(free):
+            os.close(taken.pop())
         results = [pool.submit(echo, LARGE + i) for i in range(5)]
         results = [future.result() for future in results]
     finally:
@@ -658,26 +840,44 @@ def test_results_and_shared_arrays_at_exit(tmp_path):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_parent_is_killed(tmp_path, method):
+@pytest.mark.parametrize("also", ["", "sibling", "sibling, no pidfd"])
+def test_the_parent_is_killed(tmp_path, method, also):
+    """Also where it has forked a child, which holds the pipes that it had open."""
     code = f"""
         import multiprocessing
         with ProcessPoolExecutor(2, multiprocessing.get_context("{method}")) as pool:
             futures = [pool.submit(slow_pid, 60) for _ in range(4)]
             pool.submit(echo, np.ones(100000))
             time.sleep(0.5)
-            print(*pool._processes, flush=True)
+            child = os.fork() if "{also}" else None
+            if child == 0:
+                time.sleep(60)
+                os._exit(0)
+            print(child or "", *pool._processes, flush=True)
             time.sleep(60)
     """
+    (tmp_path / "sitecustomize.py").write_text("import os\ndel os.pidfd_open\n" if "pidfd" in also else "")
     names = shared_names()
-    with Script(tmp_path, code) as script:
-        pids = [int(word) for word in script.line().split()]
-        assert len(pids) == 2
+    with Script(tmp_path, code, env={"PYTHONPATH": f"{Path(__file__).parent}:{tmp_path}"}) as script:
+        *sibling, _, _ = pids = [int(word) for word in script.line().split()]
+        assert len(pids) == 2 + bool(also)
         assert all(alive(pid) for pid in pids)
         script.process.kill()
-        assert wait_for(lambda: not any(alive(pid) for pid in pids), 1)
+        workers = set(pids) - set(sibling)
+        assert wait_for(lambda: not any(alive(pid) for pid in workers), 1)
+        for pid in sibling:
+            # The fork server ends, too. multiprocessing's resource tracker waits for the last of the family.
+            assert wait_for(lambda: not [pid for pid in script.processes() if b"forkserver" in command(pid)])
+            os.kill(pid, signal.SIGKILL)
         assert script.gone()
         assert script.process.stderr.read() == ""
     assert set(shared_names()) <= set(names)
+
+
+def command(pid):
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+import types
 from functools import partial
 from types import SimpleNamespace
 
@@ -429,6 +431,23 @@ def test_lambdas_and_closures(pool):
     local = type("Local", (), {"values": big})
     assert pool.submit(lambda thing: thing.values[3], local()).result() == 3
     assert pool.submit(lambda: lambda: 5).result()() == 5
+
+
+def test_a_module_that_cloudpickle_is_to_send_by_value(pool, monkeypatch):
+    """As a program does with plugins, which its workers can't import."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+    package, module = types.ModuleType("plugins"), types.ModuleType("plugins.one")
+    exec("def plus(x): return x + 1\nclass Number(int): pass", module.__dict__)
+    monkeypatch.setitem(sys.modules, "plugins", package)
+    monkeypatch.setitem(sys.modules, "plugins.one", module)
+    with pytest.raises(ModuleNotFoundError, match="plugins"):
+        pool.submit(module.plus, 1).result()
+    cloudpickle.register_pickle_by_value(package)
+    try:
+        assert pool.submit(module.plus, 1).result() == 2
+        assert pool.submit(int, module.Number(3)).result() == 3
+    finally:
+        cloudpickle.unregister_pickle_by_value(package)
 
 
 def test_without_cloudpickle(pool, monkeypatch):

@@ -78,7 +78,7 @@ class CallQueue:
         self._reader.close()
         self._large.clear()
 
-    _terminate_broken = __del__ = close
+    _terminate_broken = forget = __del__ = close
 
     def join_thread(self) -> None:
         """There is none."""
@@ -104,6 +104,10 @@ class Calls:
 
     def worker_end(self) -> Calls:
         return self
+
+    def forget(self) -> None:
+        """In a forked child."""
+        self._reader.close()
 
     def next_call(self, sender: Sender, ask: Answer) -> Call | None:
         """The next call; None: there will be no more. `queue.Empty` where there was none for some seconds.

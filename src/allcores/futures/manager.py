@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pickle
 import queue
 import signal
+import socket
+import threading
 import time
 import traceback
+import weakref
 from collections import deque
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future, InvalidStateError, _base
 from concurrent.futures import process as _process
+from multiprocessing import process as _multiprocessing
 from multiprocessing.connection import wait
 from typing import Any
 
 from . import store
 from .traffic import Received
-from .worker import ERROR, FETCH, NO_START, REFUSED, ROOM
+from .worker import ERROR, FETCH, NO_MAIN, NO_START, REFUSED, ROOM, STARTED
 
 # Parts of the standard library without a public name, the same from Python 3.11 to 3.14. CPython's own tests, which
 # tests/test_pool_cpython.py runs with our class, would notice a change.
@@ -31,6 +36,38 @@ a script that starts processes is imported by each of them, so what starts them 
 
 around the part that uses the pool"""
 
+FAILED = {
+    NO_MAIN: "the main script can't be imported in worker process",
+    NO_START: "the initializer failed in worker process",
+}
+ELSEWHERE = "this pool and its futures belong to process {}, which has forked this one: make a pool of its own here"
+
+
+class Wakeup:
+    """Tells the manager thread that there is something to do; never waits, needs no lock.
+
+    The standard library writes a message a call into a pipe and waits where it is full: in `submit`, holding a lock
+    without which the manager thread may not come to empty it. Here a byte that finds no room is left out, since bytes
+    before it are still to be read.
+    """
+
+    def __init__(self) -> None:
+        self.reader, self._writer = socket.socketpair()
+        self.reader.setblocking(False)
+        self._writer.setblocking(False)
+
+    def wakeup(self) -> None:
+        with contextlib.suppress(OSError):  # no room; or closed, and nobody is there to be woken
+            self._writer.send(b"\0")
+
+    def clear(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self.reader.recv(1 << 16)
+
+    def close(self) -> None:
+        self._writer.close()
+        self.reader.close()
+
 
 class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
     """The standard library's manager thread, with other ways of sending, receiving and dying."""
@@ -41,8 +78,13 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
     def __init__(self, executor: Any) -> None:
         self.traffic = executor._traffic
         self.channels = executor._channels
+        self.pidfds = executor._pidfds
         self.ready: deque[int] = deque()
+        self.started: set[int] = set()  # workers that have said so
         super().__init__(executor)
+        # The standard library's callback takes a lock, which this thread may hold when the collector runs in it.
+        wakeup = self.thread_wakeup.wakeup
+        self.executor_reference = weakref.ref(executor, lambda _: wakeup())
 
     def run(self) -> None:
         try:
@@ -51,9 +93,7 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
             # For instance: no more threads, since the interpreter goes down.
             self.terminate_broken(traceback.format_exception(error))
         finally:
-            for receiver in list(self.channels.values()):
-                receiver.close()
-            self.channels.clear()
+            self._hang_up(list(self.channels))
             self.processes.clear()
             self.traffic.close()
 
@@ -97,10 +137,13 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
                 message = receiver.receive(self.traffic.reserve)
                 if message is None:
                     return None, True, self._post_mortem(pid)
-                if message.head.kind == NO_START:
+                if message.head.kind == STARTED:
+                    self.started.add(pid)
+                    continue
+                if message.head.kind in FAILED:
                     if process := self.processes.get(pid):
                         process.join(5)  # it may have more to say, for instance to a log
-                    return None, True, (f"the initializer failed in worker process {pid}", message.head.text)
+                    return None, True, (f"{FAILED[message.head.kind]} {pid}", message.head.text)
                 if message.head.kind == FETCH:
                     with contextlib.suppress(OSError):  # its death is noticed by itself
                         receiver.send_bytes(self.call_queue.fetch(message.head.number))
@@ -111,25 +154,32 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
                     continue
                 self.call_queue.answered()
                 return Received(*message), False, None
-            self._forget_replaced()
-            wakeup = self.thread_wakeup._reader
+            # Of workers that have done their number of tasks.
+            self._hang_up([pid for pid in list(self.channels) if pid not in self.processes])
+            wakeup = self.thread_wakeup.reader
             receivers = {receiver.end: pid for pid, receiver in list(self.channels.items())}
-            sentinels = {process.sentinel: pid for pid, process in list(self.processes.items())}
+            processes = list(self.processes.items())
+            sentinels = {self.pidfds.get(pid, process.sentinel): pid for pid, process in processes}
             timeout = store.IDLE if self.traffic.store.idle else None
             found = wait([wakeup, *receivers, *sentinels], timeout)
             self.ready.extend(receivers[end] for end in found if end in receivers)
+            woken = wakeup in found
+            if woken:
+                self.thread_wakeup.clear()
+            dead = next((sentinels[end] for end in found if end in sentinels), None)
+            if dead is not None and not self.ready:
+                return None, True, self._post_mortem(dead)
+            if woken:
+                return None, False, None  # answers that were found, too, come after what is to be done
             if not found:
                 self.traffic.store.trim()
-            elif not self.ready:
-                if wakeup in found:
-                    self.thread_wakeup.clear()
-                    return None, False, None
-                return None, True, self._post_mortem(next(sentinels[end] for end in found if end in sentinels))
 
-    def _forget_replaced(self) -> None:
-        """Close the channels of workers that have done their number of tasks."""
-        for pid in [pid for pid in list(self.channels) if pid not in self.processes]:
+    def _hang_up(self, pids: list[int]) -> None:
+        """Close what leads to workers."""
+        for pid in pids:
             self.channels.pop(pid).close()
+            if pid in self.pidfds:
+                os.close(self.pidfds.pop(pid))
 
     def process_result_item(self, result_item: Any) -> None:
         """Unpickle an answer, and finish its future."""
@@ -166,7 +216,8 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
         process = self.processes.get(pid)
         if process is None:
             return f"worker process {pid} is gone", ""
-        process.join(1)
+        if process.exitcode is None:  # joining waits for what it has forked, too
+            process.join(1)
         code = process.exitcode
         if code == NO_GUARD:
             return GUARD, ""
@@ -178,6 +229,8 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
             except ValueError:
                 name = f"signal {-code}"
             return f"worker process {pid} was killed by {name}", ""
+        if pid not in self.started:
+            return f"worker process {pid} exited with code {code} while it started: see what it wrote to stderr", ""
         return f"worker process {pid} exited with code {code} in the middle of its work", ""
 
     def terminate_broken(self, cause: Any, _: object = None) -> None:
@@ -212,6 +265,23 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
             pending.update(left)
             self.pending_work_items = pending
 
+    def forget(self) -> None:
+        """In a forked child, where this thread does not run: the pool, its workers and its futures are the parent's.
+
+        What was copied of it is let go of: descriptors, memory, and workers that multiprocessing would wait for. A
+        future that was pending will never be done here, so it fails; callbacks are the parent's.
+        """
+        _multiprocessing._children.difference_update(self.processes.values())  # type: ignore[attr-defined]
+        self.thread_wakeup.close()
+        self.call_queue.forget()
+        self._hang_up(list(self.channels))
+        self.traffic.close()
+        for item in self.pending_work_items.values():
+            future = item.future
+            future._condition = threading.Condition()  # the other one may have been held while it was copied
+            if future._state in (_base.PENDING, _base.RUNNING):
+                future._state, future._exception = _base.FINISHED, RuntimeError(ELSEWHERE.format(os.getppid()))
+
 
 def _finish(future: Future[Any], value: Any, failed: bool) -> None:
     # A pending future may have been cancelled a moment ago.
@@ -243,12 +313,10 @@ def _catchable(error: BaseException, when: str) -> Exception:
 
 
 def end(processes: list[Any]) -> None:
-    """Terminate processes, and kill those that take more than a second over it."""
+    """Kill processes. Workers leave SIGTERM to their parent."""
     for process in processes:
-        process.terminate()
+        process.kill()
     end = time.monotonic() + 1
     for process in processes:
-        process.join(max(0, end - time.monotonic()))
-    for process in processes:
-        if process.exitcode is None:
-            process.kill()
+        while process.exitcode is None and time.monotonic() < end:
+            process.join(0.01)  # not longer: it waits for what they have forked, too

@@ -60,8 +60,11 @@ def main_is_a_file() -> bool:
     spec = getattr(main, "__spec__", None)
     if spec is not None:
         return not f".{spec.name}".endswith(".__main__")  # `python -m package` is not imported again
+    if getattr(sys, "frozen", False):
+        return True  # a new process of an executable runs its main script itself
     path = getattr(main, "__file__", None)
-    return path is not None and os.path.exists(path)
+    # Not what a shell hands over once: `python /dev/stdin`, `python <(...)`. Nor "<stdin>", nor a file that is gone.
+    return path is not None and os.path.isfile(path) and not path.startswith(("/dev/stdin", "/dev/fd/", "/proc/"))
 
 
 @cache
@@ -69,10 +72,19 @@ def has_cloudpickle() -> bool:
     return importlib.util.find_spec("cloudpickle") is not None
 
 
+def _by_value(module: str) -> bool:
+    """Whether the user has told cloudpickle that others can't import a module, or a package that it is in."""
+    cloudpickle: Any = sys.modules.get("cloudpickle")
+    names = cloudpickle.list_registry_pickle_by_value() if cloudpickle else ()
+    return any(f"{module}.".startswith(f"{name}.") for name in names)
+
+
 def importable(thing: Any, main: bool) -> bool:
     """Whether a function or class is found under its name, in this process and another; `main`: also in `__main__`."""
     module = getattr(thing, "__module__", None)
     if module == "__main__" and not main:
+        return False
+    if module and _by_value(module):
         return False
     found: Any = sys.modules.get(module) if module else None
     if found is None:

@@ -62,6 +62,9 @@ def pair() -> tuple[PipeReceiver, PipeSender]:
 class QueuedCalls(queues.Queue):  # type: ignore[type-arg]
     """The call queue."""
 
+    _reader: Any
+    _writer: Any
+
     def __init__(self, most: int, context: Any) -> None:
         super().__init__(most, ctx=context)
         self._ignore_epipe = True  # of workers that have died, which is noticed by itself
@@ -74,6 +77,11 @@ class QueuedCalls(queues.Queue):  # type: ignore[type-arg]
 
     def fetch(self, number: int) -> bytes:
         raise KeyError(number)
+
+    def forget(self) -> None:
+        """In a forked child, which does not have the queue's thread."""
+        self._reader.close()
+        self._writer.close()
 
     def worker_end(self) -> QueuedCalls:
         return self

@@ -43,23 +43,28 @@ import contextlib
 import itertools
 import multiprocessing
 import os
+import queue
 import signal
 import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from concurrent.futures import process
+from concurrent.futures import Future, process
 from concurrent.futures.process import BrokenProcessPool
 from contextvars import Context
+from multiprocessing import resource_tracker, spawn
 from multiprocessing.context import BaseContext
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from .._engine import settings
-from . import calls, channel, pickling, portable, segments, worker
-from .manager import GUARD, NO_GUARD, Manager, base, end
+from . import calls, channel, pickling, portable, segments, signals, worker
+from .manager import ELSEWHERE, GUARD, NO_GUARD, Manager, Wakeup, base, end
 from .traffic import Traffic
 
 __all__ = ["BrokenProcessPool", "ProcessPoolExecutor"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 THRESHOLD = 1 << 18  # below 256 KiB the pipe is as fast
 
@@ -75,15 +80,50 @@ def default_context() -> BaseContext:
 
 
 def _preload() -> None:
-    """Have the fork server import NumPy once for all workers, unless it runs already or the user has asked for more.
+    """Have the fork server import NumPy once for all workers, unless it runs already.
 
     Not the main script: Python 3.14.10 ends the fork server where that fails, and nobody learns of a missing guard.
     """
     from multiprocessing import forkserver
 
-    server = forkserver._forkserver
-    if getattr(server, "_forkserver_pid", 0) is None and getattr(server, "_preload_modules", None) == ["__main__"]:
-        forkserver.set_forkserver_preload([worker.__name__])
+    server, ours = forkserver._forkserver, f"{__package__}.preload"
+    modules = getattr(server, "_preload_modules", [])
+    if getattr(server, "_forkserver_pid", 0) is None and ours not in modules:
+        forkserver.set_forkserver_preload([ours] if modules == ["__main__"] else [*modules, ours])
+
+
+class _WithoutQueues:
+    """A context for the standard library's constructor, whose queues are not used here.
+
+    Their semaphores have names, and those need a /dev/shm that may be written to.
+    """
+
+    Lock = staticmethod(threading.Lock)
+    BoundedSemaphore = staticmethod(threading.BoundedSemaphore)
+
+    def __init__(self, context: BaseContext) -> None:
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def SimpleQueue(self) -> None:
+        """None."""
+
+
+# ---- the main script
+
+_preparation = spawn.get_preparation_data
+
+
+def _prepare(name: str) -> dict[str, Any]:
+    """What multiprocessing tells a new process; not of the main script if that is a worker, which imports it later."""
+    data: dict[str, Any] = _preparation(name)
+    return {key: data[key] for key in data if not (name.startswith(WORKER_NAME) and key.startswith(MAIN))}
+
+
+MAIN = "init_main_from_"
+spawn.get_preparation_data = _prepare
 
 
 class ProcessPoolExecutor(process.ProcessPoolExecutor):
@@ -115,10 +155,11 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
     (pickle protocol 5) cross in shared memory. A worker gets its own copy, as with pickling: it may write to it.
 
     Different from the standard library: what goes wrong in pickling or unpickling fails one future, and only the death
-    of a worker breaks the pool; workers end when the parent dies; they ignore Ctrl-C, and a KeyboardInterrupt that
-    leaves the ``with`` block ends them; BLAS, OpenMP and allcores use cores / `max_workers` threads in each; functions
-    that can't be imported (lambdas, notebooks) are sent with cloudpickle where it is installed. See
-    docs/process-pool.md.
+    of a worker breaks the pool; workers end when the parent dies; they take no notice of Ctrl-C, SIGTERM and SIGHUP,
+    which are the parent's to answer, and a KeyboardInterrupt that leaves the ``with`` block ends them; a forked child
+    makes pools of its own, and using the parent's there is a RuntimeError; BLAS, OpenMP and allcores use cores /
+    `max_workers` threads in each; functions that can't be imported (lambdas, notebooks) are sent with cloudpickle where
+    it is installed. See docs/process-pool.md.
 
     Examples
     --------
@@ -131,6 +172,7 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
 
     _call_queue: Any
     _executor_manager_thread: Any
+    _executor_manager_thread_wakeup: Any
     _max_tasks_per_child: int | None
     _max_workers: int
     _mp_context: Any
@@ -138,6 +180,7 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
     _pending_work_items: dict[int, Any]
     _result_queue: Any
     _safe_to_dynamically_spawn_children: bool
+    _work_ids: Any
     _launch_processes: Callable[[], None]
 
     def __init__(
@@ -152,17 +195,17 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
     ) -> None:
         if max_workers is None:
             max_workers = min(settings.cores(), 61) if sys.platform == "win32" else settings.cores()
-        if mp_context is None and max_tasks_per_child is None:
-            mp_context = default_context()
-        super().__init__(max_workers, mp_context, initializer, initargs, max_tasks_per_child=max_tasks_per_child)
-        # Not needed: answers come over channels. Its semaphores have names, which would outlive this process if killed.
-        self._result_queue.close()
-        self._result_queue = None
-        method = self._mp_context.get_start_method()
-        if method == "forkserver":
+        if mp_context is None:
+            mp_context = default_context() if max_tasks_per_child is None else multiprocessing.get_context("spawn")
+        without: Any = _WithoutQueues(mp_context)
+        super().__init__(max_workers, without, initializer, initargs, max_tasks_per_child=max_tasks_per_child)
+        self._mp_context = mp_context
+        self._executor_manager_thread_wakeup.close()
+        self._executor_manager_thread_wakeup = self._wakeup = Wakeup()
+        self._pid = os.getpid()
+        self._method = mp_context.get_start_method()
+        if self._method == "forkserver":
             _preload()
-        # A forked worker has this process's `__main__` as it was; cloudpickle also brings what was defined since.
-        main = pickling.main_is_a_file() or (method == "fork" and not pickling.has_cloudpickle())
         # The same under names of our own: shutdown without waiting forgets its own while workers may yet be replaced.
         self._workers = self._processes
         self._calls: Any
@@ -171,9 +214,27 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
         else:
             self._calls = portable.QueuedCalls(max_workers + 1, self._mp_context)
         self._call_queue = self._calls
-        self._traffic = Traffic(max_workers + 1, THRESHOLD if threshold is None else threshold, main)
+        self._traffic = Traffic(
+            max_workers + 1, THRESHOLD if threshold is None else threshold, self._workers_have_main()
+        )
         self._channels: dict[int, channel.Receiver | portable.PipeReceiver] = {}
+        self._pidfds: dict[int, int] = {}
         self._started = False
+
+    def _workers_have_main(self) -> bool:
+        """Whether what `__main__` defines can be sent by its name."""
+        # A forked worker has this process's `__main__` as it was; cloudpickle also brings what was defined since.
+        return pickling.main_is_a_file() or (self._method == "fork" and not pickling.has_cloudpickle())
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a process pool can't be copied or sent to another process: make one there")
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        if os.getpid() != self._pid:
+            raise RuntimeError(ELSEWHERE.format(self._pid))
+        return super().submit(fn, *args, **kwargs)
+
+    submit.__doc__ = process.ProcessPoolExecutor.submit.__doc__
 
     def transfer_stats(self) -> dict[str, int]:
         """What has crossed between this pool and its workers so far.
@@ -218,7 +279,11 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
         idle = self._idle_worker_semaphore.acquire(blocking=False)
         workers = len(self._workers)
         if workers < self._max_workers and (not idle or workers < len(self._pending_work_items)):
-            self._spawn_process()
+            try:
+                self._spawn_process()
+            except OSError:  # no descriptor or no process to be had: those that are there do the work
+                if not workers:
+                    raise
 
     def _spawn_process(self) -> None:
         current = multiprocessing.current_process()
@@ -229,6 +294,11 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
             raise RuntimeError(GUARD)
         receiver, sender = channel.pair() if segments.without_names() else portable.pair()
         try:
+            # A script may be deleted while it runs. Workers that began before have it, but anyone may get a task.
+            self._traffic.main = self._traffic.main and self._workers_have_main()
+            script = {}
+            if self._method != "fork" and self._traffic.main:
+                script = {key: value for key, value in _preparation("").items() if key.startswith(MAIN)}
             setup = worker.Setup(
                 self._calls,
                 sender,
@@ -240,15 +310,24 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
                 self._max_workers,
                 self._max_tasks_per_child,
                 self._traffic.main,
+                script,
             )
-            child = self._mp_context.Process(target=worker.main, args=(setup,), name=f"{WORKER_NAME}{next(_numbers)}")
-            with _without_interrupts(self._mp_context.get_start_method()):
+            name = f"{WORKER_NAME}{next(_numbers)}"
+            child: Any = self._mp_context.Process(target=worker.main, args=(setup,), name=name)
+            with _without_signals(self._method):
                 child.start()
         except BaseException:
             receiver.close()
+            if self._executor_manager_thread is None:
+                # This is raised by `submit`: nobody will wait for what it has put into the queue.
+                self._pending_work_items.clear()
+                self._work_ids = queue.Queue()
             raise
         finally:
             sender.close()
+        child.terminate = child._popen.kill  # workers leave SIGTERM to their parent
+        if (pidfd := worker.pidfd(child.pid)) is not None:
+            self._pidfds[child.pid] = pidfd
         # In this order: the manager thread closes channels of which there is no worker.
         self._workers[child.pid] = child
         self._channels[child.pid] = receiver
@@ -257,10 +336,14 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
             self._executor_manager_thread_wakeup.wakeup()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        if os.getpid() != self._pid:
+            return
         super().shutdown(wait, cancel_futures=cancel_futures)
         if not self._started:
             # Otherwise the manager thread does this as its last act.
+            end(list(self._workers.values()))  # if one could be started, but not all
             self._calls.close()
+            self._wakeup.close()
             self._traffic.close()
 
     shutdown.__doc__ = process.ProcessPoolExecutor.shutdown.__doc__
@@ -272,6 +355,8 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
 
     def _abandon(self) -> None:
         """End the workers, whatever they are doing."""
+        if os.getpid() != self._pid:
+            return
         processes, thread = list((self._processes or {}).values()), self._executor_manager_thread
         self.shutdown(wait=False, cancel_futures=True)
         end(processes)
@@ -280,16 +365,41 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
 
 
 @contextlib.contextmanager
-def _without_interrupts(method: str) -> Iterator[None]:
-    """Start a worker that Ctrl-C does not reach before it ignores it. (The fork server's don't inherit this.)"""
+def _without_signals(method: str) -> Iterator[None]:
+    """Start a worker that signals to the group do not reach before it is ready for them. (The fork server's workers
+    don't inherit this.)"""
     if method == "forkserver" or not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, *signals.LEFT])
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+# ---- in forked children
+
+
+def _after_fork() -> None:
+    """The parent's pools are not this process's, nor is multiprocessing's fork server."""
+    for manager in list(base._threads_wakeups):
+        if isinstance(manager, Manager):
+            manager.forget()
+    tracker: Any = resource_tracker._resource_tracker
+    tracker._lock._at_fork_reinit()  # which another thread of the parent may have held
+    module: Any = sys.modules.get("multiprocessing.forkserver")
+    if module is not None:
+        server = module._forkserver
+        server._lock._at_fork_reinit()
+        if server._forkserver_pid is not None:
+            # It lives as long as somebody holds this descriptor, and is not this process's child.
+            os.close(server._forkserver_alive_fd)
+            server._forkserver_address = server._forkserver_alive_fd = server._forkserver_pid = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 # ---- at exit

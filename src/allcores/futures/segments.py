@@ -93,8 +93,14 @@ def boot() -> str:
 
 def started(pid: int) -> int:
     """When a process began, in ticks since boot: its number may have been another's before."""
+    return status(pid)[1]
+
+
+def status(pid: int) -> tuple[str, int]:
+    """A letter for the state of a process (Z and X: it has ended), and when it began."""
     # The second field is the name in brackets, which may itself hold brackets and blanks.
-    return int(_read(f"/proc/{pid}/stat").rpartition(")")[2].split()[19])
+    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return fields[0], int(fields[19])
 
 
 @cache

@@ -12,6 +12,9 @@ from . import pickling, segments, store
 from .channel import Reserve
 from .worker import Answer, Call, Spans
 
+# A segment and where others find it, or neither.
+Place = tuple[segments.AnySegment, segments.AnyHandle] | tuple[None, None]
+
 
 class Flight:
     """What a task holds while it is under way."""
@@ -57,39 +60,41 @@ class Traffic:
     def pack(self, number: int, function: Any, args: Any, kwargs: Any) -> Call:
         """A task, laid out."""
         pickled = pickling.dumps((function, args, kwargs), self.threshold, self.main)
-        segment, spans, inline = self._place(pickled)
-        # As long as there are results to put into it: a handle takes 10 us of the 130 that an empty task takes.
-        room = self.store.spare(self._result_size) if self.share and self._without_buffers < 4 else None
-        call = Call(
-            number,
-            pickled.data,
-            None if segment is None else segment.handle,
-            spans,
-            inline,
-            None if room is None else room.handle,
-        )
+        (segment, handle), spans, inline = self._place(pickled)
+        room, room_handle = self._spare()
+        call = Call(number, pickled.data, handle, spans, inline, room_handle)
         self.flights[number] = Flight(call, segment, room, pickled.kept)
         self._live += segment is not None
         self.counts["tasks"] += 1
         self.counts["bytes_pickled"] += len(call.data) + sum(map(len, inline))
         return call
 
-    def _place(self, pickled: pickling.Pickled) -> tuple[segments.AnySegment | None, Spans, list[bytes | bytearray]]:
+    def _place(self, pickled: pickling.Pickled) -> tuple[Place, Spans, list[bytes | bytearray]]:
         """Put buffers into a segment; where none is to be had, make objects of them."""
         if not pickled.sources:
-            return None, [], []
+            return (None, None), [], []
         if self.share:
             spans, size = store.lay_out(pickled.sources)
             try:
                 segment = self.store.take(size)
+                handle = segment.handle  # the first of a process takes a descriptor for a moment
                 store.fill(segment, pickled.sources, spans)
             except OSError as error:
                 self.warn(f"there is no shared memory for {size} bytes ({error.strerror or error})")
             else:
                 self.counts["bytes_shared"] += sum(pickled.sizes)
-                return segment, spans, []
+                return (segment, handle), spans, []
         self.counts["fallbacks"] += 1
-        return None, [], pickled.inline()
+        return (None, None), [], pickled.inline()
+
+    def _spare(self) -> Place:
+        """A free segment of the last result's size, for the next one, if there is one."""
+        # As long as there are results to put into it: a handle takes 10 us of the 130 that an empty task takes.
+        room = self.store.spare(self._result_size) if self.share and self._without_buffers < 4 else None
+        if room is not None:
+            with contextlib.suppress(OSError):
+                return room, room.handle
+        return None, None
 
     def unpack(self, received: Received) -> Any:
         """The object that an answer carries."""

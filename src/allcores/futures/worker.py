@@ -12,20 +12,22 @@ import os
 import pickle
 import queue
 import signal
+import sys
 import threading
 import traceback
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import _base
-from multiprocessing import process
+from functools import partial
+from multiprocessing import process, spawn
 from multiprocessing.connection import wait
 from typing import Any, NamedTuple
 
 from .._engine import settings
-from . import blas, pickling, release, segments, store
+from . import blas, pickling, release, segments, signals, store
 
-# How a task ended; or, that the rest of a large one is wanted, or a segment for the result.
-RESULT, ERROR, REFUSED, NO_START, FETCH, ROOM = range(6)
+# How a task ended; how a worker's start did; or, that the rest of a large task is wanted, or a segment for the result.
+RESULT, ERROR, REFUSED, STARTED, NO_MAIN, NO_START, FETCH, ROOM = range(8)
 
 Spans = Sequence[tuple[int, int]]
 
@@ -71,12 +73,26 @@ class Setup:
         processes: int,
         max_tasks: int | None,
         main: bool,
+        script: dict[str, Any],
     ) -> None:
         self.calls, self.sender, self.threshold, self.share = calls, sender, threshold, share
         self.without_names = without_names
         self.processes, self.max_tasks = processes, max_tasks
+        self.script = script  # what multiprocessing would import as the main module, and how
+        self.parent_began: int | None = None
+        with contextlib.suppress(OSError):
+            self.parent_began = segments.started(os.getpid())
         self._main = main
         self._start: Any = None if initializer is None else (initializer, initargs)
+
+    def import_main(self) -> None:
+        """As multiprocessing does it before anything else; here, so that the parent is told what goes wrong."""
+        current: Any = process.current_process()
+        current._inheriting = True  # what starts processes now lacks a guard
+        try:
+            spawn.prepare(self.script)
+        finally:
+            del current._inheriting
 
     def initialize(self) -> None:
         start = pickle.loads(self._start) if isinstance(self._start, bytes) else self._start
@@ -93,38 +109,79 @@ class Setup:
         return state
 
 
-def watch_parent() -> None:
+def pidfd(pid: int) -> int | None:
+    """A descriptor that becomes readable when a process ends; None where there is none to be had.
+
+    The sentinels of multiprocessing are ends of pipes. The other end is inherited by all that the process forks, and as
+    long as one of them lives nobody learns of its death.
+    """
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None
+
+
+def watch_parent(began: int | None) -> None:
     """End this process when its parent dies: nobody would ever tell it to."""
     parent = process.parent_process()
     if parent is None:
         return
-    sentinel = parent.sentinel
+    pid: Any = parent.pid
+    ends: list[Any] = [parent.sentinel]  # on Windows the process itself
+    interval = None
+    if sys.platform != "win32":
+        descriptor = pidfd(pid)
+        if descriptor is None:
+            interval = 0.5  # seconds between two looks
+        else:
+            ends.append(descriptor)
+    child = os.getppid() == pid  # the fork server's children are not the parent's
 
     def watch() -> None:
-        wait([sentinel])
+        while _lives(pid, began, child) and not wait(ends, interval):
+            pass
         os._exit(1)
 
     threading.Thread(target=watch, name="allcores-parent", daemon=True).start()
 
 
+def _lives(pid: int, began: int | None, child: bool) -> bool:
+    """Whether the parent is there, and not another process of its number. Where the system does not tell, it is."""
+    if sys.platform == "win32":
+        return True
+    if child:
+        return os.getppid() == pid
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # this process has changed its user
+        pass
+    try:
+        state, when = segments.status(pid)
+    except OSError:
+        return True
+    return state not in "ZX" and when == began
+
+
+def _is_no_worker(sender: Any, calls: Any) -> None:
+    """In a child that a task has forked: it has no part in the worker's connections."""
+    sender.close()
+    calls.forget()
+
+
 def main(setup: Setup) -> None:
     """The life of a worker."""
-    # Ctrl-C goes to the whole group; what it means is the parent's decision.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signals.leave_to_the_parent()
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    watch_parent()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, *signals.LEFT])
+    watch_parent(setup.parent_began)
     segments.decide(setup.without_names)
-    threads = max(1, settings.cores() // setup.processes)
-    blas.limit(threads)
-    settings.limit_workers(threads)
     sender, calls = setup.sender, setup.calls.worker_end()
-    try:
-        setup.initialize()
-    except BaseException as error:
-        _base.LOGGER.critical("Exception in initializer:", exc_info=True)
-        with contextlib.suppress(OSError):
-            sender.send(Answer(-1, NO_START, text=_text(error)))
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=partial(_is_no_worker, sender, calls))
+    if not start(setup, sender):
         return
     rooms = Rooms()
     done = 0
@@ -170,6 +227,27 @@ def main(setup: Setup) -> None:
         del call, answer, body
         if last:
             return
+
+
+def start(setup: Setup, sender: Any) -> bool:
+    """Make this process ready for tasks, and tell the parent so, or what went wrong."""
+    failed = NO_MAIN
+    try:
+        setup.import_main()
+        threads = max(1, settings.cores() // setup.processes)
+        blas.limit(threads)
+        settings.limit_workers(threads)
+        failed = NO_START
+        setup.initialize()
+    except BaseException as error:
+        if failed == NO_START:
+            _base.LOGGER.critical("Exception in initializer:", exc_info=True)
+        with contextlib.suppress(OSError):
+            sender.send(Answer(-1, failed, text=_text(error)))
+        return False
+    with contextlib.suppress(OSError):
+        sender.send(Answer(-1, STARTED))
+    return True
 
 
 Reply = tuple[Answer, bytes, int | None]
