@@ -42,6 +42,25 @@ def takes(name: str, argument: str) -> bool:
     return argument in inspect.signature(getattr(ac, name)).parameters
 
 
+# Every function that computes on arrays. What each needs beside the array, where that is not another array.
+COMPUTING = (*FUNCTIONS, *MOVES, *SCANNED, *SELECTED, *SORTED)
+NEEDED = {"window": 5, "q": 0.3, "alpha": 0.5, "kth": 2, "k": 2, "old": 1.0, "new": 2.0}
+
+
+def plain_call(name: str, a, **more):
+    """The call of any of these functions on `a`, with whatever it needs."""
+    if name == "lexsort":
+        return ac.lexsort((a, a), **more)
+    if name == "searchsorted":
+        return ac.searchsorted(np.sort(a, axis=None), a, **more)
+    others = list(inspect.signature(getattr(ac, name)).parameters.values())[1:]
+    needed = [parameter.name for parameter in others if parameter.default is parameter.empty]
+    needed = [each for each in needed if each not in more]
+    if name == "replace":
+        a = a.copy()
+    return getattr(ac, name)(a, **{each: NEEDED.get(each, a) for each in needed}, **more)
+
+
 def cells(name: str) -> str:
     """The dtypes for which the row of this name, or of the function's kernel, is compiled."""
     return KERNELS[name].cells if name in KERNELS else DTYPES

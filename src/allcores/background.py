@@ -5,7 +5,9 @@
      cancel() ---+--> Job.stop                  +-- in a copy of the caller's context, in which the Job is current:
      progress() ----> Job.progress                      fn(*args, **kwargs), whose chunks all workers share
 
-Coordinators are not the threads that compute chunks, so that a call in the background uses all of those.
+Coordinators are not the threads that compute chunks, so that a call in the background uses all of those. Where another
+thread waits for a call that has not begun, it begins on a thread of its own: those who could make it may all be busy
+with calls that wait for that thread.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -25,6 +29,8 @@ from ._engine import jobs, settings, team
 __all__ = ["BackgroundFuture", "submit"]
 
 WAITING, RUNNING, ENDED = range(3)
+
+PATIENCE = 0.05  # seconds that somebody waits for a call to begin
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -36,9 +42,10 @@ class BackgroundFuture(Future[Result], Generic[Result]):
     To its base class it is pending until it ends, since there nothing that runs can be cancelled.
     """
 
-    def __init__(self, work: Callable[[], Result]) -> None:
+    def __init__(self, work: Callable[[], Result], context: Context) -> None:
         super().__init__()
         self._work: Callable[[], Result] | None = work
+        self._context: Context | None = context
         self._job = jobs.Job()
         self._stage = WAITING
         self._turn = threading.Lock()
@@ -59,9 +66,17 @@ class BackgroundFuture(Future[Result], Generic[Result]):
             self._job.stop()
             if before == RUNNING:
                 return True
-            self._stage, self._work = ENDED, None
+            self._stage, self._work, self._context = ENDED, None, None
         self._end_cancelled()
         return True
+
+    def result(self, timeout: float | None = None) -> Result:
+        """What the call returns, or raises, as soon as it has ended: see `concurrent.futures.Future.result`."""
+        return super().result(self._left(timeout))
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """What the call raises, as soon as it has ended: see `concurrent.futures.Future.exception`."""
+        return super().exception(self._left(timeout))
 
     def progress(self) -> tuple[int, int]:
         """Chunks that are done, and all that are known of.
@@ -81,13 +96,29 @@ class BackgroundFuture(Future[Result], Generic[Result]):
         """Whether the call has begun and not ended."""
         return self._stage == RUNNING
 
+    def _left(self, timeout: float | None) -> float | None:
+        """Seconds that are left of a time-out when the call has begun, which is soon. The main thread waits for its
+        turn: no call that runs depends on it."""
+        if self._stage != WAITING or threading.current_thread() is threading.main_thread():
+            return timeout
+        began = time.monotonic()
+        with suppress(TimeoutError, CancelledError):
+            super().exception(PATIENCE if timeout is None else min(timeout, PATIENCE))
+        with self._turn:
+            context = self._context
+        if context is not None:
+            thread = threading.Thread(target=_alone, args=[[partial(context.copy().run, self._run)]])
+            with team.alone(), suppress(RuntimeError):  # there may be no more threads
+                Context().run(thread.start)
+        return None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
+
     def _run(self, within: bool = False) -> None:
         """Make the call. `within` another one in the background, whose job it belongs to."""
         with self._turn:
             if self._stage != WAITING:
                 return
             self._stage, work = RUNNING, self._work
-            self._work = None
+            self._work = self._context = None
         assert work is not None
         token = None if within else jobs.current.set(self._job)
         try:
@@ -113,6 +144,14 @@ class BackgroundFuture(Future[Result], Generic[Result]):
         else:
             self.set_result(result)
 
+    def _give_up(self) -> None:
+        """In a forked child: the call is made in the parent, whose threads may have held the locks."""
+        self._condition, self._turn, self._job = threading.Condition(), threading.Lock(), jobs.Job()
+        if not self.done():
+            self._stage, self._work, self._context = ENDED, None, None
+            vars(self).update(_done_callbacks=[], _waiters=[])  # they are the parent's
+            self.set_exception(RuntimeError("this process was forked while the call was made in its parent"))
+
     def _end_cancelled(self) -> None:
         super().cancel()
         self.set_running_or_notify_cancel()  # wakes those who wait for several futures
@@ -126,7 +165,7 @@ class _Here(threading.local):
 
 
 _here = _Here()
-_lock = threading.Lock()
+_lock = threading.RLock()  # as in team
 _coordinators: ThreadPoolExecutor | None = None
 # By their id. Not a set: it can't be looked through while other threads add to it.
 _futures: weakref.WeakValueDictionary[int, BackgroundFuture[Any]] = weakref.WeakValueDictionary()
@@ -135,7 +174,10 @@ _futures: weakref.WeakValueDictionary[int, BackgroundFuture[Any]] = weakref.Weak
 def _forget() -> None:
     """In a forked child: the threads were not copied, and the lock may have been held."""
     global _lock, _coordinators, _futures
-    _lock, _coordinators, _futures = threading.Lock(), None, weakref.WeakValueDictionary()
+    for reference in _futures.valuerefs():
+        if (future := reference()) is not None:
+            future._give_up()
+    _lock, _coordinators, _futures = threading.RLock(), None, weakref.WeakValueDictionary()
     _here.coordinator = False
 
 
@@ -174,6 +216,12 @@ def _call(box: list[Callable[[], None]]) -> None:
     box.pop()()
 
 
+def _alone(box: list[Callable[[], None]]) -> None:
+    """The same in a thread that makes no other call."""
+    _become_coordinator()
+    _call(box)
+
+
 def submit(
     fn: Callable[Arguments, Result], /, *args: Arguments.args, **kwargs: Arguments.kwargs
 ) -> BackgroundFuture[Result]:
@@ -205,7 +253,8 @@ def submit(
     unless an interrupt ends it. What cannot be stopped is a call that NumPy makes, and a single block of your own
     function.
 
-    A submitted call that submits makes that call at once.
+    A submitted call that submits makes that call at once. A call for which a thread other than the main one waits, by
+    ``result()`` or ``exception()``, begins within a moment, whatever else runs.
 
     Examples
     --------
@@ -217,15 +266,16 @@ def submit(
     """
     if not callable(fn):
         raise TypeError(f"fn must be callable, got {fn!r}")
-    future = BackgroundFuture(lambda: fn(*args, **kwargs))
     context = copy_context()
+    future = BackgroundFuture(lambda: fn(*args, **kwargs), context)
     if _here.coordinator or team.here.worker:
         # Those who could make the call may all be waiting for it.
         context.run(future._run, True)
     else:
         # From an empty context, as in team.submit.
         try:
-            Context().run(partial(_pool().submit, _call, [partial(context.run, future._run)]))
+            with team.alone():
+                Context().run(partial(_pool().submit, _call, [partial(context.run, future._run)]))
         except BaseException:
             future.cancel()  # it is queued already when no thread can be started for it
             raise

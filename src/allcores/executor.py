@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from ._engine import settings
+from ._engine.later import importing
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -59,7 +60,8 @@ def set_executor(executor: Executor | None) -> Iterator[None]:
         with settings.use_sender(None):
             yield
         return
-    from .futures.cluster import Courier
+    with importing:
+        from .futures.cluster import Courier
 
     with Courier(executor) as courier, settings.use_sender(courier):
         yield
@@ -69,7 +71,8 @@ def on(executor: Executor | None, function: Callable[P, R], *args: P.args, **kwa
     """Call a function that computes on an executor, arrays in memory too; or where it does anyway."""
     if executor is None:
         return function(*args, **kwargs)
-    from .futures.cluster import Courier
+    with importing:
+        from .futures.cluster import Courier
 
     with Courier(executor) as courier, settings.use_sender(courier, arrays=True):
         return function(*args, **kwargs)

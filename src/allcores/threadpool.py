@@ -24,7 +24,7 @@ class Controller(threadpoolctl.LibController):  # type: ignore[misc]  # threadpo
     check_symbols = ("allcores_level", "PyInit__multiarray_umath")
 
     def get_num_threads(self) -> int:
-        return settings.get_workers()
+        return settings.workers_and_source()[0]  # what is set, since it is put back
 
     def set_num_threads(self, num_threads: int) -> None:
         settings.put_workers(max(1, num_threads))

@@ -12,6 +12,7 @@ doesn't. Calls that take the compiled short way know nothing of this.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,3 +74,12 @@ class Job:
 
 # The job of this context, if it is one.
 current: ContextVar[Job | None] = ContextVar("allcores_job", default=None)
+
+
+def _forget_job() -> None:
+    """In a forked child: the call is the parent's, and the job's lock may have been held."""
+    current.set(None)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_job)

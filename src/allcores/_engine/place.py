@@ -31,12 +31,17 @@ log = logging.getLogger("allcores")
 threshold: int | None = None
 
 
+def team_of(workers: int, elements: int, ns: float) -> int:
+    """How many workers some work gets, of so many: those it may have here, if it is worth a team."""
+    workers = team.allowed(workers)
+    return workers if workers > 1 and worth_a_team(elements, ns) else 1
+
+
 def worth_a_team(elements: int, ns: float) -> bool:
     """Whether half of the work takes longer than handing it over, twice."""
-    return elements >= threshold if threshold is not None else worth_handing_over(elements * ns * 1e-9)
-
-
-def worth_handing_over(seconds: float) -> bool:
+    if threshold is not None:
+        return elements >= threshold
+    seconds = elements * ns * 1e-9
     # Below this the work is shorter than any hand-over: don't start threads to measure one.
     return seconds > 40e-6 and seconds > 4 * team.hand_over()
 
@@ -58,9 +63,7 @@ def run(task: Task, sinks: Slots, workers: int, ns: float) -> int:
     """Fill the sinks; return the floating-point flags that were raised."""
     begin = time.perf_counter()
     elements = task.grid.outer * task.grid.n * task.grid.inner
-    workers = min(workers, task.grid.chunks)
-    if team.here.worker or not (workers > 1 and worth_a_team(elements, ns)):
-        workers = 1
+    workers = team_of(min(workers, task.grid.chunks), elements, ns)
     job = jobs.current.get()
     if job is None:
         status = _run(task, task.cursor(), sinks, workers)

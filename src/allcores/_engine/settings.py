@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from .. import _kernels
+from .later import load_masked_arrays
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -38,6 +39,7 @@ _backend: ContextVar[str | None] = ContextVar("allcores_backend", default=None)
 _sender: ContextVar[Sender | None] = ContextVar("allcores_executor", default=None)
 _arrays: ContextVar[bool] = ContextVar("allcores_executor_for_arrays", default=False)
 _budget: ContextVar[int | None] = ContextVar("allcores_memory_budget", default=None)
+_limit: ContextVar[Limit | None] = ContextVar("allcores_limit", default=None)
 
 # Positive: small arrays may take the compiled short way. Each `use_backend` that is open anywhere in the process closes
 # it, since reading a context variable would cost as much as the door: other threads are slower meanwhile, no more.
@@ -260,9 +262,36 @@ def _default_workers() -> tuple[int, str]:
     return cores(), "CPU affinity"
 
 
+class Limit:
+    """The workers that a call under way may use, with the calls of a user's function that it makes."""
+
+    __slots__ = ("over", "workers")
+
+    def __init__(self, workers: int) -> None:
+        self.workers, self.over = workers, False
+
+
+@contextmanager
+def at_most(workers: int) -> Iterator[None]:
+    """No call of this context uses more workers meanwhile, whatever it says."""
+    limit = Limit(within_limit(workers))
+    token = _limit.set(limit)
+    try:
+        yield
+    finally:
+        _limit.reset(token)
+        limit.over = True  # threads and asynchronous tasks that were begun meanwhile may keep the context
+
+
+def within_limit(workers: int) -> int:
+    limit = _limit.get()
+    return workers if limit is None or limit.over else min(workers, limit.workers)
+
+
 def resolve_workers(workers: object) -> int:
-    """The number of workers of one call."""
-    return workers_and_source()[0] if workers is None else check_workers(workers)
+    """The number of workers of one call. Every call that is more than a fast path begins with this."""
+    load_masked_arrays()
+    return within_limit(workers_and_source()[0] if workers is None else check_workers(workers))
 
 
 def get_workers() -> int:
@@ -273,7 +302,8 @@ def get_workers() -> int:
     int
         What `set_workers` set in this context, else the environment variable ``ALLCORES_WORKERS``, else the number of
         cores that this process may use: its CPU affinity, or from Python 3.13 on what ``-X cpu_count`` says, capped by
-        the CPU quota of its control group.
+        the CPU quota of its control group. Within a call that was given a number of workers, `map_blocks` for example,
+        no more than these, and 1 in a block that is computed beside others.
 
     Examples
     --------
@@ -282,7 +312,7 @@ def get_workers() -> int:
     ...     ac.get_workers()
     2
     """
-    return workers_and_source()[0]
+    return resolve_workers(None)
 
 
 @contextmanager
@@ -365,11 +395,12 @@ def _move_doors(by: int) -> None:
 
 
 def _new_lock() -> None:
-    """In a forked child, where the lock may have been copied while it was held, and the executor is the parent's."""
+    """In a forked child: the lock may have been held; the executor and the call are the parent's."""
     global _doors_lock
     _doors_lock = threading.Lock()
     _sender.set(None)
     _arrays.set(False)
+    _limit.set(None)
 
 
 if hasattr(os, "register_at_fork"):

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 
-from . import jobs, team
+from . import jobs, settings, team
 
 
 class Turns:
@@ -42,20 +42,19 @@ class Turns:
         return self.done, self.count
 
     def under_way(self, work: Callable[[], object], workers: int) -> None:
-        """Call `work`, which claims pieces until there are none, here and on threads; calls within it run where they
-        are. If this call is in the background, the pieces are its progress, and stop with it."""
+        """Call `work`, which claims pieces until there are none, here and on threads; calls within it then run where
+        they are. If this call is in the background, the pieces are its progress, and stop with it."""
+
+        def alone() -> object:
+            with settings.at_most(1):
+                return work()
+
+        workers = team.allowed(workers)
         job = jobs.current.get()
         with nullcontext() if job is None else job.part(self):
             token = None if job is None else jobs.current.set(self.within)
             try:
-                if workers > 1 and not team.here.worker:
-                    try:
-                        team.here.worker = True
-                        team.together(work, workers, self.stop)
-                    finally:
-                        team.here.worker = False
-                else:
-                    work()
+                team.together(alone if workers > 1 else work, workers, self.stop)
             finally:
                 if token is not None:
                     jobs.current.reset(token)

@@ -103,7 +103,7 @@ def each(count: int, do: Callable[[int], None], elements: int, ns: float, worker
             turns.stop()
             raise
 
-    turns.under_way(work, min(workers, count) if workers > 1 and place.worth_a_team(elements, ns) else 1)
+    turns.under_way(work, place.team_of(min(workers, count), elements, ns))
 
 
 def of_block(a: Array, weights: Array, q: Array, skip: bool, workers: int) -> tuple[Array, Array]:

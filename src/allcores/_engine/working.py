@@ -107,10 +107,11 @@ def to_travel(thing: Any) -> Any:
 
 
 def run(work: Work, things: Things, finish: Finish, call: Call) -> None:
-    """Compute all pieces, and `finish` each result, one at a time."""
+    """Compute all pieces, and `finish` each result, one at a time. What reads a source may be a user's function."""
     sender = settings.sender()
     if sender is None or team.here.worker:
-        run_here(work, things, finish, call)
+        with settings.at_most(call.workers):
+            run_here(work, things, finish, call)
     else:
         run_there(work, things, finish, call, sender)
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .._engine.later import importing
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Executor
@@ -29,7 +31,8 @@ if not TYPE_CHECKING:  # or every name would be there
 
     def __getattr__(name: str) -> Any:
         if name == "BlockFailure":
-            from .failures import BlockFailure
+            with importing:
+                from .failures import BlockFailure
 
             return BlockFailure
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -120,10 +123,11 @@ def map_blocks(
     array([[1, 2, 3],
            [4, 5, 6]])
     """
-    from . import calls
+    with importing:
+        from . import calls
 
-    how = calls.how(executor, workers, progress, errors)
-    return calls.map_blocks(func, arrays, kwargs, block_axis, block_size, drop_axis, new_axis, dtype, out, how)
+    with calls.how(executor, workers, progress, errors) as how:
+        return calls.map_blocks(func, arrays, kwargs, block_axis, block_size, drop_axis, new_axis, dtype, out, how)
 
 
 def map_overlap(
@@ -184,12 +188,13 @@ def map_overlap(
     >>> ac.map_overlap(lambda x: x - np.roll(x, 1), x, 1, boundary=0, block_size=5)
     array([ 1.,  0.,  1.,  1.,  0.,  0., -1., -1.,  0.])
     """
-    from . import calls
+    with importing:
+        from . import calls
 
-    how = calls.how(executor, workers, progress, errors)
-    return calls.map_overlap(
-        func, x, depth, boundary, trim, kwargs, block_axis, block_size, drop_axis, new_axis, dtype, out, how
-    )
+    with calls.how(executor, workers, progress, errors) as how:
+        return calls.map_overlap(
+            func, x, depth, boundary, trim, kwargs, block_axis, block_size, drop_axis, new_axis, dtype, out, how
+        )
 
 
 def reduction(
@@ -255,12 +260,13 @@ def reduction(
     >>> ac.reduction(x, np.sum, np.sum, axis=0, block_size=2)
     array([20., 25.])
     """
-    from . import calls
+    with importing:
+        from . import calls
 
-    how = calls.how(executor, workers, progress)
-    return calls.reduction(
-        x, chunk, aggregate, axis, keepdims, dtype, split_every, combine, concatenate, block_axis, block_size, how
-    )
+    with calls.how(executor, workers, progress) as how:
+        return calls.reduction(
+            x, chunk, aggregate, axis, keepdims, dtype, split_every, combine, concatenate, block_axis, block_size, how
+        )
 
 
 def apply_along_axis(
@@ -309,7 +315,8 @@ def apply_along_axis(
     >>> ac.apply_along_axis(np.median, 1, [[3.0, 1.0, 2.0], [6.0, 5.0, 7.0]])
     array([2., 6.])
     """
-    from . import calls
+    with importing:
+        from . import calls
 
-    how = calls.how(executor, workers, progress)
-    return calls.apply_along_axis(func1d, axis, arr, args, kwargs, block_size, how)
+    with calls.how(executor, workers, progress) as how:
+        return calls.apply_along_axis(func1d, axis, arr, args, kwargs, block_size, how)

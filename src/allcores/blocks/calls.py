@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -40,11 +42,18 @@ class How(NamedTuple):
         return True
 
 
-def how(executor: Any, workers: Any, progress: Any, errors: str = "raise") -> How:
-    """Where nobody says, on the executor that `set_executor` has set; within a block, where it is computed."""
+@contextmanager
+def how(executor: Any, workers: Any, progress: Any, errors: str = "raise") -> Iterator[How]:
+    """Where nobody says, on the executor that `set_executor` has set; within a block, where it is computed. On threads,
+    `workers` is the limit of all that is done meanwhile, calls of the user's function among it."""
     if executor is None and not team.here.worker:
         executor = getattr(settings.sender(), "executor", None)
-    return How(executor, workers, progress, errors)
+    number = settings.resolve_workers(workers)
+    if executor is not None:
+        yield How(executor, workers, progress, errors)
+        return
+    with settings.at_most(number):
+        yield How(None, number, progress, errors)
 
 
 def as_one_array(x: Any) -> Any:

@@ -14,11 +14,9 @@ from __future__ import annotations
 
 import threading
 from functools import cache
-from typing import Any
 
 import numpy as np
 
-from .._engine import settings
 from .._engine.turns import Turns
 from .failures import Failures
 from .gather import Gather
@@ -34,8 +32,7 @@ def keep_freed_memory() -> None:
     np.empty(1 << 22, np.uint8)
 
 
-def run(plan: Plan, sink: Whole | Partials, failures: Failures, workers: Any, tell: Tell) -> None:
-    workers = settings.resolve_workers(workers)
+def run(plan: Plan, sink: Whole | Partials, failures: Failures, workers: int, tell: Tell) -> None:
     keep_freed_memory()
     turns = Turns(plan.count)
     caller = threading.get_ident()

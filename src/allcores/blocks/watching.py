@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from .._engine.later import importing
+
 Tell = Callable[[int, int], None]
 
 
@@ -35,7 +37,8 @@ def watched(progress: Any, name: str, total: int) -> Iterator[Tell]:
 
 def bar(name: str, total: int) -> Any:
     try:
-        from tqdm.auto import tqdm
+        with importing:
+            from tqdm.auto import tqdm
     except ImportError:
         raise ImportError("progress=True shows tqdm's bar: pip install 'allcores[progress]'") from None
     return tqdm(total=total, desc=name, unit="block")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .shared import share, shared_empty
+from .shared import importing, share, shared_empty
 
 if TYPE_CHECKING:
     from .process import BrokenProcessPool, ProcessPoolExecutor
@@ -19,7 +19,8 @@ if not TYPE_CHECKING:  # or every name would be there
 
     def __getattr__(name: str) -> Any:
         if name in ("BrokenProcessPool", "ProcessPoolExecutor"):
-            from . import process
+            with importing:
+                from . import process
 
             return getattr(process, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -20,6 +20,7 @@ This module knows no pools.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import weakref
 from typing import Any, NamedTuple, TypeVar, overload
@@ -48,6 +49,8 @@ class Shared(NamedTuple):
 _owners: dict[int, Shared] = {}
 _by_token: weakref.WeakValueDictionary[bytes, Array] = weakref.WeakValueDictionary()
 _lock = threading.RLock()
+# A fork waits for imports under way, as in allcores._engine.later, which this floor does not know.
+importing = threading.RLock()
 
 
 def _new_lock() -> None:
@@ -58,6 +61,7 @@ def _new_lock() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_new_lock)
+    os.register_at_fork(before=importing.acquire, after_in_parent=importing.release, after_in_child=importing.release)
 
 
 def address(array: Array) -> int:
@@ -97,7 +101,8 @@ def find(array: Array) -> tuple[Array, Shared] | None:
 
 def attach(handle: Any) -> Array:
     """The owner of a segment in this process; mapped here unless it already is."""
-    from .segments import Refused, map_handle
+    with importing:
+        from .segments import Refused, map_handle
 
     with _lock:
         owner = _by_token.get(handle.token)
@@ -163,7 +168,8 @@ def shared_empty(shape: int | tuple[int, ...], dtype: DTypeLike = float, order: 
     array([[0., 0., 0.],
            [0., 0., 0.]])
     """
-    from .segments import HEADER, create
+    with importing:
+        from .segments import HEADER, create
 
     dtype = np.dtype(dtype)
     if dtype.hasobject:
@@ -218,7 +224,8 @@ def share(a: ArrayLike) -> Array:
     >>> x
     array([0., 1., 2., 3.])
     """
-    if isinstance(a, np.ma.MaskedArray):
+    ma = sys.modules.get("numpy.ma.core")  # there if `a` is of it; naming np.ma would import it
+    if ma is not None and isinstance(a, getattr(ma, "MaskedArray", ())):
         raise TypeError("a masked array is two arrays: share its data and its mask")
     array = np.asarray(a)
     if find(array) is not None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from .._engine import sources
+from .._engine.later import importing
 from .._engine.sources import FlatFile, InMemory, Rechunked, Source
 
 if TYPE_CHECKING:
@@ -106,11 +107,13 @@ def open_path(path: str, name: str | None) -> Source:
             raise ValueError("name is for arrays of a group: a .npy file has one array")
         return open_npy(path)
     if extension == ".zarr":
-        from . import zarrs
+        with importing:
+            from . import zarrs
 
         return zarrs.open_path(path, name)
     if extension in (".h5", ".hdf5"):
-        from . import hdf5
+        with importing:
+            from . import hdf5
 
         return hdf5.open_path(path, name)
     raise ValueError(f"{path}: the format is known by the extension: .npy, .zarr, .h5 or .hdf5")
@@ -177,13 +180,15 @@ def register_source(kind: type[Kind], adapter: Callable[[Kind], Source]) -> None
 
 
 def _of_zarr(array: Any) -> Source:
-    from . import zarrs
+    with importing:
+        from . import zarrs
 
     return zarrs.Zarr(array)
 
 
 def _of_hdf5(dataset: Any) -> Source:
-    from . import hdf5
+    with importing:
+        from . import hdf5
 
     return hdf5.of_dataset(dataset)
 

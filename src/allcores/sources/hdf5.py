@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .._engine.later import importing
 from .._engine.operands import Array
 from .._engine.sources import FlatFile, Region, Source
 from .chunked import checked, put_together
@@ -23,7 +24,8 @@ GZIP, SHUFFLE = 1, 2
 
 def imported(path: str) -> Any:
     try:
-        import h5py
+        with importing:
+            import h5py
     except ImportError:
         raise ImportError(f"{path} needs h5py: pip install 'allcores[hdf5]'") from None
     return h5py

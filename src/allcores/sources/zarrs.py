@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .._engine.later import importing
 from .._engine.operands import Array
 from .._engine.sources import Region, Source
 from .chunked import checked, put_together
@@ -20,7 +21,8 @@ KINDS = "biufc"
 def open_path(path: str, name: str | None) -> Source:
     """The array of a store, or of a group in it."""
     try:
-        import zarr
+        with importing:
+            import zarr
     except ImportError:
         raise ImportError(f"{path} needs zarr: pip install 'allcores[zarr]'") from None
     found = zarr.open(path, path=name, mode="r")
@@ -69,7 +71,8 @@ def check_there(array: Any) -> None:
 
 def zstd() -> Callable[..., Any]:
     """The decompressor that zarr itself uses."""
-    from numcodecs.zstd import decompress
+    with importing:
+        from numcodecs.zstd import decompress
 
     found: Callable[..., Any] = decompress
     return found
