@@ -78,8 +78,9 @@ cdef inline char open_small(
         job.limit += (job.n - 1) * job.n_stride
     if small.stride > 0:
         job.limit += (job.outer - 1) * small.stride
-    job.aligned = not job.swapped and (<size_t> job.data | <size_t> job.n_stride | <size_t> job.inner_stride | <size_t> small.stride) % (
-        <size_t> view.itemsize) == 0
+    job.aligned = not job.swapped and (
+        (<size_t> job.data | <size_t> job.n_stride | <size_t> job.inner_stride | <size_t> small.stride)
+        % <size_t> view.itemsize) == 0
     job.outer_ndim = 1
     job.outer_shape = &small.shape
     job.outer_strides = &small.stride

@@ -1,7 +1,8 @@
 """From Python arrays to a Job: what every compiled kernel does before and after its loop."""
 from libc.stdint cimport int64_t
 
-from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code, element_code, hold, is_native, release
+from buffers cimport (
+    PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code, element_code, hold, is_native, release)
 from cursor cimport Cursor
 from drive cimport FIELDS, Job, drive
 
