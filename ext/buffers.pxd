@@ -8,8 +8,33 @@ cdef extern from *:
     #else
     #define ALLCORES_ORDER '<'
     #endif
+
+    #include <stdint.h>
+    #include <string.h>
+    static inline void allcores_swap(void *p, size_t size) {
+        if (size == 8) {
+            uint64_t v;
+            memcpy(&v, p, 8);
+            v = (v & UINT64_C(0x00ff00ff00ff00ff)) << 8 | (v >> 8 & UINT64_C(0x00ff00ff00ff00ff));
+            v = (v & UINT64_C(0x0000ffff0000ffff)) << 16 | (v >> 16 & UINT64_C(0x0000ffff0000ffff));
+            v = v << 32 | v >> 32;
+            memcpy(p, &v, 8);
+        } else if (size == 4) {
+            uint32_t v;
+            memcpy(&v, p, 4);
+            v = (v & 0x00ff00ffu) << 8 | (v >> 8 & 0x00ff00ffu);
+            v = v << 16 | v >> 16;
+            memcpy(p, &v, 4);
+        } else {
+            uint16_t v;
+            memcpy(&v, p, 2);
+            v = (uint16_t)(v << 8 | v >> 8);
+            memcpy(p, &v, 2);
+        }
+    }
     """
     const char ALLCORES_ORDER
+    void swap "allcores_swap"(void *p, size_t size) noexcept nogil
 
 
 cdef inline bint marks_native(char mark) noexcept nogil:
@@ -44,6 +69,12 @@ cdef inline char dtype_code(const Py_buffer *view) noexcept nogil:
     if text == NULL:
         return b"B"
     code = letter(text + 1 if marks_native(text[0]) else text, view.itemsize)
+    return 0 if code == b"e" else code
+
+
+cdef inline char element_code(const Py_buffer *view) noexcept nogil:
+    """The same for what takes the other byte order, too: 0 for float16."""
+    cdef char code = any_code(view)
     return 0 if code == b"e" else code
 
 

@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memmove
 
-from buffers cimport PyBUF_FULL_RO, PyBuffer_Release, dtype_code, marks_native
+from buffers cimport PyBUF_FULL_RO, PyBuffer_Release, dtype_code, element_code, is_native, marks_native
 from drive cimport FIELDS, Job, lines, rows
 from entry cimport allcores_fp_clear, allcores_fp_status
 
@@ -51,10 +51,13 @@ cdef inline char open_small(
     if get_buffer(a, view, PyBUF_FULL_RO) < 0:
         PyErr_Clear()
         return 0
-    code = dtype_code(view)
+    code = element_code(view)
+    job.swapped = not is_native(view)
     if sizeof(long) == 8 and code in (b"q", b"Q") and (
             view.format[0] in (b"q", b"Q") or (marks_native(view.format[0]) and view.format[1] in (b"q", b"Q"))):
         code = 0                    # long long beside a long of the same size: its scalars are of another type
+    if job.swapped and code in (b"q", b"Q") and a.dtype.char in "qQ":
+        code = 0                    # there the format does not tell them apart
     if (code == 0 or view.ndim < 1 or view.len == 0 or view.len > limit
             or not read_axis(small, view.ndim, axis) or not describe_small(small, job, ordered)):
         PyBuffer_Release(view)
@@ -75,8 +78,9 @@ cdef inline char open_small(
         job.limit += (job.n - 1) * job.n_stride
     if small.stride > 0:
         job.limit += (job.outer - 1) * small.stride
-    job.aligned = (<size_t> job.data | <size_t> job.n_stride | <size_t> job.inner_stride | <size_t> small.stride) % (
-        <size_t> view.itemsize) == 0
+    job.aligned = not job.swapped and (
+        (<size_t> job.data | <size_t> job.n_stride | <size_t> job.inner_stride | <size_t> small.stride)
+        % <size_t> view.itemsize) == 0
     job.outer_ndim = 1
     job.outer_shape = &small.shape
     job.outer_strides = &small.stride

@@ -21,6 +21,7 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
+from buffers cimport swap
 from cursor cimport PATIENCE, Cursor, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
 
 cdef enum:
@@ -57,7 +58,8 @@ cdef struct Job:
     char *mask                      # `where`, of x's shape, or NULL
     Py_ssize_t itemsize
     Py_ssize_t width                # bytes of an element as line and rows see it: itemsize, or what a load makes of it
-    bint aligned
+    bint swapped                    # x is in the other byte order
+    bint aligned                    # elements can be taken where they are
     int outer_ndim
     Py_ssize_t *outer_shape
     Py_ssize_t *outer_strides
@@ -116,6 +118,33 @@ cdef inline void copy(const char *x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t
             to[i] = x[i * stride]
 
 
+cdef inline void swap_all(char *to, Py_ssize_t n, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    if size == 8:
+        for i in range(n):
+            swap(to + 8 * i, 8)
+    elif size == 4:
+        for i in range(n):
+            swap(to + 4 * i, 4)
+    elif size == 2:
+        for i in range(n):
+            swap(to + 2 * i, 2)
+
+
+cdef inline void load_swapped(
+        Job *job, const char *x, Py_ssize_t stride, const char *mask, Py_ssize_t mask_stride,
+        Py_ssize_t n, double *to) noexcept nogil:
+    """What `load` does, of elements in the other byte order: some at a time."""
+    cdef char some[8 * LANES]
+    cdef Py_ssize_t at = 0, m
+    while at < n:
+        m = LANES if at + LANES < n else n - at
+        copy(x + at * stride, stride, m, job.itemsize, some)
+        swap_all(some, m, job.itemsize)
+        job.load(some, job.itemsize, mask + at * mask_stride, mask_stride, m, to + at)
+        at += m
+
+
 cdef inline void gather(
         Job *job, const char *x, Py_ssize_t stride, const char *mask, Py_ssize_t mask_stride,
         Py_ssize_t n, Py_ssize_t ahead, char *to) noexcept nogil:
@@ -124,7 +153,10 @@ cdef inline void gather(
     cdef Py_ssize_t low = 0 if stride > 0 else 15 * stride
     cdef Py_ssize_t span = 16 * (stride if stride > 0 else -stride)
     if job.load != NULL:
-        job.load(x, stride, mask, mask_stride, n, to)
+        if job.swapped:
+            load_swapped(job, x, stride, mask, mask_stride, n, <double *> to)
+        else:
+            job.load(x, stride, mask, mask_stride, n, to)
         return
     if stride == size:
         memcpy(to, x, n * size)
@@ -138,6 +170,8 @@ cdef inline void gather(
             else:
                 allcores_ahead_rows(x + i * stride, stride, 16, 1, ahead)
             copy(x + i * stride, stride, m, size, to + i * size)
+    if job.swapped:
+        swap_all(to, n, size)
     if mask != NULL:
         if size == 8:
             for i in range(n):

@@ -1,7 +1,8 @@
 """From Python arrays to a Job: what every compiled kernel does before and after its loop."""
 from libc.stdint cimport int64_t
 
-from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code, hold, release
+from buffers cimport (
+    PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_code, element_code, hold, is_native, release)
 from cursor cimport Cursor
 from drive cimport FIELDS, Job, drive
 
@@ -61,7 +62,7 @@ cdef inline char open_views(Views *views, Job *job, object x, object where, obje
         job.sink[f] = <char *> views.sink[f].buf
         job.size[f] = views.sink[f].itemsize
     job.fields = <int> len(sinks)
-    code = dtype_code(&views.x)
+    code = element_code(&views.x)
     if code == 0:
         raise TypeError("no kernel for arrays of this dtype")
     d = views.x.ndim - 2
@@ -83,7 +84,8 @@ cdef inline char open_views(Views *views, Job *job, object x, object where, obje
         job.mask_n_stride = views.mask.strides[d]
         job.mask_inner_stride = views.mask.strides[d + 1]
     job.outer = 1
-    job.aligned = <size_t> job.data % <size_t> job.itemsize == 0
+    job.swapped = not is_native(&views.x)
+    job.aligned = not job.swapped and <size_t> job.data % <size_t> job.itemsize == 0
     for f in range(views.x.ndim):
         if f < d:
             job.outer *= views.x.shape[f]

@@ -1253,9 +1253,10 @@ cdef object small(Kernel kernel, object a, object axis, object keepdims, object 
             difference = (<double *> job.sink[1])[0] - (<double *> it.slots)[0]
             if isfinite(difference):                # otherwise NumPy may warn
                 return scalar64(difference)
-        result = deliver(it.slots, it.outputs, code, a.dtype, shape)
+        dtype = a.dtype.newbyteorder("=") if job.swapped else a.dtype
+        result = deliver(it.slots, it.outputs, code, dtype, shape)
         if kernel == PTP:
-            return subtract(deliver(job.sink[1], it.outputs, code, a.dtype, shape), result)
+            return subtract(deliver(job.sink[1], it.outputs, code, dtype, shape), result)
         return result
     finally:
         close_small(&it)

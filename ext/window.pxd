@@ -16,7 +16,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, any_code, hold, is_native, release
+from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, any_code, hold, is_native, release, swap
 from cursor cimport PATIENCE, Cursor, allcores_clock, allcores_fetch_add, claim
 from reals cimport (
     floating, int8_t, int16_t, int32_t, real, truth, uint8_t, uint16_t, uint32_t, uint64_t)
@@ -25,27 +25,6 @@ cdef extern from *:
     """
     #include <stdint.h>
     #include <string.h>
-    static inline void allcores_swap(void *p, size_t size) {
-        if (size == 8) {
-            uint64_t v;
-            memcpy(&v, p, 8);
-            v = (v & UINT64_C(0x00ff00ff00ff00ff)) << 8 | (v >> 8 & UINT64_C(0x00ff00ff00ff00ff));
-            v = (v & UINT64_C(0x0000ffff0000ffff)) << 16 | (v >> 16 & UINT64_C(0x0000ffff0000ffff));
-            v = v << 32 | v >> 32;
-            memcpy(p, &v, 8);
-        } else if (size == 4) {
-            uint32_t v;
-            memcpy(&v, p, 4);
-            v = (v & 0x00ff00ffu) << 8 | (v >> 8 & 0x00ff00ffu);
-            v = v << 16 | v >> 16;
-            memcpy(p, &v, 4);
-        } else {
-            uint16_t v;
-            memcpy(&v, p, 2);
-            v = (uint16_t)(v << 8 | v >> 8);
-            memcpy(p, &v, 2);
-        }
-    }
     static inline double allcores_from_half(uint16_t half) {
         uint64_t sign = (uint64_t)(half >> 15) << 63, exponent = half >> 10 & 31, digits = half & 1023;
         uint64_t bits = sign | digits << 42;
@@ -81,7 +60,6 @@ cdef extern from *:
         return sign | (uint16_t)whole;
     }
     """
-    void swap "allcores_swap"(void *p, size_t size) noexcept nogil
     double from_half "allcores_from_half"(uint16_t half) noexcept nogil
     uint16_t to_half "allcores_to_half"(double v) noexcept nogil
 

@@ -14,6 +14,7 @@ from describing import NPY, check, described, save
 from allcores import __main__ as command
 from allcores.describe import arrays, blocks, cli
 from allcores.describe.statistics import Problem
+from allcores.sources import files
 
 pa = pytest.importorskip("pyarrow")
 pytest.importorskip("pyarrow.parquet")
@@ -147,7 +148,7 @@ def test_fields_are_columns(tmp_path, align):
 )
 @pytest.mark.filterwarnings("ignore:Stored array in format:UserWarning")
 def test_versions_of_the_format(tmp_path, monkeypatch, names, version):
-    monkeypatch.setattr(arrays, "LONGEST_HEADER", 1 << 20)
+    monkeypatch.setattr(files, "LONGEST_HEADER", 1 << 20)
     values = np.zeros(3, [(name, "f8") for name in names])
     values[names[-1]] = [1, 2, 6]
     path = save(tmp_path / "a.npy", values)

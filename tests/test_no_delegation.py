@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from helpers import FUNCTIONS, agree, cells, expected, outcome, sample, takes
+from helpers import FUNCTIONS, agree, bits, cells, expected, outcome, sample, takes
 
 import allcores as ac
 from allcores._engine import settings, sort_arguments, sorting
@@ -82,6 +82,24 @@ def test_cells_are_computed_here(name, char, way, alone):
             np.testing.assert_array_equal(out, got)
 
 
+@pytest.mark.parametrize("char", "hiQlfd")
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_other_byte_order_is_computed_here(name, char, way, alone):
+    """Also into an `out` of the other order."""
+    if char not in cells(name):
+        pytest.skip("no cell")
+    a = sample((3, 37, 5), char)
+    swapped = a.astype(a.dtype.newbyteorder())
+    for kwargs in calls(name, a):
+        want = outcome(getattr(ac, name), a, **kwargs)
+        assert want is not Delegated
+        assert bits(outcome(getattr(ac, name), swapped, **kwargs)) == bits(want), kwargs
+        if takes(name, "out") and not isinstance(want, type):
+            out = np.empty_like(np.asarray(want), np.asarray(want).dtype.newbyteorder())
+            assert outcome(getattr(ac, name), swapped, out=out, **kwargs) is out, kwargs
+            np.testing.assert_array_equal(out, want)
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_layouts_are_computed_here(name, way, alone):
     a = np.abs(sample((6, 7, 8), "d")) / 8 + 1
@@ -99,6 +117,7 @@ def test_the_switch_works(name, alone):
 
 
 SORTED = ("sort", "argsort", "lexsort", "unique", "searchsorted", "partition", "argpartition", "median", "quantile")
+SWAPPED = ">" if sys.byteorder == "little" else "<"
 MINE = ("sort", "argsort", "unique", "partition", "median")
 
 
@@ -129,10 +148,10 @@ def unsorted(monkeypatch):
             monkeypatch.setattr(module, "np", Unsorted(sorting.SAMPLE))
 
 
-@pytest.mark.parametrize("char", REALS)
+@pytest.mark.parametrize("char", [*REALS, *(f"{SWAPPED}{char}" for char in "hiQfd")])
 @pytest.mark.parametrize("name", MINE)
 def test_long_lines_are_sorted_here(name, char, way, unsorted):
-    a = sample((sorting.LONG + 1,), char)
+    a = sample((sorting.LONG + 1,), char[-1]).astype(char)
     arguments = (len(a) // 2,) if name == "partition" else ()
     got = outcome(getattr(ac, name), a, *arguments)
     assert got is not Delegated

@@ -7,7 +7,6 @@ import json
 import multiprocessing
 import os
 import pickle
-import shutil
 import subprocess
 import sys
 import threading
@@ -220,27 +219,6 @@ def test_chunks_of_zarr(tmp_path, dtype, compressor, zarr):
             for each in (source, pickle.loads(pickle.dumps(source))):
                 np.testing.assert_array_equal(each[key], array[key])
                 assert each[key].dtype.isnative
-
-
-@pytest.mark.parametrize("compressor", [None, "gzip"])
-def test_a_zarr_array_that_is_not_there(tmp_path, monkeypatch, compressor, zarr):
-    """Not the fill value everywhere."""
-    monkeypatch.chdir(tmp_path)
-    made = [zarr.codecs.GzipCodec()] if compressor else None
-    array = zarr.create_array(store="x.zarr", shape=(200_000,), chunks=(5000,), dtype="f8", compressors=made)
-    array[...] = 1
-    source = ac.open(array)
-    data = pickle.dumps(source)
-    assert ac.sum(pickle.loads(data)) == 200_000
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    with pytest.raises(FileNotFoundError, match="no zarr array in"):
-        pickle.loads(data)
-    if not compressor:
-        assert ac.sum(source) == 200_000
-        shutil.rmtree(tmp_path / "x.zarr")
-        with pytest.raises(OSError, match="No such file"):
-            ac.sum(source)
 
 
 def test_copies_of_sources(tmp_path, zarr):

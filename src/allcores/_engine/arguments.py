@@ -16,10 +16,10 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from . import doors, reading, reduction, settings
 from .notices import UNDER, warn_of
-from .operands import SMALL, Array, lines_of, memory_order, relined, scattered
+from .operands import SMALL, Array, lines_of, memory_order, native, relined, scattered
 from .reduction import Call
 from .registry import KERNELS
-from .sources import Source, as_source
+from .sources import Source, as_source, in_memory
 
 NoValue: Any = np._NoValue
 
@@ -91,7 +91,7 @@ def as_operand(a: Any) -> tuple[Any, bool]:
         return np.asarray(a), True
     if isinstance(a, np.ndarray):
         return a, False
-    return np.asarray(a), True
+    return in_memory(a), True
 
 
 def listed(a: Any) -> Any:
@@ -129,7 +129,7 @@ def examine(
         plain = True
     else:  # what is no larger, and what no kernel covers, is like any array
         a, plain = as_operand(a)
-    if not plain or a.dtype.char not in KERNELS[kernel].cells or not a.dtype.isnative or a.ndim == 0 or a.size == 0:
+    if not plain or a.dtype.char not in KERNELS[kernel].cells or a.ndim == 0 or a.size == 0:
         return a, None
     if keepdims is not NoValue and type(keepdims) is not bool:
         return a, None
@@ -175,8 +175,13 @@ def examine(
 def is_room(out: Any) -> bool:
     """Whether results can be put there by an assignment: an array, mapped or not, or a source."""
     if type(out) is np.ndarray or isinstance(out, np.memmap):
-        return bool(out.flags.writeable and out.dtype.isnative)
+        return bool(out.flags.writeable)
     return as_source(out) is not None
+
+
+def other_dtype(out: Any, dtype: Any) -> bool:
+    """Whether there is an `out` of another dtype, whatever its byte order: an assignment takes care of that."""
+    return out is not None and (not hasattr(out, "dtype") or native(np.dtype(out.dtype)) != dtype)
 
 
 def accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -185,7 +190,7 @@ def accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
         return np.dtype(np.promote_types(dtype, np.intp) if dtype.kind != "b" else np.intp)
     if dtype.char in UNSIGNED:
         return np.promote_types(dtype, np.uintp)
-    return dtype
+    return native(dtype)
 
 
 def fits(initial: Any, dtype: np.dtype[Any]) -> bool:

@@ -29,6 +29,7 @@ from .operands import Array, side_by_side
 from .quantiles import kernel_dtype
 from .registry import SELECTIONS
 from .selecting import POSITION, Sieved, cut_long, run_sift, select_long, spread
+from .sources import in_memory
 from .task import Field, Task
 from .windowing import check_axis, integer
 
@@ -180,7 +181,7 @@ def divide_long(x: Array, out: Array, ranks: Array, positions: bool, backwards: 
 
 def topk(a: Any, k: Any, axis: Any, largest: bool, ordered: bool, workers: int | None) -> tuple[Array, Array]:
     workers = settings.resolve_workers(workers)
-    a = np.asarray(a)
+    a = in_memory(a)
     if axis is None:
         a, axis = a.reshape(-1), 0
     axis = check_axis(axis, a.ndim)

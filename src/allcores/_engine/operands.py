@@ -25,6 +25,19 @@ Array = np.ndarray[Any, np.dtype[Any]]
 SMALL = 131_072
 
 
+def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype in the machine's byte order, which kernels and NumPy's own loops work in.
+
+    One with fields stays as it is: each field has an order of its own, some may share bytes, and no kernel takes it.
+    """
+    return dtype.newbyteorder("=") if dtype.kind in "biufcmMSU" else dtype
+
+
+def in_native(a: Array) -> Array:
+    """The array, or a copy in the machine's byte order of one in the other."""
+    return a.astype(native(a.dtype), copy=False)
+
+
 @dataclass(slots=True)
 class Axis:
     length: int

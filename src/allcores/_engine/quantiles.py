@@ -17,9 +17,9 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from .._kernels.fallback.ranks import METHODS, PARAMETERS
 from . import doors, settings, weighted
-from .arguments import NoValue, as_operand, ask_numpy, is_room, keepdims_shape, listed
+from .arguments import NoValue, as_operand, ask_numpy, is_room, keepdims_shape, listed, other_dtype
 from .notices import warn_caller
-from .operands import Array
+from .operands import Array, in_native, native
 from .reduction import Call
 from .registry import SELECTIONS
 from .searching import select_from
@@ -79,10 +79,9 @@ class Request:
 
 def kernel_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
     """The dtype in which elements are searched, without loss; None where there is none."""
-    native = dtype.newbyteorder("=")
-    if native.char == "e":
+    if dtype.char == "e":
         return np.dtype(np.float32)
-    return native if native.char in CELLS else None
+    return native(dtype) if dtype.char in CELLS else None
 
 
 def reduced_axes(axis: Any, ndim: int) -> Axes:
@@ -110,7 +109,9 @@ def prepare(
         return None
     keep = keepdims is not NoValue and bool(keepdims)
     request = Request(a, a.dtype, searched, reduced, out, keep, workers)
-    if out is not None and (not is_room(out) or tuple(out.shape) != request.shape(planes) or out.dtype != dtype):
+    if other_dtype(out, native(dtype)):
+        return None
+    if out is not None and (not is_room(out) or tuple(out.shape) != request.shape(planes)):
         return None
     if isinstance(a, np.ndarray) and a.dtype != searched:
         return replace(request, a=a.astype(searched))
@@ -362,8 +363,8 @@ def good_points(q: Any, method: str, percent: bool) -> Array | None:
     if isinstance(q, np.ndarray) and type(q) is not np.ndarray:
         return None
     try:
-        points = np.asarray(q)
-        if points.dtype.kind not in "iuf" or points.dtype.char not in "fdbhilqBHILQ" or not points.dtype.isnative:
+        points = in_native(np.asarray(q))
+        if points.dtype.kind not in "iuf" or points.dtype.char not in "fdbhilqBHILQ":
             return None
         points = np.asarray(np.true_divide(points, 100)) if percent else points
     except (TypeError, ValueError):
@@ -381,10 +382,9 @@ def interpolated_dtype(dtype: np.dtype[Any], points: np.dtype[Any], weak: bool) 
     """What NumPy makes of elements and weights. It subtracts, which bools don't."""
     if dtype.kind not in "iuf":
         return None
-    native = dtype.newbyteorder("=")
     if weak:
-        return native if native.kind == "f" else np.dtype(np.float64)
-    return np.result_type(native, points)
+        return native(dtype) if dtype.kind == "f" else np.dtype(np.float64)
+    return np.result_type(native(dtype), points)
 
 
 def interpolate(a: Array, b: Array, t: Array, weak: bool) -> Array:
@@ -392,16 +392,15 @@ def interpolate(a: Array, b: Array, t: Array, weak: bool) -> Array:
 
     The difference of integers is taken as unsigned: NumPy's own wraps around where it does not fit.
     """
-    native = a.dtype.newbyteorder("=")
-    a, b = a.astype(native, copy=False), b.astype(native, copy=False)
-    if native.kind in "iu":
-        unsigned = np.dtype(f"u{native.itemsize}")
+    a, b = in_native(a), in_native(b)
+    if a.dtype.kind in "iu":
+        unsigned = np.dtype(f"u{a.itemsize}")
         span = b.view(unsigned) - a.view(unsigned)
     else:
         span = b - a
     rest, nearer = 1 - t, t >= 0.5
-    if weak and native.kind == "f":  # as Python's floats are
-        t, rest = t.astype(native), rest.astype(native)
+    if weak and a.dtype.kind == "f":  # as Python's floats are
+        t, rest = t.astype(a.dtype), rest.astype(a.dtype)
     result = np.asarray(a + span * t)
     np.subtract(b, span * rest, out=result, where=nearer, casting="unsafe", dtype=result.dtype)
     result += 0  # what underflows is a positive zero, too

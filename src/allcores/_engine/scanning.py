@@ -16,8 +16,9 @@ import numpy as np
 from .. import __version__
 from . import doors, place, settings, windowing
 from .grid import Stretches, cut_scans, cut_windows, leaves_of, scan_leaf
-from .operands import Array, side_by_side
+from .operands import Array, in_native, side_by_side
 from .registry import FLOATS, REALS, SCANS
+from .sources import in_memory
 from .task import Field, Task
 from .windowing import DOUBLE, check_axis, check_out, deliver, integer, numbers, prepared, room_for
 
@@ -129,7 +130,7 @@ def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None
     workers = settings.resolve_workers(workers)
     if isinstance(a, np.ma.MaskedArray):
         a = np.ma.filled(a, np.nan) if a.dtype.kind in "fc" else numbers("a", a)
-    values: Array = np.asarray(a)
+    values: Array = in_memory(a)
     axis = check_axis(axis, values.ndim)
     length = values.shape[axis]
     most = length if limit is None else min(integer(name, limit), length)
@@ -139,7 +140,9 @@ def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None
         raise TypeError(f"a must be an array of numbers or times, not of dtype {values.dtype}")
     if out is not None:
         check_out(out, values.shape, values.dtype)
-    covered = values.dtype.char in FLOATS and values.dtype.isnative
+    covered, dtype = values.dtype.char in FLOATS, values.dtype
+    if covered:
+        values = in_native(values)
     takes = out is not None and (out.dtype == values.dtype or not covered)
     apart = takes and not np.may_share_memory(out, values)
     result = out if apart else np.empty_like(values, subok=False)
@@ -150,7 +153,7 @@ def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None
         push(source, sink, axis, most, workers)
     else:
         push_blocks(source, sink, axis, most)
-    return deliver(result, out)
+    return deliver(result if out is not None else result.astype(dtype, copy=False), out)
 
 
 def push(a: Array, result: Array, axis: int, limit: int, workers: int) -> None:
@@ -236,8 +239,11 @@ def replace(a: Any, old: Any, new: Any, workers: int | None) -> Array:
         raise TypeError(f"old and new must be real numbers, got {old!r} and {new!r}")
     if not values.size:
         return a
-    if values.dtype.char not in REALS or not values.dtype.isnative:
+    if values.dtype.char not in REALS:
         np.copyto(values, new, where=np.isnan(values) if old != old else values == old, casting="unsafe")
+        return a
+    if not values.dtype.isnative:
+        values[...] = replace(in_native(values), old, new, workers)
         return a
     if kind == "f":
         with np.errstate(over="ignore"):

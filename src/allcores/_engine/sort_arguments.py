@@ -13,9 +13,10 @@ import numpy as np
 from .._kernels.fallback.sort import DIFFERENT, EQUAL, METHODS, NOTHING, ranks
 from . import doors, settings, sorting
 from .arguments import as_operand
-from .operands import Array
+from .operands import Array, in_native
 from .registry import REALS
 from .sorting import POSITION, covered
+from .sources import in_memory
 from .windowing import check_axis, check_out, deliver
 
 KINDS = (None, "quicksort", "heapsort", "mergesort", "stable")
@@ -50,7 +51,7 @@ def prepare(
     if plain and good and (kind is None or stable is descending is None):
         arguments |= {"kind": None, "stable": True}
         if order is None and covered(a):
-            return a, line_or_axis(a, axis), arguments
+            return a, line_or_axis(in_native(a), axis), arguments
     return a, None, arguments
 
 
@@ -69,8 +70,11 @@ def small(name: str, a: Any, axis: Any, dtype: Any, workers: Any) -> Any:
         return None
     if (axis != -1 and axis != a.ndim - 1) or not (workers is None or settings.is_count(workers)):
         return None
-    if a.dtype.char not in REALS or not a.dtype.isnative:
+    if a.dtype.char not in REALS:
         return None
+    if not a.dtype.isnative:
+        result = small(name, in_native(a), axis, dtype, workers)
+        return result.astype(a.dtype) if name == "sort" and result is not None else result
     if name == "sort" and a.itemsize >= 4:
         result = numpy_sorted(a)
         if result is not None:
@@ -127,7 +131,7 @@ def sort(a: Any, axis: Any, kind: Any, order: Any, stable: Any, descending: Any,
         sorting.sort(mirrored(values) if descending else values, result, along, workers)
         if descending:
             mirrored(result, result)
-    return deliver(result, out)
+    return deliver(result if out is not None else result.astype(a.dtype, copy=False), out)
 
 
 def argsort(a: Any, axis: Any, kind: Any, order: Any, stable: Any, descending: Any, workers: int | None) -> Any:
@@ -160,7 +164,7 @@ def lexsort(keys: Any, axis: Any, workers: int | None) -> Any:
             given = keys if all(plain for _, plain in given) else None
     if given is None or not len(given) or axis is None:
         return np.lexsort(keys, axis)
-    columns = [np.asarray(key) for key in given]
+    columns = [np.asarray(key) if not covered(key) else in_native(key) for key in given]
     shape = columns[0].shape
     work = line_or_axis(columns[0], axis)
     if work is None or not shape or any(not covered(key) or key.shape != shape for key in columns):
@@ -189,7 +193,7 @@ def rank(a: Any, axis: Any, method: Any, nan_policy: Any, workers: int | None) -
     check_choice("nan_policy", nan_policy, POLICIES)
     if isinstance(a, np.ma.MaskedArray):
         a = np.ma.filled(a.astype(np.float64 if a.dtype.kind in "biu" else a.dtype), np.nan)
-    values: Array = np.asarray(a)
+    values: Array = in_memory(a)
     if axis is None:
         values, along = values.reshape(-1), 0
     else:
@@ -197,6 +201,7 @@ def rank(a: Any, axis: Any, method: Any, nan_policy: Any, workers: int | None) -
     missing = DIFFERENT if nan_policy is None else NOTHING
     result = np.empty(values.shape)
     if covered(values):
+        values = in_native(values)
         if values.size:
             sorting.rank(values, result, along, METHODS.index(method), missing, workers)
         return result, values, along
@@ -217,14 +222,14 @@ def unique(
         more: dict[str, Any] = {} if in_order else {"sorted": in_order}
         function: Any = np.unique
         return function(a, bool(index), bool(inverse), bool(counts), axis, equal_nan=equal_nan, **more)
-    line = a.reshape(-1)
+    line = in_native(a.reshape(-1))
     if not line.size:
         empty = np.empty(0, POSITION)
         found, first, which, times = line.copy(), empty, empty, empty
     else:
         missing = EQUAL if equal_nan else DIFFERENT
         found, first, which, times = sorting.unique(line, bool(index), bool(inverse), bool(counts), missing, workers)  # type: ignore[assignment]
-    results = [found]
+    results = [found.astype(a.dtype, copy=False)]
     if index:
         results.append(first.astype(np.intp, copy=False))
     if inverse:

@@ -10,6 +10,7 @@ NumPy, as ever: masks, units and labels would be lost on the way, and nobody wou
 from __future__ import annotations
 
 import os
+import platform
 import sys
 import threading
 from abc import ABC, abstractmethod
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from . import settings
-from .operands import Array
+from .operands import Array, native
 
 Region = tuple[slice, ...]
 
@@ -29,9 +30,9 @@ Region = tuple[slice, ...]
 class Source(ABC):
     """An array that is read part by part.
 
-    A subclass sets `name` (for messages), `shape`, `dtype` (native) and `chunks`, the shape of what is stored
-    together, or None where it makes no difference; and it says how to `read`. Its objects can be pickled if they are
-    to be read in other processes. Several threads read at a time.
+    A subclass sets `name` (for messages), `shape`, `dtype` (native, but for fields) and `chunks`, the shape of what is
+    stored together, or None where it makes no difference; and it says how to `read`. Its objects can be pickled if they
+    are to be read in other processes. Several threads read at a time.
     """
 
     name: str
@@ -215,10 +216,31 @@ def as_source(a: Any) -> Source | None:
     return None
 
 
+def in_memory(a: Any) -> Array:
+    """An array-like as an array; a source is loaded, which fails where it is not there or is beyond the budget."""
+    source = as_source(a)
+    return np.asarray(a) if source is None else source.load()
+
+
 # ---- arrays in files
 
 # Bytes between two runs that take less time to read than the system takes for another call; and of what is read so.
 GAP, THROUGH = 4096, 1 << 20
+
+
+Mark = tuple[str, int]  # a computer's name, and a file's number there
+
+
+def mark_of(file: int | str) -> Mark:
+    """What tells a file from another one that has its path later."""
+    return platform.node(), os.stat(file).st_ino
+
+
+def check_same(path: str, file: int | str, mark: Mark) -> None:
+    """Whether an open file, or a path, is the file that was marked. On another computer nobody can tell."""
+    here, number = mark_of(file)
+    if here == mark[0] and number != mark[1]:
+        raise OSError(f"{path}: another file is there now than the one that was opened")
 
 
 class FlatFile(Source):
@@ -226,13 +248,22 @@ class FlatFile(Source):
     are, and is never read, since an error would be a signal then."""
 
     def __init__(
-        self, path: str, offset: int, shape: tuple[int, ...], dtype: Any, order: str = "C", name: str | None = None
+        self,
+        path: str,
+        offset: int,
+        shape: tuple[int, ...],
+        dtype: Any,
+        order: str = "C",
+        name: str | None = None,
+        mark: Mark | None = None,
     ) -> None:
         self.path, self.offset, self.shape, self.order = os.path.abspath(path), offset, shape, order
         self.stored = np.dtype(dtype)
-        self.dtype = self.stored.newbyteorder("=")
+        self.dtype = native(self.stored)
         self.name = name or self.path
         self.file = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        self.mark = mark_of(self.file) if mark is None else mark
+        check_same(self.path, self.file, self.mark)
         there = os.fstat(self.file).st_size - offset
         if there < self.nbytes:
             raise OSError(f"{self.name}: the array has {self.nbytes:,} bytes, {max(there, 0):,} are there")
@@ -251,7 +282,8 @@ class FlatFile(Source):
             close(self.file)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.path, self.offset, self.shape, self.stored.str, self.order, self.name)
+        check_same(self.path, self.path, self.mark)
+        return type(self), (self.path, self.offset, self.shape, self.stored, self.order, self.name, self.mark)
 
     def view(self, ghost: Array) -> FlatView:
         """Where the elements of a view of the ghost are."""
@@ -304,6 +336,8 @@ class FlatView:
 
     def read(self, to: Array) -> None:
         """Read all into a C-contiguous array."""
+        if not to.nbytes:
+            return
         run, axes = to.itemsize, len(self.shape)
         while axes and (self.shape[axes - 1] == 1 or self.strides[axes - 1] == run):
             run *= self.shape[axes - 1]
@@ -314,7 +348,7 @@ class FlatView:
         else:
             for number, at in enumerate(self.starts(axes)):
                 self.file.fill(data[number * run : (number + 1) * run].data, at)
-        if not self.file.stored.isnative:
+        if self.file.stored != self.file.dtype:
             to.byteswap(inplace=True)
 
     def starts(self, axes: int) -> Iterator[int]:
@@ -343,7 +377,7 @@ class FlatView:
 
 def contiguous(part: Array) -> Array:
     """A C-contiguous copy in the machine's byte order, unless it is that; also without axes."""
-    return np.ascontiguousarray(part, part.dtype.newbyteorder("=")).reshape(part.shape)
+    return np.ascontiguousarray(part, native(part.dtype)).reshape(part.shape)
 
 
 class InMemory(Source):
@@ -351,7 +385,7 @@ class InMemory(Source):
 
     def __init__(self, array: Array, chunks: tuple[int, ...] | None) -> None:
         self.array, self.chunks, self.name = array, chunks, "an array in memory"
-        self.shape, self.dtype = array.shape, array.dtype.newbyteorder("=")
+        self.shape, self.dtype = array.shape, native(array.dtype)
 
     def read(self, region: Region) -> Array:
         return contiguous(self.array[region])

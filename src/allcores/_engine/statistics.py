@@ -16,11 +16,12 @@ from .arguments import (
     fits,
     keepdims_shape,
     listed,
+    other_dtype,
     prepare,
     short_way,
 )
 from .notices import OVER, UNDER, warn_caller
-from .operands import Array
+from .operands import Array, native
 from .reading import position_of_all
 from .sources import Source
 from .task import Slots
@@ -83,7 +84,7 @@ def result_dtype(natural: np.dtype[Any], a: Array | Source, dtype: Any) -> np.dt
     if not wanted.isnative:
         return None
     if a.dtype.kind == "f":
-        return wanted if wanted in (a.dtype, np.dtype(np.float64)) else None
+        return wanted if wanted in (natural, np.dtype(np.float64)) else None
     # Truncating a 64-bit total is the same as wrapping around at every step.
     return wanted if wanted.kind in "iu" or wanted == np.float64 else None
 
@@ -102,7 +103,7 @@ def total(
     if (
         request is None
         or wanted is None
-        or (out is not None and out.dtype != wanted)
+        or other_dtype(out, wanted)
         or (initial is not NoValue and not fits(initial, wanted))
     ):
         function = np_ss if name == "ss" else getattr(np, name)
@@ -133,7 +134,7 @@ def total(
 
 def np_ss(a: Any, **arguments: Any) -> Any:
     """What NumPy has instead of `ss`."""
-    wide = a.astype(accumulator(a.dtype.newbyteorder("=")), copy=False) if a.dtype.kind in "biu" else a
+    wide = a.astype(accumulator(a.dtype), copy=False) if a.dtype.kind in "biu" else a
     return np.sum(np.multiply(wide, wide), **arguments)
 
 
@@ -142,7 +143,7 @@ def np_ss(a: Any, **arguments: Any) -> Any:
 
 def mean_dtype(a: Array | Source, dtype: Any) -> np.dtype[Any] | None:
     """The dtype of a mean or variance where kernels give NumPy's result for it, else None."""
-    natural = a.dtype if a.dtype.kind == "f" else np.dtype(np.float64)
+    natural = native(a.dtype) if a.dtype.kind == "f" else np.dtype(np.float64)
     if dtype is None:
         return natural
     try:
@@ -160,7 +161,7 @@ def mean(name: str, a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, wher
     kernel = "sum" if name == "mean" else kernel_for("nanmean", a)
     a, request = prepare(kernel, a, axis, out=out, keepdims=keepdims, where=where, workers=workers)
     wanted = None if request is None else mean_dtype(request.a, dtype)
-    if request is None or wanted is None or (out is not None and out.dtype != wanted):
+    if request is None or wanted is None or other_dtype(out, wanted):
         return ask_numpy(getattr(np, name), a, axis=axis, dtype=dtype, out=out, keepdims=keepdims, where=where)
     empty = False
 
@@ -219,7 +220,7 @@ def variance(
     if (
         request is None
         or wanted is None
-        or (out is not None and out.dtype != wanted)
+        or other_dtype(out, wanted)
         or not isinstance(free, (int, float, np.integer, np.floating))
     ):
         return ask_numpy(
@@ -289,7 +290,7 @@ def extremum(
     a, request = prepare(kernel, a, axis, out=out, keepdims=keepdims, where=where, workers=workers)
     if (
         request is None
-        or (out is not None and out.dtype != request.a.dtype)
+        or other_dtype(out, native(request.a.dtype))
         or (request.where is not None and initial is NoValue)
         or (initial is not NoValue and not fits(initial, request.a.dtype))
     ):
@@ -318,7 +319,7 @@ def extent(a: Any, axis: Any, out: Any, keepdims: Any, workers: int | None) -> A
     if small is not None:
         return small
     a, request = prepare("ptp", a, axis, out=out, keepdims=keepdims, workers=workers)
-    if request is None or (out is not None and out.dtype != request.a.dtype):
+    if request is None or other_dtype(out, native(request.a.dtype)):
         return ask_numpy(np.ptp, a, axis=axis, out=out, keepdims=keepdims)
 
     def finish(slots: Slots, count: Array | int) -> tuple[Array]:
@@ -336,7 +337,7 @@ def position(name: str, a: Any, axis: Any, out: Any, keepdims: Any, workers: int
             return small
     kernel = kernel_for(name, a)
     a, request = prepare(kernel, a, axis, out=out, keepdims=keepdims, workers=workers, same_axes=False)
-    if request is None or (out is not None and out.dtype != np.intp):
+    if request is None or other_dtype(out, np.intp):
         return ask_numpy(getattr(np, name), a, axis=axis, out=out, keepdims=keepdims)
     if axis is None:
         result = np.asarray(position_of_all(kernel, request.a, request.call))
@@ -361,7 +362,7 @@ def truth(name: str, a: Any, axis: Any, out: Any, keepdims: Any, where: Any, wor
     if small is not None:
         return small
     a, request = prepare(name, a, axis, out=out, keepdims=keepdims, where=where, workers=workers)
-    if request is None or (out is not None and out.dtype != np.bool_):
+    if request is None or other_dtype(out, np.bool_):
         function = getattr(np, name.removesuffix("nan"))
         a = is_nan(a) if name.endswith("nan") else a
         return ask_numpy(function, a, axis=axis, out=out, keepdims=keepdims, where=where)

@@ -21,6 +21,7 @@ from . import doors, place, settings
 from .grid import CHUNK, cut_windows
 from .operands import Array, side_by_side
 from .registry import REALS, WINDOWS
+from .sources import in_memory
 from .task import Field, Parameter, Task
 
 # Elements in a chunk. Tests change it: results must not. With chunks of 4 instead of 1 MiB, new results took 6 instead
@@ -47,7 +48,7 @@ def numbers(name: str, a: Any) -> Array:
     """
     if isinstance(a, np.ma.MaskedArray):
         a = np.ma.filled(a.astype(DOUBLE if a.dtype.kind != "f" else a.dtype), np.nan)
-    values: Array = np.asarray(a)
+    values: Array = in_memory(a)
     if values.dtype.char in REALS + "e":
         return values
     if values.dtype.kind not in "biufO":

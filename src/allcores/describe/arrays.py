@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import ast
 import math
 import os
-import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from typing import IO, Any, NamedTuple
 
 import numpy as np
-from numpy.lib import format as npy
 
+from ..sources.files import read_header
 from .blocks import ahead, elements
 from .progress import Progress
 from .statistics import NUMBERS, TIMES, Column, Description, Problem, Statistics
-
-LONGEST_HEADER = 1 << 16  # NumPy's own limit is 10,000, which a record of 300 fields exceeds.
-HEADERS: dict[tuple[int, int], Any] = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
 class Field(NamedTuple):
@@ -75,7 +70,10 @@ def describe_members(file: IO[bytes], progress: Progress) -> list[Column]:
 
 def describe_array(name: str, stream: IO[bytes], size: int, report: Callable[[int], None]) -> list[Column]:
     """The columns of one array in the .npy format, of which there are `size` bytes."""
-    shape, dtype = read_header(stream)
+    try:
+        shape, _, dtype = read_header(stream)
+    except ValueError as error:
+        raise Problem(error) from error
     count = math.prod(shape)
     fields = list(fields_of(dtype))
     # An array with objects in it is a pickle, and loading that would run whatever code it holds.
@@ -102,34 +100,6 @@ def describe_array(name: str, stream: IO[bytes], size: int, report: Callable[[in
         else:
             columns.append(tally.report(field.dtype, name=title, shape=whole))
     return columns
-
-
-def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and dtype. The stream is then at the first element."""
-    try:
-        version = npy.read_magic(stream)
-    except ValueError:
-        raise Problem("not in the .npy format") from None
-    try:
-        if version in HEADERS:
-            shape, _, dtype = HEADERS[version](stream, max_header_size=LONGEST_HEADER)
-        else:
-            shape, dtype = read_utf8_header(stream)
-    except Exception as error:
-        # Whatever a parser of Python literals makes of bytes that are none.
-        raise Problem("damaged .npy header") from error
-    if any(length < 0 for length in shape):
-        raise Problem(f"damaged .npy header: shape {shape}")
-    return shape, dtype
-
-
-def read_utf8_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Version 3.0, for field names beyond Latin-1, has no public reader in NumPy."""
-    (length,) = struct.unpack("<I", stream.read(4))
-    if length > LONGEST_HEADER:
-        raise ValueError("header too long")
-    header = ast.literal_eval(stream.read(length).decode())
-    return tuple(int(n) for n in header["shape"]), npy.descr_to_dtype(header["descr"])
 
 
 def fields_of(dtype: np.dtype[Any]) -> Iterator[Field]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from .._engine.reading import stored
 from .._engine.sources import Region, Source, as_source
 from .blocks import BLOCK, ahead
@@ -46,9 +48,9 @@ def columns_of(arrays: dict[str, Any], progress: Progress) -> list[Column]:
     total, done = sum(numbers(array) for array in arrays.values()), 0
     columns = []
     for name, array in arrays.items():
-        shape = tuple(array.shape or ())
-        if not numbers(array):
-            columns.append(Column(name, str(array.dtype), shape, count=prod(shape)))
+        dtype, shape = whole(array)
+        if dtype.kind not in NUMBERS + TIMES:
+            columns.append(Column(name, str(dtype), shape, count=prod(shape)))
             continue
         source = as_source(array)
         assert source is not None
@@ -61,11 +63,16 @@ def columns_of(arrays: dict[str, Any], progress: Progress) -> list[Column]:
     return columns
 
 
+def whole(array: Any) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Its dtype and shape: without elements where there is no shape, with more axes where elements are arrays."""
+    dtype = np.dtype(array.dtype)
+    return dtype.base, (0,) if array.shape is None else (*array.shape, *dtype.shape)
+
+
 def numbers(array: Any) -> int:
     """Bytes of an array of which there are statistics; 0 of others."""
-    kind = getattr(array.dtype, "kind", "")
-    plain = array.shape is not None and kind and kind in NUMBERS + TIMES
-    return prod(array.shape) * array.dtype.itemsize if plain else 0
+    dtype, shape = whole(array)
+    return prod(shape) * dtype.itemsize if dtype.kind in NUMBERS + TIMES else 0
 
 
 def regions(source: Source) -> Iterator[Region]:

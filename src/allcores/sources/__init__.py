@@ -16,7 +16,8 @@ import numpy as np
 
 from .._engine import sources
 from .._engine.later import importing
-from .._engine.sources import FlatFile, InMemory, Rechunked, Source
+from .._engine.sources import InMemory, Rechunked, Source
+from . import files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +86,7 @@ def open(source: Any, name: str | None = None, *, chunks: Sequence[int] | None =
         if isinstance(source, np.ndarray):
             found = InMemory(source, None)
         elif isinstance(source, (str, os.PathLike)):
-            found = open_path(os.fspath(source), name)
+            found = open_path(os.fsdecode(source), name)
         else:
             raise TypeError(f"source must be a path or an array, not {type(source).__name__}")
     elif name is not None:
@@ -101,11 +102,13 @@ def rechunked(source: Source, chunks: Sequence[int]) -> Source:
 
 
 def open_path(path: str, name: str | None) -> Source:
+    """Paths are absolute from here on: a source may be read when the current directory is another one."""
     extension = os.path.splitext(path.rstrip("/\\"))[1].lower()
+    path = os.path.abspath(path)
     if extension == ".npy":
         if name is not None:
             raise ValueError("name is for arrays of a group: a .npy file has one array")
-        return open_npy(path)
+        return files.open_npy(path)
     if extension == ".zarr":
         with importing:
             from . import zarrs
@@ -119,19 +122,6 @@ def open_path(path: str, name: str | None) -> Source:
     raise ValueError(f"{path}: the format is known by the extension: .npy, .zarr, .h5 or .hdf5")
 
 
-def open_npy(path: str) -> Source:
-    """The array of a .npy file: NumPy reads the header."""
-    try:
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
-        # An array without elements can't be mapped; one of objects can't be read without running code.
-        if os.path.getsize(path) > 1 << 16:
-            raise ValueError(f"{path}: {error}") from None
-        return InMemory(np.load(path, allow_pickle=False), None)
-    order = "C" if mapped.flags.c_contiguous else "F"
-    return FlatFile(path, mapped.offset, mapped.shape, mapped.dtype, order)
-
-
 def register_source(kind: type[Kind], adapter: Callable[[Kind], Source]) -> None:
     """Say how objects of a type are read part by part.
 
@@ -141,8 +131,8 @@ def register_source(kind: type[Kind], adapter: Callable[[Kind], Source]) -> None
         Instances of it, and of its subclasses, are lazy sources from then on. Not ndarray.
     adapter : callable
         Called with such an object, it returns a `Source`: a subclass that sets ``name``, ``shape``, ``dtype`` (in
-        native byte order) and ``chunks`` (or None), and defines ``read(region)``; ``write(region, values)`` too if it
-        can be an `out`. Several threads read at a time.
+        native byte order, unless it has fields) and ``chunks`` (or None), and defines ``read(region)``;
+        ``write(region, values)`` too if it can be an `out`. Several threads read at a time.
 
     Raises
     ------
@@ -193,5 +183,10 @@ def _of_hdf5(dataset: Any) -> Source:
     return hdf5.of_dataset(dataset)
 
 
+def _of_nothing(empty: Any) -> Source:
+    return InMemory(np.empty(0, empty.dtype), None)
+
+
 sources.know("zarr", "Array", _of_zarr)
 sources.know("h5py", "Dataset", _of_hdf5)
+sources.know("h5py", "Empty", _of_nothing)

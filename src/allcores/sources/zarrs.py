@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from .._engine.later import importing
-from .._engine.operands import Array
+from .._engine.operands import Array, native
 from .._engine.sources import Region, Source
 from .chunked import checked, put_together
 
 KINDS = "biufc"
+METADATA = {2: ".zarray", 3: "zarr.json"}  # by the version of the format
 
 
 def open_path(path: str, name: str | None) -> Source:
@@ -25,23 +27,41 @@ def open_path(path: str, name: str | None) -> Source:
             import zarr
     except ImportError:
         raise ImportError(f"{path} needs zarr: pip install 'allcores[zarr]'") from None
-    found = zarr.open(path, path=name, mode="r")
-    if isinstance(found, zarr.Array):
-        return Zarr(found)
-    names = sorted(key for key, member in found.members(max_depth=None) if isinstance(member, zarr.Array))
-    if len(names) != 1:
+    found = opened(path, name)
+    group = opened(path, None) if found is None else found
+    names = []
+    if isinstance(group, zarr.Group):
+        names = sorted(key for key, member in group.members(max_depth=None) if isinstance(member, zarr.Array))
+    if isinstance(found, zarr.Group) and len(names) == 1:
+        found = found[names[0]]
+    if not isinstance(found, zarr.Array):
         raise ValueError(f"{path}: name must be one of its arrays: {', '.join(names) or 'there are none'}")
-    return Zarr(found[names[0]])
+    return Zarr(found)
+
+
+def opened(path: str, name: str | None) -> Any:
+    """The array or group of that name, or None."""
+    import zarr
+
+    try:
+        return zarr.open(path, path=name, mode="r")
+    except FileNotFoundError:
+        if name:
+            return None
+        raise FileNotFoundError(f"{path}: there is no zarr array or group") from None
+    except Exception as error:  # whatever damaged metadata lead to
+        raise OSError(f"{path}: can't be read: {type(error).__name__}: {error}") from error
 
 
 class Zarr(Source):
     def __init__(self, array: Any) -> None:
-        self.array, self.name = array, str(array.store_path)
+        self.array = located(array)
+        self.name = str(self.array.store_path)
         self.shape, self.stored = tuple(array.shape), np.dtype(array.dtype)
-        self.dtype = self.stored.newbyteorder("=")
+        self.dtype = native(self.stored)
         self.chunks = tuple(array.shards or array.chunks)
-        check_there(array)
-        self.files = ChunkFiles.of(array)
+        check_there(self.array)
+        self.files = ChunkFiles.of(self.array)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Zarr, (self.array,)
@@ -49,24 +69,61 @@ class Zarr(Source):
     def read(self, region: Region) -> Array:
         if self.files is not None:
             return put_together(region, self.files.chunks, self.dtype, self.array.fill_value, self.files.chunk)
-        return np.ascontiguousarray(self.array[region], self.dtype).reshape([part.stop - part.start for part in region])
+        values = np.ascontiguousarray(self.array[region], self.dtype).reshape([s.stop - s.start for s in region])
+        check_there(self.array)
+        return values
 
     def write(self, region: Region, values: Any) -> None:
+        check_there(self.array)
         self.array[region] = values
+
+
+def located(array: Any) -> Any:
+    """The array, with an absolute path to its store: it may be read when the current directory is another one."""
+    store = absolute(array.store_path.store)
+    if store is array.store_path.store:
+        return array
+    inner, array = copy.copy(array._async_array), copy.copy(array)
+    object.__setattr__(inner, "store_path", type(inner.store_path)(store, inner.store_path.path))
+    object.__setattr__(array, "_async_array", inner)
+    return array
+
+
+def absolute(store: Any) -> Any:
+    from zarr.storage import LocalStore, WrapperStore, ZipStore
+
+    if isinstance(store, WrapperStore):
+        inside = absolute(store._store)
+        return store if inside is store._store else store._with_store(inside)
+    place = ""
+    if isinstance(store, LocalStore):
+        place = "root"
+    elif isinstance(store, ZipStore) and store.read_only:  # a copy of one that is being written would write it, too
+        place = "path"
+    if place and not getattr(store, place).is_absolute():
+        store, path = copy.copy(store), getattr(store, place).absolute()
+        setattr(store, place, path)
+    return store
 
 
 def directory_of(array: Any) -> str:
     """Where an array is, in a store that is a directory."""
-    return os.path.abspath(os.path.join(str(array.store_path.store.root), array.store_path.path))
+    return os.path.join(str(array.store_path.store.root), *array.store_path.path.split("/"))
 
 
 def check_there(array: Any) -> None:
-    """In another process, or another directory, a path may lead nowhere; for zarr all chunks would be missing, and have
-    the fill value."""
-    if type(array.store_path.store).__name__ == "LocalStore":
-        directory = directory_of(array)
-        if not any(os.path.exists(os.path.join(directory, name)) for name in ("zarr.json", ".zarray")):
-            raise FileNotFoundError(f"there is no zarr array in {directory}")
+    """For zarr what is missing has the fill value: that would be everything where a store is gone, or where its path
+    leads nowhere, as it may in another process."""
+    from zarr.core.sync import sync
+    from zarr.storage import LocalStore
+
+    name = METADATA[array.metadata.zarr_format]
+    if isinstance(array.store_path.store, LocalStore):
+        there = os.path.exists(os.path.join(directory_of(array), name))
+    else:
+        there = sync((array.store_path / name).exists())
+    if not there:
+        raise FileNotFoundError(f"there is no zarr array in {array.store_path}")
 
 
 def zstd() -> Callable[..., Any]:
@@ -117,7 +174,7 @@ class ChunkFiles:
             with open(os.path.join(self.directory, key), "rb") as file:
                 data = file.read()
         except FileNotFoundError:
-            if not os.path.isdir(self.directory):
+            if not os.path.exists(os.path.join(self.directory, METADATA[3])):
                 raise
             return None
         if self.decompress is not None:

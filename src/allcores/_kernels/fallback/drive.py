@@ -97,6 +97,7 @@ def chunks(x: Array, mask: Array | None, cursor: Array) -> Iterator[tuple[Any, .
         take: tuple[Any, ...] = (*(positions if outer_shape else ()), slice(part * run, (part + 1) * run))
         take = (*take, slice(column * tile, (column + 1) * tile))
         block = truths(x[take]).reshape(len(positions[0]), -1, min(tile, inner - column * tile))
+        block = block.astype(block.dtype.newbyteorder("="), copy=False)
         keep = None if mask is None else truths(mask[take]).reshape(block.shape)
         where = (
             slice(part, part + 1),
