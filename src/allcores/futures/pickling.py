@@ -39,6 +39,11 @@ class Pickled:
     def sizes(self) -> list[int]:
         return [source.nbytes for source in self.sources]
 
+    def views(self) -> list[memoryview]:
+        """The buffers as they are, to unpickle in this process."""
+        arrays: list[Any] = [np.ascontiguousarray(source).reshape(-1).view(np.uint8) for source in self.sources]
+        return [memoryview(array) for array in arrays]
+
     def inline(self) -> list[bytes | bytearray]:
         """The buffers as objects that can themselves be pickled. Who may write to them still may."""
         return [_inline(source) for source in self.sources]

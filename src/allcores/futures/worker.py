@@ -13,7 +13,6 @@ import pickle
 import queue
 import signal
 import threading
-import traceback
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import _base
@@ -22,10 +21,13 @@ from multiprocessing.connection import wait
 from typing import Any, NamedTuple
 
 from .._engine import settings
-from . import blas, pickling, release, segments, store
+from . import blas, exceptions, pickling, release, segments, shared, store
 
 # How a task ended; or, that the rest of a large one is wanted, or a segment for the result.
 RESULT, ERROR, REFUSED, NO_START, FETCH, ROOM = range(6)
+
+# What the parent says of names in an answer: that they are its own now, or that it could not open them.
+ADOPTED, NOT_ADOPTED = b"\1", b"\0"
 
 Spans = Sequence[tuple[int, int]]
 
@@ -50,6 +52,7 @@ class Answer(NamedTuple):
     size: int = 0  # of the segment that is handed over
     token: bytes = b""
     in_room: bool = False  # the buffers are where the call had room for them
+    shared: Sequence[segments.AnyHandle] = ()  # segments of shared arrays; their descriptors come along, the last ones
     inline: Sequence[bytes | bytearray] = ()
     text: str = ""  # a traceback
     released: bool = True  # no view of the arguments is left
@@ -124,7 +127,7 @@ def main(setup: Setup) -> None:
     except BaseException as error:
         _base.LOGGER.critical("Exception in initializer:", exc_info=True)
         with contextlib.suppress(OSError):
-            sender.send(Answer(-1, NO_START, text=_text(error)))
+            sender.send(Answer(-1, NO_START, text=exceptions.text_of(error)))
         return
     rooms = Rooms()
     done = 0
@@ -140,7 +143,7 @@ def main(setup: Setup) -> None:
         try:
             buffers: list[Any] = list(call.inline)
             if call.handle is not None:
-                mapping = segments.map_handle(call.handle, private=True)
+                mapping = segments.map_handle(call.handle)
                 views = weakref.ref(mapping)
                 memory = memoryview(mapping)
                 buffers = [memory[begin:end] for begin, end in call.spans]
@@ -149,30 +152,46 @@ def main(setup: Setup) -> None:
             sender.send(Answer(call.number, REFUSED, text=str(error)))
             continue
         except Exception as error:
-            answer, body, fd = _failure(call.number, error)
+            reply = _failure(call, error, setup, rooms)
         else:
-            answer, body, fd = _run(call, buffers, setup, rooms)
+            reply = _run(call, buffers, setup, rooms)
         del buffers
         done += 1
         last = done == setup.max_tasks
-        answer = answer._replace(
+        answer = reply.answer._replace(
             # A child that the task has forked may look into the mapping for as long as it lives.
             released=views is None or (views() is None and forks == store.forks()),
             exit_pid=os.getpid() if last else None,
         )
         try:
-            sender.send(answer, body, fd)
-        except OSError:
+            reply.send(answer, sender)
+        except (OSError, EOFError):
             return  # the parent is gone
-        finally:
-            if fd is not None:
-                os.close(fd)
-        del call, answer, body
+        del call, answer, reply
         if last:
             return
 
 
-Reply = tuple[Answer, bytes, int | None]
+class Reply(NamedTuple):
+    """An answer, and what has to live until it is there."""
+
+    answer: Answer
+    body: bytes
+    result: segments.Segment | None  # of which the parent gets the descriptor
+    owners: list[object]  # of shared arrays
+
+    def send(self, answer: Answer, sender: Any) -> None:
+        """Hand everything over: the parent needs nothing of this process afterwards."""
+        held = shared.held(self.owners)
+        files = [segment for segment in (self.result, *held) if isinstance(segment, segments.Segment)]
+        sender.send(answer, self.body, [file.fd for file in files])
+        if self.result is not None:
+            self.result.close()
+        if held and not files:
+            # A name goes with the segment that it belongs to: this one stays until the parent has it.
+            adopted = sender.receive_bytes() == ADOPTED
+            for segment in held if adopted else ():
+                segment.give_away()  # type: ignore[union-attr]
 
 
 def _run(call: Call, buffers: list[Any], setup: Setup, rooms: Rooms) -> Reply:
@@ -181,17 +200,18 @@ def _run(call: Call, buffers: list[Any], setup: Setup, rooms: Rooms) -> Reply:
         buffers.clear()
         box = [function(*args, **kwargs)]
         del function, args, kwargs
-        return _success(call, box, setup, rooms)
+        # Nobody else is to refer to the result, so that its pages can go while they are copied.
+        return _reply(call, RESULT, pickling.dumps(box.pop(), setup.threshold), setup, rooms)
     except BaseException as error:
-        return _failure(call.number, error)
+        return _failure(call, error, setup, rooms)
 
 
-def _success(call: Call, box: list[object], setup: Setup, rooms: Rooms) -> Reply:
-    """`box` holds the result: nobody else is to refer to it, so that its pages can go while they are copied."""
-    pickled = pickling.dumps(box.pop(), setup.threshold)
-    answer = Answer(call.number, RESULT)
+def _reply(call: Call, kind: int, pickled: pickling.Pickled, setup: Setup, rooms: Rooms, text: str = "") -> Reply:
+    """An answer, its buffers laid out."""
+    handles = [segment.handle for segment in shared.held(pickled.kept)]
+    answer = Answer(call.number, kind, text=text, shared=handles)
     if not pickled.sources:
-        return answer, pickled.data, None
+        return Reply(answer, pickled.data, None, pickled.kept)
     if setup.share:
         spans, size = store.lay_out(pickled.sources)
         try:
@@ -200,18 +220,18 @@ def _success(call: Call, box: list[object], setup: Setup, rooms: Rooms) -> Reply
                 handle = None if segments.without_names() else _ask(call.number, size, setup.sender)
             if handle is not None:
                 store.fill(rooms.get(handle), pickled.sources, spans)
-                return answer._replace(spans=spans, in_room=True), pickled.data, None
+                return Reply(answer._replace(spans=spans, in_room=True), pickled.data, None, pickled.kept)
             if not segments.without_names():
                 raise MemoryError
             segment = release.hand_over(pickled.sources, spans, size)
             if segment is None:
                 segment = segments.Segment.create(size)
                 store.fill(segment, pickled.sources, spans)
-            fd, segment.fd = segment.fd, -1
-            return answer._replace(spans=spans, size=size, token=segment.token), pickled.data, fd
+            answer = answer._replace(spans=spans, size=size, token=segment.token)
+            return Reply(answer, pickled.data, segment, pickled.kept)
         except (OSError, MemoryError, segments.Refused):
             pass  # no memory or no descriptor to be had
-    return answer._replace(inline=pickled.inline()), pickled.data, None
+    return Reply(answer._replace(inline=pickled.inline()), pickled.data, None, pickled.kept)
 
 
 def _ask(number: int, size: int, sender: Any) -> Any:
@@ -220,21 +240,14 @@ def _ask(number: int, size: int, sender: Any) -> Any:
     return pickle.loads(sender.receive_bytes())
 
 
-def _failure(number: int, error: BaseException) -> Reply:
-    text = _text(error)
-    # Its frames hold the arguments.
-    error.__traceback__ = None
-    try:
-        data = pickling.dumps(error).data
-    except BaseException as other:
-        text = _text(other)
-        other.__traceback__ = None
-        data = pickling.dumps(other).data
-    return Answer(number, ERROR, text=text), data, None
+def _failure(call: Call, error: BaseException, setup: Setup, rooms: Rooms) -> Reply:
+    text = exceptions.text_of(error)
+    exceptions.forget_frames(error)  # they hold the arguments
 
+    def arrives(thing: object) -> bool:
+        return exceptions.arrives(pickling.dumps(thing, setup.threshold))
 
-def _text(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))
+    return _reply(call, ERROR, pickling.dumps(exceptions.sendable(error, arrives), setup.threshold), setup, rooms, text)
 
 
 class Rooms:
