@@ -58,7 +58,7 @@ def kind(request, monkeypatch):
 @pytest.fixture
 def pool(kind):
     with ProcessPoolExecutor(1) as pool:
-        pool.submit(nothing).result()
+        pool.submit(nothing).result(timeout=60)
         yield pool
 
 
@@ -147,7 +147,7 @@ def test_what_a_worker_writes_to_a_view_is_there(pool):
 def test_views_without_elements(pool, make):
     x = ac.share(np.zeros(SIZE))
     view = make(x)
-    back = pool.submit(echo, view).result()
+    back = pool.submit(echo, view).result(timeout=60)
     assert (back.shape, back.dtype) == (view.shape, view.dtype)
 
 
@@ -155,7 +155,7 @@ def test_read_only_views_stay_so(pool):
     x = ac.share(np.zeros(SIZE))
     for make in (lambda x: np.broadcast_to(x, (2, SIZE)), lambda x: sliding_window_view(x, 4), read_only):
         with pytest.raises(ValueError, match="read-only"):
-            pool.submit(put, make(x)).result()
+            pool.submit(put, make(x)).result(timeout=60)
     assert not x.any()
 
 
@@ -190,7 +190,7 @@ def test_memory_that_is_not_shared_any_more():
         assert not any(known.begin <= begin < known.end for known in shared._owners.values())
     many = [ac.share(np.full(100, i)) for i in range(50)]
     for i, x in enumerate(many):
-        owner, known = shared.find(by_pointer(x.view(float)))
+        owner, known, _ = shared.find(by_pointer(x.view(float)))
         assert known.begin <= shared.address(x) < known.end
         assert np.shares_memory(owner, x)
         assert x[0] == i
@@ -209,13 +209,13 @@ def test_a_copy_that_can_not_be_avoided_is_read_only(pool):
     x = ac.share(np.zeros(SIZE))
     array = x.view(Measured)
     array.unit = "m"
-    back = pool.submit(echo, array).result()
+    back = pool.submit(echo, array).result(timeout=60)
     assert (type(back), back.unit, back.shape) == (Measured, "m", (SIZE,))
     with pytest.raises(ValueError, match="read-only"):
-        pool.submit(put, array).result()
+        pool.submit(put, array).result(timeout=60)
     own = x.copy().view(Measured)
     own.unit = "m"
-    pool.submit(put, own).result()  # nobody else sees it: as ever
+    pool.submit(put, own).result(timeout=60)  # nobody else sees it: as ever
     for name, make in VIEWS.items():
         pickled = pickling.dumps(make(x), handles=False)
         assert not pickled.kept
@@ -277,7 +277,7 @@ def test_a_worker_keeps_what_it_returns(pool):
     assert kept[0] == 1
     assert (kept[10:] == 5).all()
     assert np.shares_memory(kept, x)
-    pool.submit(MINE.clear).result()
+    pool.submit(MINE.clear).result(timeout=60)
 
 
 def test_a_worker_returns_what_the_parent_has_forgotten():
@@ -462,7 +462,7 @@ def test_a_daemon_that_closes_all_descriptors(tmp_path):
 
 def test_a_number_that_is_another_file_is_not_closed():
     x = ac.share(np.zeros(SIZE))
-    fd = shared.find(x)[1].segment.fd
+    fd = shared.find(x).known.segment.fd
     os.dup2(0, fd)  # as after a daemon has closed all that it had
     with ProcessPoolExecutor(1) as pool, pytest.raises(shared.Unreachable, match="descriptor was closed"):
         pool.submit(put, x).result(timeout=60)
@@ -503,16 +503,16 @@ def test_nothing_grows(pool):
     """Descriptors, mappings and names of this process and of a worker, after hundreds of arrays that went and came."""
     for i in range(450):
         if i == 50:
-            before, there = open_now(), pool.submit(open_now).result()
+            before, there = open_now(), pool.submit(open_now).result(timeout=60)
         x = ac.share(np.full(100, i))
         assert pool.submit(total, as_strided(x, (50,), (16,))).result(timeout=60) == 50 * i
         made = pool.submit(make_shared, i, 100).result(timeout=60)
         assert pool.submit(total, made).result(timeout=60) == 100 * i
-        assert pool.submit(echo, x).result()[3] == i
+        assert pool.submit(echo, x).result(timeout=60)[3] == i
     del x, made
     collect()
     assert all(now <= then + 3 for now, then in zip(open_now(), before, strict=True)), (before, open_now())
-    after = pool.submit(open_now).result()
+    after = pool.submit(open_now).result(timeout=60)
     assert all(now <= then + 3 for now, then in zip(after, there, strict=True)), (there, after)
 
 

@@ -41,6 +41,7 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
     def __init__(self, executor: Any) -> None:
         self.traffic = executor._traffic
         self.channels = executor._channels
+        self.initargs = executor._initargs  # shared arrays among them have to live until the last worker has started
         self.ready: deque[int] = deque()
         super().__init__(executor)
 

@@ -33,8 +33,8 @@ class Sink(Protocol):
     def buffer(self, array: Array) -> Any:
         """An object that stands for the elements of an array, in C order."""
 
-    def keep(self, owner: object) -> None:
-        """Keep an object until the other side has unpickled."""
+    def handle(self, found: shared.Found) -> Any:
+        """The handle of a piece of shared memory, which is kept until the other side has unpickled."""
 
 
 def reduce_array(array: Array, sink: Sink) -> Reduced | Any:
@@ -58,7 +58,7 @@ def reduce_array(array: Array, sink: Sink) -> Reduced | Any:
                 return reduced
         return as_subclass, (cls, np.ndarray.view(array, np.ndarray))
     plain = np.ndarray.view(array, np.ndarray)
-    if plain.flags.writeable and _belongs_to_others(plain):
+    if plain.flags.writeable and _seen_by_others(shared.find(plain), _mapped_file(plain)):
         return read_only, tuple(array.__reduce_ex__(5)[:3])
     return NotImplemented
 
@@ -72,12 +72,9 @@ def read_only(function: Callable[..., Array], args: tuple[Any, ...], state: Any 
     return array
 
 
-def _belongs_to_others(array: Array) -> bool:
-    """Whether what is written to an array is seen by other processes."""
-    if shared.find(array) is not None:
-        return True
-    root = _mapped_file(array)
-    return root is not None and root.mode in ("r+", "w+")
+def _seen_by_others(found: object, root: Any) -> bool:
+    """Whether what is written to an array is seen by other processes: by what `shared.find` and `_mapped_file` say."""
+    return found is not None or (root is not None and root.mode in ("r+", "w+"))
 
 
 def as_subclass(cls: type[Array], array: Array) -> Array:
@@ -89,13 +86,18 @@ def as_subclass(cls: type[Array], array: Array) -> Array:
 
 
 def _reduce_plain(array: Array, sink: Sink) -> Reduced | Any:
-    if sink.handles:
-        reduced = _reduce_by_handle(array, sink)
-        if reduced is not None:
-            return reduced
-    if array.flags.writeable and _belongs_to_others(array):
-        array = array.view()
-        array.flags.writeable = False
+    if not shared.is_private(array):
+        found, root = shared.find(array), _mapped_file(array)
+        if sink.handles and found is not None:
+            handle, writable = sink.handle(found), array.flags.writeable
+            return shared.view, (handle, found.offset, array.dtype, array.shape, array.strides, writable)
+        if sink.handles and root is not None:
+            reduced = _reduce_mapped_file(array, root)
+            if reduced is not None:
+                return reduced
+        if _seen_by_others(found, root):
+            array = array.view()
+            array.flags.writeable = False
     if array.dtype.isbuiltin == 2:  # a user's own
         return NotImplemented
     if array.flags.c_contiguous:
@@ -109,18 +111,6 @@ def _reduce_plain(array: Array, sink: Sink) -> Reduced | Any:
         return strided, (sink.buffer(memory), array.dtype, array.shape, array.strides, offset)
     axes = tuple(sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis])))
     return plain, (sink.buffer(array.transpose(axes)), array.dtype, tuple(array.shape[axis] for axis in axes), axes)
-
-
-def _reduce_by_handle(array: Array, sink: Sink) -> Reduced | None:
-    """None where an array is neither in shared memory nor a file's."""
-    found = shared.find(array)
-    if found is not None:
-        owner, known = found
-        sink.keep(owner)
-        offset = shared.address(array) - known.begin
-        return shared.view, (known.handle, offset, array.dtype, array.shape, array.strides, array.flags.writeable)
-    root = _mapped_file(array)
-    return None if root is None else _reduce_mapped_file(array, root)
 
 
 def _overlaps(array: Array) -> bool:

@@ -158,11 +158,12 @@ class Segment:
     A forked child has a descriptor of its own under the same number, and so hands the segment on in its own name.
     """
 
-    __slots__ = ("__weakref__", "_file", "_mapping", "fd", "size", "token", "used")
+    __slots__ = ("__weakref__", "_file", "_handle", "_mapping", "fd", "size", "token", "used")
 
     def __init__(self, fd: int, size: int, token: bytes) -> None:
         self.fd, self.size, self.token = fd, size, token
         self._file = _identity(fd)
+        self._handle: Handle | None = None
         self._mapping: mmap.mmap | None = None
         self.used = 0
 
@@ -192,7 +193,10 @@ class Segment:
     @property
     def handle(self) -> Handle:
         pid = os.getpid()
-        return Handle(boot(), pid, _started_here(pid), self.fd, self.token, self.size)
+        if self._handle is None or self._handle.pid != pid:
+            # The same object for all views that are sent together: it is pickled once.
+            self._handle = Handle(boot(), pid, _started_here(pid), self.fd, self.token, self.size)
+        return self._handle
 
     @property
     def mapping(self) -> mmap.mmap:

@@ -26,7 +26,6 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 import numpy as np
@@ -97,31 +96,34 @@ def _own(segment: AnySegment) -> Array:
     return owner
 
 
-def find(array: Array) -> tuple[Array, Shared] | None:
-    """The owner of the memory in which an array lies, and what is known of it; None where it is not shared."""
+class Found(NamedTuple):
+    """Where an array lies in shared memory."""
+
+    owner: Array  # lives as long as this does
+    known: Shared
+    offset: int
+
+
+def is_private(array: Array) -> bool:
+    """Whether an array lies in memory that NumPy has allocated, as most do."""
     root: Any = array
     while isinstance(root.base, np.ndarray):
         root = root.base
-    if root.flags.owndata:  # most arrays
+    return bool(root.flags.owndata)
+
+
+def find(array: Array) -> Found | None:
+    """Where an array lies; None where that is not shared memory."""
+    if is_private(array):
         return None
-    at = address(np.ndarray.view(array, np.ndarray))
+    at = address(array if type(array) is np.ndarray else np.ndarray.view(array, np.ndarray))
     last = at + (array.nbytes > 0)  # an array without elements may lie at the end
     for known in list(_owners.values()):
         if known.begin <= at and last <= known.end:
             owner = known.reference()
             if owner is not None:
-                return owner, known
+                return Found(owner, known, at - known.begin)
     return None
-
-
-def held(owners: Iterable[object]) -> list[AnySegment]:
-    """The segments of owners, each once."""
-    segments = {}
-    for owner in owners:
-        known = find(owner) if isinstance(owner, np.ndarray) else None
-        if known is not None:
-            segments[known[1].begin] = known[1].segment
-    return list(segments.values())
 
 
 def attach(handle: AnyHandle, segment: AnySegment | None = None) -> Array:

@@ -20,7 +20,11 @@ class Flight:
     __slots__ = ("call", "kept", "room", "segment")
 
     def __init__(
-        self, call: Call, segment: segments.AnySegment | None, room: segments.AnySegment | None, kept: list[object]
+        self,
+        call: Call,
+        segment: segments.AnySegment | None,
+        room: segments.AnySegment | None,
+        kept: list[shared.Found],
     ) -> None:
         self.call, self.segment, self.room, self.kept = call, segment, room, kept
 
@@ -139,8 +143,9 @@ class Traffic:
         reply = NOT_ADOPTED
         try:
             owners = [shared.attach(handle) for handle in handles]
-            for segment in shared.held(owners):
-                segment.adopt()  # type: ignore[union-attr]
+            for owner in owners:
+                if found := shared.find(owner):
+                    found.known.segment.adopt()  # type: ignore[union-attr]
             reply = ADOPTED
         finally:
             with contextlib.suppress(OSError):  # the worker's death is noticed by itself

@@ -178,11 +178,11 @@ class Reply(NamedTuple):
     answer: Answer
     body: bytes
     result: segments.Segment | None  # of which the parent gets the descriptor
-    owners: list[object]  # of shared arrays
+    kept: list[shared.Found]  # shared arrays
 
     def send(self, answer: Answer, sender: Any) -> None:
         """Hand everything over: the parent needs nothing of this process afterwards."""
-        held = shared.held(self.owners)
+        held = [found.known.segment for found in self.kept]
         files = [segment for segment in (self.result, *held) if isinstance(segment, segments.Segment)]
         sender.send(answer, self.body, [file.fd for file in files])
         if self.result is not None:
@@ -208,7 +208,7 @@ def _run(call: Call, buffers: list[Any], setup: Setup, rooms: Rooms) -> Reply:
 
 def _reply(call: Call, kind: int, pickled: pickling.Pickled, setup: Setup, rooms: Rooms, text: str = "") -> Reply:
     """An answer, its buffers laid out."""
-    handles = [segment.handle for segment in shared.held(pickled.kept)]
+    handles = [found.known.handle for found in pickled.kept]
     answer = Answer(call.number, kind, text=text, shared=handles)
     if not pickled.sources:
         return Reply(answer, pickled.data, None, pickled.kept)
