@@ -324,7 +324,8 @@ def _ordinary(error: BaseException) -> bool:
     """Whether an exception can be pickled, unpickled, and given a cause, as executors do."""
     try:
         traceback.format_exception(error)
-        copy = pickle.loads(pickle.dumps(error))
+        buffers: list[pickle.PickleBuffer] = []  # of arrays, which are not copied here
+        copy = pickle.loads(pickle.dumps(error, 5, buffer_callback=buffers.append), buffers=buffers)
         copy.__cause__ = copy.__traceback__ = None
     except BaseException:
         return False
