@@ -33,7 +33,7 @@ from clustering import (
     total,
     weighted,
 )
-from pooling import wait_for
+from pooling import ODD, Awkward, check_odd, raise_odd, wait_for
 
 import allcores as ac
 from allcores._engine import working
@@ -122,6 +122,25 @@ def test_small_arrays_and_bad_arguments(engine):
 
 
 # ---- errors
+
+
+def test_exceptions_that_are_hard_to_send(engine):
+    """Neither the standard library's pool nor loky's outlives one that does not come out of its pickle."""
+    with Courier(engine) as courier:
+        futures = {name: courier.submit(raise_odd, name) for name in ODD}
+        for name, future in futures.items():
+            error = future.exception(timeout=60)
+            check_odd(name, error)
+            assert "raise_odd" in str(error.__cause__) or name == "wordless"
+        assert courier.submit(total, np.ones(3), 4).result(timeout=60) == 7
+    with pytest.raises(Awkward) as caught:
+        ac.map_blocks(raises_awkward, X, executor=engine, block_size=1000)
+    assert caught.value.two == "two"
+    assert "in block 0 of " in caught.value.__notes__[0]
+
+
+def raises_awkward(x):
+    raise Awkward("one", "two")
 
 
 def test_an_error_names_its_block(engine):

@@ -97,34 +97,35 @@ FUTURES_IMPORTS = {
     "named": set(),
     "portable": {"calls", "channel", "worker"},  # the latter for its types only
     "shared": {"segments"},
-    "reducers": {"shared"},
+    "mapped": set(),
+    "reducers": {"mapped", "shared"},
     "pickling": {"reducers", "shared"},
     "channel": set(),
     "calls": {"channel", "worker"},  # the latter for its types only
     "store": {"pickling", "segments", "shared"},
     "blas": set(),
-    "cluster": {"pickling", "shared"},
+    "exceptions": {"pickling"},
+    "cluster": {"exceptions", "pickling", "shared"},
     "release": {"pickling", "segments"},
-    "worker": {"blas", "channel", "pickling", "release", "segments", "store"},
-    "traffic": {"channel", "pickling", "segments", "store", "worker"},
-    "manager": {"store", "traffic", "worker"},
+    "worker": {"blas", "channel", "exceptions", "pickling", "release", "segments", "shared", "store"},
+    "traffic": {"channel", "pickling", "segments", "shared", "store", "worker"},
+    "manager": {"exceptions", "store", "traffic", "worker"},
     "process": {"calls", "channel", "manager", "pickling", "portable", "segments", "traffic", "worker"},
     "__init__": {"process", "shared"},
 }
 
 
 def test_floors_of_futures():
-    """Segments and shared arrays know no pools; of the engine, pools know the settings alone."""
+    """Segments and shared arrays know no pools; of the engine, pools know the settings, and how to import what is needed later."""
     assert set(FUTURES) == set(FUTURES_IMPORTS)
     for name, path in FUTURES.items():
         ours = {full for full in imports(path) if full.startswith("allcores.")}
         below = {full.removeprefix("allcores.futures.") for full in ours if full.startswith("allcores.futures.")}
         assert below <= FUTURES_IMPORTS[name], f"futures.{name} imports {below - FUTURES_IMPORTS[name]}"
         engine = {full for full in ours if not full.startswith("allcores.futures")}
-        assert engine <= ({"allcores._engine.settings"} if name in ("cluster", "process", "worker") else set()), (
-            name,
-            engine,
-        )
+        known = {"settings"} if name in ("cluster", "process", "worker") else set()
+        known |= {"later"} if name in ("shared", "__init__") else set()
+        assert engine <= {f"allcores._engine.{module}" for module in known}, (name, engine)
 
 
 def test_blocks_know_no_pools():

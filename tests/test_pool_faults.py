@@ -25,22 +25,27 @@ import numpy as np
 import pytest
 from pooling import (
     METHODS,
+    ODD,
     Awkward,
     Fails,
+    Frozen,
     Script,
+    Wordless,
     alive,
     become_nobody,
+    check_odd,
     echo,
     first_and_last,
     hang_up,
     kill_self,
     leave,
+    left_names,
     make_fails,
     memory_files,
     nothing,
     open_files,
     overwrite,
-    raise_with_a_lock,
+    raise_odd,
     raises,
     run_script,
     segfault,
@@ -81,7 +86,7 @@ def stderr(tmp_path):
     # pytest.raises and the tests themselves make cycles.
     assert wait_for(lambda: gc.collect() >= 0 and len(open_files()) <= before), "\n".join(sorted(open_files()))
     assert len(memory_files()) <= files
-    assert set(shared_names()) <= set(names)
+    assert not left_names(names)
     assert wait_for(lambda: threading.active_count() <= threads)
     assert path.read_text() == ""
 
@@ -379,16 +384,52 @@ def test_unpickling_the_result_fails(pool):
         pool.submit(make_fails, "unpickle", leave).result()
 
 
-def test_an_exception_that_does_not_unpickle(pool):
-    with pytest.raises(TypeError, match="missing 1 required positional") as caught:
-        pool.submit(raises, Awkward, "one", "two").result()
-    assert "Awkward" in str(caught.value.__cause__)
+def test_exceptions_that_are_hard_to_send(pool):
+    """Each arrives as one of its class, and says where it was raised; a worker goes on, and so does the pool."""
+    for name in ODD:
+        with pytest.raises(BaseException) as caught:  # noqa: PT011
+            pool.submit(raise_odd, name).result(timeout=60)
+        check_odd(name, caught.value)
+        assert "raise_odd" in str(caught.value.__cause__) or name == "wordless"
+        assert "the cause" in str(caught.value.__cause__) or not name.startswith("chained")
+    assert pool.transfer_stats()["bytes_shared"] == LARGE.nbytes
     assert fine(pool)
 
 
-def test_an_exception_that_does_not_pickle(pool):
-    with pytest.raises(TypeError, match="cannot pickle"):
-        pool.submit(raise_with_a_lock).result()
+def test_an_exception_of_a_class_that_can_not_be_sent(pool):
+    """Without cloudpickle the first of its bases that can be."""
+    with ProcessPoolExecutor(1) as plain:
+        plain.submit(without_cloudpickle).result()
+        with pytest.raises(Awkward) as caught:
+            plain.submit(raise_local).result(timeout=60)
+        assert caught.value.two == "two"
+        assert "raise_local.<locals>.Local, which can't be pickled" in caught.value.__notes__[0]
+        assert fine(plain)
+    assert fine(pool)
+
+
+def without_cloudpickle():
+    from allcores.futures import pickling
+
+    pickling.has_cloudpickle = lambda: False
+
+
+def raise_local():
+    class Local(Awkward):
+        pass
+
+    raise Local("one", "two")
+
+
+def test_exceptions_of_arguments_and_results(pool):
+    """Raised while something is pickled or unpickled, on either side."""
+    for when in ("pickle", "unpickle"):
+        with pytest.raises(Frozen):
+            pool.submit(echo, Fails(when, raises, Frozen, 3)).result(timeout=60)
+        with pytest.raises(Frozen):
+            pool.submit(make_fails, when, raises, Frozen, 3).result(timeout=60)
+        with pytest.raises(Wordless):
+            pool.submit(echo, Fails(when, raises, Wordless)).result(timeout=60)
     assert fine(pool)
 
 
@@ -871,7 +912,7 @@ def test_the_parent_is_killed(tmp_path, method, also):
             os.kill(pid, signal.SIGKILL)
         assert script.gone()
         assert script.process.stderr.read() == ""
-    assert set(shared_names()) <= set(names)
+    assert not left_names(names)
 
 
 def command(pid):

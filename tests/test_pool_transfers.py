@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import types
@@ -39,7 +40,7 @@ from pooling import (
 )
 
 import allcores as ac
-from allcores.futures import ProcessPoolExecutor, pickling, reducers, segments
+from allcores.futures import ProcessPoolExecutor, mapped, pickling, reducers, segments
 
 ARRAYS = arrays()
 LARGE = 1 << 17  # float64 elements: above the threshold
@@ -410,15 +411,118 @@ def test_memmap_that_is_not_its_file(shared_pool, tmp_path):
     assert shared_pool.submit(first_and_last, y).result() == (0, 99)
 
 
-def test_memmap_whose_file_is_replaced(tmp_path):
+REPLACED = {
+    "replaced": lambda path, new: os.replace(new, path),
+    "moved, and another there": lambda path, new: (path.rename(path.with_suffix(".old")), new.rename(path)),
+    "moved": lambda path, new: path.rename(path.with_suffix(".old")),
+    "deleted": lambda path, new: path.unlink(),
+    "deleted, and another there": lambda path, new: (path.unlink(), new.rename(path)),
+    "a link to another": lambda path, new: (path.unlink(), path.symlink_to(new)),
+    "its folder moved, and another there": lambda path, new: (
+        path.parent.rename(path.parent.with_suffix(".old")),
+        path.parent.mkdir(),
+        np.full(SHAPE, 9.0).tofile(path),
+    ),
+}
+SHAPE = (4, 1 << 15)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["first", "sent before"])
+@pytest.mark.parametrize("mode", ["r", "r+", "c"])
+@pytest.mark.parametrize("how", REPLACED)
+def test_a_worker_sees_what_is_mapped(shared_pool, tmp_path, how, mode, again):
+    """Not what has the name of the file meanwhile, nor does it write there."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path, new = folder / "data", folder / "new"
+    np.arange(float(np.prod(SHAPE))).tofile(path)
+    np.zeros(SHAPE).tofile(new)
+    x = np.memmap(path, np.float64, mode, shape=SHAPE)
+    if again:
+        assert shared_pool.submit(first_and_last, x).result() == (0, x.size - 1)
+    REPLACED[how](path, new)
+    for view in (x, x[1:], np.asarray(x)[::-1, ::2], np.lib.stride_tricks.as_strided(x, (9,), (16,)), memory_of(x)):
+        np.testing.assert_array_equal(shared_pool.submit(np.array, view).result(), view)
+        if mode == "c":
+            assert shared_pool.submit(overwrite, view, 3).result() == (view.flat[0], 3)  # a copy, as ever
+        else:
+            with pytest.raises(ValueError, match="read-only"):
+                shared_pool.submit(overwrite, view, 3).result()
+    assert x.flat[5] == 5
+    if path.exists():
+        assert 3 not in np.fromfile(path)
+
+
+def memory_of(x):
+    return np.frombuffer(memoryview(x).cast("B"))
+
+
+@pytest.mark.parametrize("mode", ["r", "r+"])
+def test_every_view_of_a_memmap_crosses_as_its_file(shared_pool, tmp_path, mode):
+    np.zeros(SHAPE).tofile(tmp_path / "data")
+    x = np.memmap(tmp_path / "data", np.float64, mode, shape=SHAPE)
+    before = shared_pool.transfer_stats()["bytes_shared"]
+    windows = np.lib.stride_tricks.sliding_window_view(x, 3, axis=1, writeable=mode == "r+", subok=True)
+    for i, view in enumerate(
+        (x, memory_of(x), np.lib.stride_tricks.as_strided(x, (9,), (16,)), windows, x.T.view("u8"))
+    ):
+        if mode == "r":
+            assert shared_pool.submit(first_and_last, view).result() == (0, 0)
+        else:
+            shared_pool.submit(overwrite, view, i).result()
+            assert (view == i).all()
+    assert shared_pool.transfer_stats()["bytes_shared"] == before
+
+
+def test_a_file_that_is_replaced_on_the_way(tmp_path):
+    """Between the pickling and the unpickling."""
     np.arange(100.0).tofile(tmp_path / "data")
-    x = np.memmap(tmp_path / "data", np.float64, "r")
+    x = np.memmap(tmp_path / "data", np.float64, "r+")
     _, args = reducers.reduce_array(x, SimpleNamespace(handles=True))
     assert reducers.file_view(*args).tolist() == x.tolist()
+    os.truncate(tmp_path / "data", 80)
+    with pytest.raises(OSError, match="shorter"):
+        reducers.file_view(*args)
     (tmp_path / "data").rename(tmp_path / "old")
     np.zeros(100).tofile(tmp_path / "data")
     with pytest.raises(FileNotFoundError, match="another file"):
         reducers.file_view(*args)
+    (tmp_path / "data").unlink()
+    with pytest.raises(FileNotFoundError):
+        reducers.file_view(*args)
+    assert (tmp_path / "old").stat().st_size == 80
+
+
+def test_a_file_that_has_become_shorter(shared_pool, tmp_path):
+    """To copy what is no longer there would end this process."""
+    np.arange(float(np.prod(SHAPE))).tofile(tmp_path / "data")
+    x = np.memmap(tmp_path / "data", np.float64, "r", shape=SHAPE)
+    os.truncate(tmp_path / "data", x[:1].nbytes)
+    assert shared_pool.submit(first_and_last, x[:1]).result() == (0, x.shape[1] - 1)
+    with pytest.raises(OSError, match="shorter"):
+        shared_pool.submit(first_and_last, x).result()
+
+
+def test_a_file_system_that_tells_other_devices(tmp_path, monkeypatch):
+    """As btrfs and overlays do: then a mapping is known by its name. And a system that tells nothing."""
+    np.arange(100.0).tofile(tmp_path / "a file")
+    tell = mapped._linux
+
+    def other_device(address):
+        file, name = tell(address)
+        return file._replace(device=file.device + 1), name
+
+    def sent_as_its_file(x):
+        return reducers.reduce_array(x, SimpleNamespace(handles=True, buffer=np.copy))[0] is reducers.file_view
+
+    for pretend, expected in ((other_device, True), (lambda _: None, False)):
+        monkeypatch.setattr(mapped, "_linux", pretend)
+        assert sent_as_its_file(np.memmap(tmp_path / "a file", np.float64, "r")) == expected
+    monkeypatch.setattr(mapped, "_linux", other_device)
+    x = np.memmap(tmp_path / "a file", np.float64, "r")
+    np.zeros(100).tofile(tmp_path / "new")
+    os.replace(tmp_path / "new", tmp_path / "a file")
+    assert not sent_as_its_file(x)
 
 
 # ---- functions

@@ -176,7 +176,7 @@ class _Call:
             arguments = tuple(self.whole.get(i, value) for i, value in enumerate(plan.take(number)))
         keywords = plan.keywords_of(number) | self.common
         try:
-            if self.courier.sharing and sink.form is not None and shared.find(sink.array) is not None:
+            if self.courier.sharing and self.is_shared(sink):
                 to, opened = sink.target(number), self.courier.opened
                 keywords = {name: opened(value) for name, value in keywords.items()}
                 self.written.add(number)
@@ -191,6 +191,10 @@ class _Call:
             return
         self.futures[number] = future
         future.add_done_callback(lambda _: self.arrivals.queue.put(number))
+
+    def is_shared(self, sink: Whole | Partials) -> bool:
+        """Whether workers can write to where results belong."""
+        return sink.form is not None and sink.array is not None and shared.find(sink.array) is not None
 
     def arrived(self, number: int, future: Future[Any]) -> None:
         error = CancelledError() if future.cancelled() else future.exception()

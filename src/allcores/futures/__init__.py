@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .shared import importing, share, shared_empty
+from .._engine.later import importing
+from .shared import share, shared_empty
 
 if TYPE_CHECKING:
     from .process import BrokenProcessPool, ProcessPoolExecutor

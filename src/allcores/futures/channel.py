@@ -4,23 +4,27 @@ Each worker has a channel of its own, so that its death is the end of the channe
 that is a SOCK_SEQPACKET socket, over which descriptors travel; elsewhere a pipe (portable.py).
 
 A message is a head, pickled, and a body of any length. It goes in packets: first the lengths and what fits, then the
-rest. A descriptor comes with the packet after the first, so that the receiver can make room for it.
+rest. Descriptors come with the packets after the first, so that the receiver can make room for them.
 """
 
 from __future__ import annotations
 
 import array
 import contextlib
+import errno
 import os
 import pickle
 import socket
 import struct
+import time
+from collections.abc import Sequence
 from multiprocessing import context, reduction
 from typing import Any, NamedTuple
 
 PACKET = 1 << 16  # of some 200 KiB that a socket's buffer holds by default
-LENGTHS = struct.Struct("=QQ?")
+LENGTHS = struct.Struct("=QQQ")
 LENGTH = struct.Struct("=Q")
+RIGHTS = 253  # descriptors that Linux takes with one packet
 
 
 def _fill(end: socket.socket, data: bytearray, filled: int) -> bytearray:
@@ -37,7 +41,7 @@ def _fill(end: socket.socket, data: bytearray, filled: int) -> bytearray:
 class Message(NamedTuple):
     head: Any
     body: bytes | memoryview
-    fd: int | None
+    fds: list[int]
 
 
 class Sender:
@@ -46,18 +50,28 @@ class Sender:
     def __init__(self, end: socket.socket) -> None:
         self.end = end
 
-    def send(self, head: object, body: bytes = b"", fd: int | None = None) -> None:
+    def send(self, head: object, body: bytes = b"", fds: Sequence[int] = ()) -> None:
         start = pickle.dumps(head, 5)
         rest = memoryview(start + body if len(body) < PACKET else start)
-        lengths = LENGTHS.pack(len(start), len(body), fd is not None)
+        lengths = LENGTHS.pack(len(start), len(body), len(fds))
         first = PACKET - LENGTHS.size
         self.end.send(lengths + rest[:first])
-        if fd is not None:
-            descriptors = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
-            self.end.sendmsg([b"\0"], descriptors)
+        for begin in range(0, len(fds), RIGHTS):
+            self._send_fds(fds[begin : begin + RIGHTS])
         self._send(rest[first:])
         if len(body) >= PACKET:
             self._send(memoryview(body))
+
+    def _send_fds(self, fds: Sequence[int]) -> None:
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
+        while True:
+            try:
+                self.end.sendmsg([b"\0"], rights)
+                return
+            except OSError as error:
+                if error.errno != errno.ETOOMANYREFS:
+                    raise
+                time.sleep(0.001)  # as many are under way as this user may have: they are being received
 
     def _send(self, data: memoryview) -> None:
         for begin in range(0, len(data), PACKET):
@@ -92,16 +106,16 @@ class Receiver:
             packet = self.end.recv(PACKET)
             if len(packet) < LENGTHS.size:
                 return None
-            start, body, has_fd = LENGTHS.unpack_from(packet)
-            fd = self._receive_fd(reserve) if has_fd else None
+            start, body, count = LENGTHS.unpack_from(packet)
+            fds = self._receive_fds(count, reserve)
             if LENGTHS.size + start + body <= len(packet):
                 begin = LENGTHS.size
-                return Message(pickle.loads(packet[begin : begin + start]), packet[begin + start :], fd)
+                return Message(pickle.loads(packet[begin : begin + start]), packet[begin + start :], fds)
             data = bytearray(start + body)
             filled = len(packet) - LENGTHS.size
             data[:filled] = packet[LENGTHS.size :]
             view = memoryview(_fill(self.end, data, filled))
-            return Message(pickle.loads(view[:start]), view[start:], fd)
+            return Message(pickle.loads(view[:start]), view[start:], fds)
         except (EOFError, ConnectionError):
             return None
 
@@ -111,14 +125,19 @@ class Receiver:
         for begin in range(0, len(data), PACKET):
             self.end.send(memoryview(data)[begin : begin + PACKET])
 
-    def _receive_fd(self, reserve: Reserve) -> int:
-        """The descriptor of a message; -1 where this process has no number left for it."""
-        with reserve:
-            _, ancillary, _, _ = self.end.recvmsg(1, socket.CMSG_SPACE(4))
-        for _, kind, data in ancillary:
-            if kind == socket.SCM_RIGHTS and len(data) >= 4:
-                return int(array.array("i", data[:4])[0])
-        return -1
+    def _receive_fds(self, count: int, reserve: Reserve) -> list[int]:
+        """The descriptors of a message; -1 for those that this process has no number left for."""
+        fds: list[int] = []
+        while len(fds) < count:
+            most = min(count - len(fds), RIGHTS)
+            received = array.array("i")
+            with reserve:
+                _, ancillary, _, _ = self.end.recvmsg(1, socket.CMSG_SPACE(4 * most))
+            for _, kind, data in ancillary:
+                if kind == socket.SCM_RIGHTS:
+                    received.frombytes(data[: len(data) - len(data) % 4])
+            fds += [*received, *([-1] * (most - len(received)))]
+        return fds
 
     def close(self) -> None:
         self.end.close()

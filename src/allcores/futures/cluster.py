@@ -27,6 +27,7 @@ import pickle
 import platform
 import sys
 import threading
+import traceback
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -265,6 +266,16 @@ def run(version: str, package: Any, tokens: list[Any], *packages: Any) -> Any:
     here = _version()
     if version != here:
         raise RuntimeError(_other_version(version, here))
+    try:
+        return _run(package, tokens, packages)
+    except BaseException as error:
+        failed = _failed(error)
+        if failed is None:
+            raise
+        return failed
+
+
+def _run(package: Any, tokens: list[Any], packages: tuple[Any, ...]) -> Any:
     found = [_look(token, received) for token, received in zip(tokens, packages, strict=True)]
     missing = [token for token, received in zip(tokens, found, strict=True) if received is None]
     if missing:
@@ -276,6 +287,49 @@ def run(version: str, package: Any, tokens: list[Any], *packages: Any) -> Any:
         args = [_fill(value, values) for value in args]
         kwargs = {name: _fill(value, values) for name, value in kwargs.items()}
     return function(*args, **kwargs)
+
+
+class Failed:
+    """The answer of a worker whose task has raised what an executor could not bring: the standard library's and loky's
+    are broken by an exception that does not come out of its pickle."""
+
+    def __init__(self, data: bytes, text: str) -> None:
+        self.data, self.text = data, text
+
+    def exception(self) -> BaseException:
+        from . import exceptions
+
+        error: BaseException = pickle.loads(self.data)
+        exceptions.set_cause(error, self.text)
+        return error
+
+
+def _failed(error: BaseException) -> Failed | None:
+    """None where an exception is brought by any executor."""
+    from . import exceptions, pickling
+
+    if _ordinary(error):
+        return None
+    text = exceptions.text_of(error)
+    exceptions.forget_frames(error)
+
+    def pickled(thing: object) -> pickling.Pickled:
+        return pickling.dumps(thing, main=False, handles=False)
+
+    stand_in = exceptions.sendable(error, lambda thing: exceptions.arrives(pickled(thing)))
+    return Failed(pickled(stand_in).data, text)
+
+
+def _ordinary(error: BaseException) -> bool:
+    """Whether an exception can be pickled, unpickled, and given a cause, as executors do."""
+    try:
+        traceback.format_exception(error)
+        buffers: list[pickle.PickleBuffer] = []  # of arrays, which are not copied here
+        copy = pickle.loads(pickle.dumps(error, 5, buffer_callback=buffers.append), buffers=buffers)
+        copy.__cause__ = copy.__traceback__ = None
+    except BaseException:
+        return False
+    return isinstance(copy, BaseException)
 
 
 def _fill(value: Any, values: list[Any]) -> Any:
@@ -493,6 +547,11 @@ class Courier:
                 result = inner.result()
                 if type(result) is Missing:
                     self._again(task, result)
+                    return
+                if type(result) is Failed:
+                    raised = result.exception()
+                    self._end(outer)
+                    outer.set_exception(raised)
                     return
                 self.stats.add("bytes_received", array_bytes(result))
                 self._end(outer)

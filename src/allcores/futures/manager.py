@@ -19,7 +19,7 @@ from multiprocessing import process as _multiprocessing
 from multiprocessing.connection import wait
 from typing import Any
 
-from . import store
+from . import exceptions, store
 from .traffic import Received
 from .worker import ERROR, FETCH, NO_MAIN, NO_START, REFUSED, ROOM, STARTED
 
@@ -79,6 +79,7 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
         self.traffic = executor._traffic
         self.channels = executor._channels
         self.pidfds = executor._pidfds
+        self.initargs = executor._initargs  # shared arrays among them have to live until the last worker has started
         self.ready: deque[int] = deque()
         self.started: set[int] = set()  # workers that have said so
         super().__init__(executor)
@@ -153,7 +154,7 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
                         receiver.send_bytes(self.traffic.room(message.head.number, message.head.size))
                     continue
                 self.call_queue.answered()
-                return Received(*message), False, None
+                return Received(message.head, message.body, message.fds, receiver), False, None
             # Of workers that have done their number of tasks.
             self._hang_up([pid for pid in list(self.channels) if pid not in self.processes])
             wakeup = self.thread_wakeup.reader
@@ -193,10 +194,10 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
             failed = answer.kind == ERROR
         except BaseException as error:
             value, failed = _catchable(error, "unpickling the result"), True
-            value.__traceback__ = None
+            exceptions.forget_frames(value)
         self.traffic.reserve.refill()
         if failed and answer.text:
-            value.__cause__ = base._RemoteTraceback(f'\n"""\n{answer.text}"""')
+            exceptions.set_cause(value, answer.text)
         if item is not None:
             _finish(item.future, value, failed)
 
@@ -250,7 +251,7 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
         for item in items:
             error = base.BrokenProcessPool(message)
             if text:
-                error.__cause__ = base._RemoteTraceback(f'\n"""\n{text}"""')
+                exceptions.set_cause(error, text)
             _finish(item.future, error, True)
         del items
         super().terminate_broken(None)
@@ -295,11 +296,11 @@ def _finish(future: Future[Any], value: Any, failed: bool) -> None:
 def _told(error: Exception) -> Exception:
     """An error with its traceback as text, since the frames refer to all that was to be pickled."""
     cause = error.__cause__
-    text = "".join(traceback.format_exception(error))
-    error.__traceback__ = None
+    text = exceptions.text_of(error)
+    exceptions.forget_frames(error)
     if cause is not None:
-        cause.__traceback__ = None
-    error.__cause__ = base._RemoteTraceback(f'\n"""\n{text}"""')
+        exceptions.forget_frames(cause)
+    exceptions.set_cause(error, text)
     return error
 
 

@@ -1,8 +1,9 @@
 """Segments with names, where the system has no others: macOS and Windows; anywhere with ALLCORES_SEGMENTS=named.
 
-The parent makes them all, so that one process knows every name: a worker asks for room for its result. A name goes when
-its segment is closed, when the program exits, and, where the parent is killed, when the resource tracker notices (it
-says so on stderr). Windows frees a segment with its last mapping.
+The parent makes those of tasks and results, so that one process knows every name: a worker asks for room for its
+result. A shared array that a worker has made and returns is the parent's from then on. A name goes when its segment is
+closed by the process that it belongs to, when the program exits, and, where the parent is killed, when the resource
+tracker notices (it says so on stderr). Windows frees a segment with its last mapping.
 """
 
 from __future__ import annotations
@@ -69,9 +70,32 @@ class NamedSegment:
                 _remove(name)
                 raise
         mapping[: len(token)] = token
-        segment = cls(name, size, token, mapping, os.getpid())
-        _live[name] = segment
+        segment = cls(name, size, token, mapping, 0)
+        segment.adopt()
         return segment
+
+    @classmethod
+    def open(cls, handle: NamedHandle) -> NamedSegment:
+        """Another process's segment. OSError where there is none of this name, or another."""
+        return cls(handle.name, handle.size, handle.token, map_named(handle, private=False), 0)
+
+    def adopt(self) -> None:
+        """From now on it is this process that removes the name."""
+        self._owner = os.getpid()
+        _live[self.name] = self
+
+    def give_away(self) -> None:
+        """Another process has adopted it."""
+        self._owner = 0
+
+    @property
+    def is_open(self) -> bool:
+        return not self._closed
+
+    @property
+    def is_owned(self) -> bool:
+        """Whether it is this process that removes the name."""
+        return self._owner == os.getpid()
 
     @property
     def handle(self) -> NamedHandle:
@@ -85,7 +109,7 @@ class NamedSegment:
 
     def close(self) -> None:
         """Remove the name; views of the mapping live on. A forked child has no right to."""
-        if not self._closed and self._owner == os.getpid() and sys.platform != "win32":
+        if not self._closed and self.is_owned and sys.platform != "win32":
             _remove(self.name)
         self._closed = True
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from . import shared
 from .reducers import reduce_array
 from .shared import Array
 
@@ -32,12 +33,17 @@ class Pickled:
 
     __slots__ = ("data", "kept", "sources")
 
-    def __init__(self, data: bytes, sources: list[Source], kept: list[object]) -> None:
+    def __init__(self, data: bytes, sources: list[Source], kept: list[shared.Found]) -> None:
         self.data, self.sources, self.kept = data, sources, kept
 
     @property
     def sizes(self) -> list[int]:
         return [source.nbytes for source in self.sources]
+
+    def views(self) -> list[memoryview]:
+        """The buffers as they are, to unpickle in this process."""
+        arrays: list[Any] = [np.ascontiguousarray(source).reshape(-1).view(np.uint8) for source in self.sources]
+        return [memoryview(array) for array in arrays]
 
     def inline(self) -> list[bytes | bytearray]:
         """The buffers as objects that can themselves be pickled. Who may write to them still may."""
@@ -104,7 +110,7 @@ class _Sink:
     def __init__(self, threshold: float, handles: bool) -> None:
         self.threshold, self.handles = threshold, handles
         self.sources: list[Source] = []
-        self.kept: list[object] = []
+        self._shared: dict[int, tuple[Any, shared.Found]] = {}
         self._gathered: dict[int, tuple[pickle.PickleBuffer, Array]] = {}
 
     def buffer(self, array: Array) -> pickle.PickleBuffer:
@@ -122,9 +128,16 @@ class _Sink:
         self._gathered[id(mark)] = mark, array
         return mark
 
-    def keep(self, owner: object) -> None:
-        """Keep an object until the other side has unpickled."""
-        self.kept.append(owner)
+    def handle(self, found: shared.Found) -> Any:
+        """The handle of a piece of shared memory, which is kept until the other side has unpickled."""
+        begin = found.known.begin
+        if begin not in self._shared:
+            self._shared[begin] = found.known.handle, found
+        return self._shared[begin][0]
+
+    @property
+    def kept(self) -> list[shared.Found]:
+        return [found for _, found in self._shared.values()]
 
     def out_of_band(self, buffer: pickle.PickleBuffer) -> bool:
         """The pickler's buffer callback: whether the buffer stays in the pickle."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from multiprocessing import connection, queues
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ class PipeSender:
     def __init__(self, end: Any) -> None:
         self.end = end
 
-    def send(self, head: object, body: bytes = b"", fd: int | None = None) -> None:
+    def send(self, head: object, body: bytes = b"", fds: Sequence[int] = ()) -> None:
         start = pickle.dumps(head, 5)
         self.end.send_bytes(LENGTH.pack(len(start)) + start + body)
 
@@ -44,7 +45,7 @@ class PipeReceiver:
             return None
         (start,) = LENGTH.unpack_from(data)
         head = LENGTH.size + start
-        return Message(pickle.loads(data[LENGTH.size : head]), data[head:], None)
+        return Message(pickle.loads(data[LENGTH.size : head]), data[head:], [])
 
     def send_bytes(self, data: bytes) -> None:
         self.end.send_bytes(data)

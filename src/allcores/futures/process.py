@@ -31,6 +31,9 @@ call had room in, or in a new one whose descriptor comes along. The answer also 
 is left. If there is none, the segment will be used again; otherwise the parent lets go of it, and it lives as long as
 the worker's mapping.
 
+Shared arrays cross as handles. Those of a result come with the descriptors of their segments, for the worker may have
+made them itself, and may end at once.
+
 The arrays of a result are views of the segment. When the last of them dies, it too will be used again.
 
 A worker that can't open a segment (another user, another namespace) refuses the call, which is sent once more with its

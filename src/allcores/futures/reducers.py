@@ -4,6 +4,9 @@ NumPy does this itself for contiguous arrays of simple dtypes. Here also: stride
 windows over an array, datetime64 and structured dtypes, masked arrays and other subclasses, and read-only flags. Arrays
 in shared memory and of mapped files are sent as handles. Everything else (Python objects, subclasses that pickle
 themselves) is NumPy's matter.
+
+Whoever writes to an array in shared memory, or of a file that is mapped to be written to, means all who see it. Where
+only a copy can be sent, it is read-only: what is written to it would be lost without a word.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from . import shared
+from . import mapped, shared
 from .shared import Array
 
 Reduced = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -30,31 +33,48 @@ class Sink(Protocol):
     def buffer(self, array: Array) -> Any:
         """An object that stands for the elements of an array, in C order."""
 
-    def keep(self, owner: object) -> None:
-        """Keep an object until the other side has unpickled."""
+    def handle(self, found: shared.Found) -> Any:
+        """The handle of a piece of shared memory, which is kept until the other side has unpickled."""
 
 
 def reduce_array(array: Array, sink: Sink) -> Reduced | Any:
     """How `array` is pickled; NotImplemented: as NumPy does it."""
     cls = type(array)
-    if array.dtype.hasobject or array.dtype.isbuiltin == 2:
+    if array.dtype.hasobject:
         return NotImplemented
     if cls is np.ndarray:
         return _reduce_plain(array, sink)
-    if issubclass(cls, np.memmap) and sink.handles:
-        reduced = _reduce_mapped_file(array)
-        if reduced is not None:
-            return reduced
     if "numpy.ma" in sys.modules and issubclass(cls, np.ma.MaskedArray):
-        same = cls.__reduce__ is np.ma.MaskedArray.__reduce__ and cls.__setstate__ is np.ma.MaskedArray.__setstate__
-        return _reduce_masked(array) if same else NotImplemented
-    if (
+        if cls.__reduce__ is np.ma.MaskedArray.__reduce__ and cls.__setstate__ is np.ma.MaskedArray.__setstate__:
+            return _reduce_masked(array)
+    elif (
         cls.__reduce__ is np.ndarray.__reduce__
         and cls.__reduce_ex__ is np.ndarray.__reduce_ex__
         and cls.__setstate__ is np.ndarray.__setstate__
     ):
-        return as_subclass, (cls, array.view(np.ndarray))
+        if issubclass(cls, np.memmap) and sink.handles:
+            reduced = _reduce_mapped_file(array, array)
+            if reduced is not None:
+                return reduced
+        return as_subclass, (cls, np.ndarray.view(array, np.ndarray))
+    plain = np.ndarray.view(array, np.ndarray)
+    if plain.flags.writeable and _seen_by_others(shared.find(plain), _mapped_file(plain)):
+        return read_only, tuple(array.__reduce_ex__(5)[:3])
     return NotImplemented
+
+
+def read_only(function: Callable[..., Array], args: tuple[Any, ...], state: Any = None) -> Array:
+    """Unpickle an array that pickles itself, and protect it."""
+    array = function(*args)
+    if state is not None:
+        array.__setstate__(state)
+    array.flags.writeable = False
+    return array
+
+
+def _seen_by_others(found: object, root: Any) -> bool:
+    """Whether what is written to an array is seen by other processes: by what `shared.find` and `_mapped_file` say."""
+    return found is not None or (root is not None and root.mode in ("r+", "w+"))
 
 
 def as_subclass(cls: type[Array], array: Array) -> Array:
@@ -65,18 +85,21 @@ def as_subclass(cls: type[Array], array: Array) -> Array:
 # ---- plain arrays
 
 
-def _reduce_plain(array: Array, sink: Sink) -> Reduced:
-    found = shared.find(array) if sink.handles else None
-    if found is not None:
-        owner, known = found
-        sink.keep(owner)
-        offset = shared.address(array) - known.address
-        return shared.view, (known.handle, offset, array.dtype, array.shape, array.strides, array.flags.writeable)
-    root = _mapped_file(array) if sink.handles else None
-    if root is not None:
-        reduced = _reduce_mapped_file(array, root)
-        if reduced is not None:
-            return reduced
+def _reduce_plain(array: Array, sink: Sink) -> Reduced | Any:
+    if not shared.is_private(array):
+        found, root = shared.find(array), _mapped_file(array)
+        if sink.handles and found is not None:
+            handle, writable = sink.handle(found), array.flags.writeable
+            return shared.view, (handle, found.offset, array.dtype, array.shape, array.strides, writable)
+        if sink.handles and root is not None:
+            reduced = _reduce_mapped_file(array, root)
+            if reduced is not None:
+                return reduced
+        if _seen_by_others(found, root):
+            array = array.view()
+            array.flags.writeable = False
+    if array.dtype.isbuiltin == 2:  # a user's own
+        return NotImplemented
     if array.flags.c_contiguous:
         return plain, (sink.buffer(array), array.dtype, array.shape, None)
     if _overlaps(array):
@@ -139,19 +162,18 @@ def masked(cls: type[Any], data: Array, mask: Array | None, fill_value: Array | 
 # ---- files
 
 
-def _mapped_file(array: Array) -> np.memmap[Any, Any] | None:
-    """The memmap of which an array is a view."""
-    base: Any = array.base
-    while isinstance(base, np.ndarray):
-        if isinstance(base, np.memmap):
+def _mapped_file(array: Array) -> Any:
+    """The memmap of which an array is a view; None where it is not one of a file's."""
+    base: Any = array
+    for _ in range(100):  # it may be anybody's object, with a `base` of its own that leads nowhere
+        if base is None or (isinstance(base, np.memmap) and getattr(base, "_mmap", None) is not None):
             return base
-        base = base.base
+        base = base.obj if isinstance(base, memoryview) else getattr(base, "base", None)
     return None
 
 
-def _reduce_mapped_file(array: Array, root: Any = None) -> Reduced | None:
-    """A handle to the file: None where what is in memory is not what is in the file."""
-    root = array if root is None else root
+def _reduce_mapped_file(array: Array, root: Any) -> Reduced | None:
+    """A handle to the file: None where what is in memory is not what is found there."""
     mapping, path, mode = root._mmap, root.filename, root.mode
     if mapping is None or path is None or mode not in ("r", "r+", "w+") or array.size == 0:
         return None
@@ -159,22 +181,25 @@ def _reduce_mapped_file(array: Array, root: Any = None) -> Reduced | None:
     low, high = np.lib.array_utils.byte_bounds(array)
     if low < begin or high > begin + len(mapping):
         return None  # no longer in the file: the result of some computation
+    found = mapped.file_and_size(mapping, begin, path)
+    if found is None:
+        return None  # deleted or replaced meanwhile
+    file, size = found
     # The mapping begins at the page in which the memmap's own data begin.
     page = root.offset - root.offset % mmap.ALLOCATIONGRANULARITY
     position = page + low - begin
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None  # deleted meanwhile
-    if status.st_size < position + high - low:
-        return None
-    file = (os.fspath(path), status.st_dev, status.st_ino, "r" if mode == "r" else "r+")
+    if size < position + high - low:
+        # Whoever looks there, to copy it for example, is ended by a signal.
+        raise OSError(f"{os.fspath(path)} has become shorter than what is mapped of it")
     where = (position, high - low, shared.address(array) - low)
-    return file_view, (file, where, array.dtype, array.shape, array.strides, array.flags.writeable)
+    name, mode = os.fspath(path), "r" if mode == "r" else "r+"
+    return file_view, (name, file, mode, where, array.dtype, array.shape, array.strides, array.flags.writeable)
 
 
 def file_view(
-    file: tuple[str, int, int, Any],
+    path: str,
+    file: mapped.File,
+    mode: Any,
     where: tuple[int, int, int],
     dtype: np.dtype[Any],
     shape: tuple[int, ...],
@@ -182,12 +207,14 @@ def file_view(
     writable: bool,
 ) -> Array:
     """Unpickle a view of a mapped file."""
-    path, device, inode, mode = file
     position, size, offset = where
-    status = os.stat(path)
-    if (status.st_dev, status.st_ino) != (device, inode):
-        raise FileNotFoundError(f"{path} is another file now")
-    memory: Any = np.memmap(path, np.uint8, mode, position, (size,))
+    with open(path, "rb" if mode == "r" else "r+b") as opened:
+        status = os.fstat(opened.fileno())
+        if (status.st_dev, status.st_ino) != file:
+            raise FileNotFoundError(f"{path} is another file now")
+        if status.st_size < position + size:
+            raise OSError(f"{path} has become shorter than what was mapped of it")
+        memory: Any = np.memmap(opened, np.uint8, mode, position, (size,))
     array = np.ndarray(shape, dtype, memory, offset, strides)
     if not writable:
         array.flags.writeable = False

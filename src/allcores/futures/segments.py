@@ -1,8 +1,8 @@
 """Pieces of shared memory: how they are made, found by another process, and mapped.
 
 On Linux a segment is a memfd: memory with a descriptor and no name. Another process finds it as /proc/<pid>/fd/<n> of
-its owner, for as long as the owner keeps it open, and the kernel frees it with the last descriptor and mapping, whoever
-is killed. Its first 64 bytes hold a random token, so that what is found under a number is what was meant.
+any process that keeps it open, and the kernel frees it with the last descriptor and mapping, whoever is killed. Its
+first 64 bytes hold a random token, so that what is found under a number is what was meant.
 
 Other systems have segments with names: see named.py. This module knows neither arrays nor pools.
 """
@@ -108,6 +108,10 @@ def _started_here(pid: int) -> int:
     return started(pid)
 
 
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_started_here.cache_clear)  # its number may have been an ancestor's
+
+
 def _read(path: str) -> str:
     """A small file; without importing a codec, which a process that has changed its user may not be allowed to read."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -145,13 +149,27 @@ def map_file(fd: int, size: int, *, private: bool = False) -> mmap.mmap:
         raise
 
 
-class Segment:
-    """A segment that this process keeps open. `close` and the collector let go of it; mappings live on."""
+def _identity(fd: int, fstat: Callable[[int], os.stat_result] = os.fstat) -> tuple[int, int] | None:
+    """Which file a descriptor is."""
+    try:
+        status = fstat(fd)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
-    __slots__ = ("__weakref__", "_mapping", "fd", "size", "token", "used")
+
+class Segment:
+    """A segment that this process keeps open. `close` and the collector let go of it; mappings live on.
+
+    A forked child has a descriptor of its own under the same number, and so hands the segment on in its own name.
+    """
+
+    __slots__ = ("__weakref__", "_file", "_handle", "_mapping", "fd", "size", "token", "used")
 
     def __init__(self, fd: int, size: int, token: bytes) -> None:
         self.fd, self.size, self.token = fd, size, token
+        self._file = _identity(fd)
+        self._handle: Handle | None = None
         self._mapping: mmap.mmap | None = None
         self.used = 0
 
@@ -181,7 +199,10 @@ class Segment:
     @property
     def handle(self) -> Handle:
         pid = os.getpid()
-        return Handle(boot(), pid, _started_here(pid), self.fd, self.token, self.size)
+        if self._handle is None or self._handle.pid != pid:
+            # The same object for all views that are sent together: it is pickled once.
+            self._handle = Handle(boot(), pid, _started_here(pid), self.fd, self.token, self.size)
+        return self._handle
 
     @property
     def mapping(self) -> mmap.mmap:
@@ -204,11 +225,17 @@ class Segment:
             rest, offset = rest[count:], offset + count
         return copy
 
-    def close(self, close: Callable[[int], None] = os.close) -> None:
-        # `os.close` by an argument: an array may die so late at exit that this module's names are gone.
+    def close(self, close: Callable[[int], None] = os.close, identity: Callable[[int], object] = _identity) -> None:
+        # Functions by arguments: an array may die so late at exit that this module's names are gone.
         fd, self.fd, self._mapping = self.fd, -1, None
-        if fd >= 0:
+        if fd >= 0 and identity(fd) == self._file:
             close(fd)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the descriptor is still this segment's. Daemons close all that they have, and the number may be
+        another file's by now."""
+        return self.fd >= 0 and _identity(self.fd) == self._file
 
     def __del__(self) -> None:
         self.close()
@@ -233,16 +260,16 @@ def open_handle(handle: Handle, *, write: bool = False) -> int:
     raise Refused(f"what process {handle.pid} has open under this number is another file")
 
 
-def map_handle(handle: AnyHandle, *, private: bool) -> mmap.mmap:
-    """Map another process's segment."""
+def map_handle(handle: AnyHandle) -> mmap.mmap:
+    """Map another process's segment privately."""
     if not isinstance(handle, Handle):
         try:
-            return named().map_named(handle, private=private)  # type: ignore[no-any-return]
+            return named().map_named(handle, private=True)  # type: ignore[no-any-return]
         except OSError as error:
             raise Refused(f"no access to the memory called {handle.name}: {error}") from None
-    fd = open_handle(handle, write=not private)
+    fd = open_handle(handle)
     try:
-        return map_file(fd, handle.size, private=private)
+        return map_file(fd, handle.size, private=True)
     except OSError as error:
         raise Refused(f"the memory of process {handle.pid} can't be mapped: {error}") from None
     finally:
@@ -251,9 +278,11 @@ def map_handle(handle: AnyHandle, *, private: bool) -> mmap.mmap:
 
 def open_segment(handle: AnyHandle) -> AnySegment:
     """Another process's segment, to write to."""
-    if isinstance(handle, Handle):
-        segment = Segment(open_handle(handle, write=True), handle.size, handle.token)
-        segment.used = 1
-        return segment
-    mapping = map_handle(handle, private=False)
-    return named().NamedSegment(handle.name, handle.size, handle.token, mapping, 0)  # type: ignore[no-any-return]
+    if not isinstance(handle, Handle):
+        try:
+            return named().NamedSegment.open(handle)  # type: ignore[no-any-return]
+        except OSError as error:
+            raise Refused(f"no access to the memory called {handle.name}: {error}") from None
+    segment = Segment(open_handle(handle, write=True), handle.size, handle.token)
+    segment.used = 1
+    return segment

@@ -4,15 +4,19 @@
     --------                                        ------------------
     Segment (memfd)  <---- /proc/<pid>/fd/<n> ----  Handle, offset, shape, strides
        |                                               |
-    mapping                                         mapping, the same pages
+    mapping                                         mapping, the same pages, and a descriptor of its own
        |                                               |
     owner: ndarray of bytes, known to `_owners`     owner, known there too
        |                                               |
     the array, its views                            the array, its views
 
-The arrays are plain ndarrays. What is known of a segment hangs on the one array of bytes at the root of all views: when
-the last of them dies, so does the owner, and its weak reference closes the segment. A pickler asks `find` whether an
-array is a view of shared memory, and sends the handle instead of the data.
+The arrays are plain ndarrays. What is known of a segment hangs on the one array of bytes that all views keep alive:
+when the last of them dies, so does the owner, and its weak reference closes the segment. A pickler asks `find` whether
+an array lies in shared memory, and sends a handle instead of the data. `find` looks at the address, since not every
+view leads to what it is a view of: those that ctypes and DLPack make do not.
+
+Every process that has mapped a segment keeps it open and hands it on in its own name, whoever has made it and whether
+that process is still there. What a worker returns goes by its descriptor: the worker may end before it is looked at.
 
 This module knows no pools.
 """
@@ -23,10 +27,15 @@ import os
 import sys
 import threading
 import weakref
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from .._engine.later import importing
+
+if TYPE_CHECKING:
+    from .segments import AnyHandle, AnySegment
 
 Array = NDArray[Any]
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -37,20 +46,28 @@ class Unreachable(PermissionError):
 
 
 class Shared(NamedTuple):
-    """An owner as others know it. `segment` is None where the memory belongs to another process."""
+    """An owner, where it lies, and its segment."""
 
     reference: weakref.ref[Array]
-    address: int
-    handle: Any
-    segment: Any
+    begin: int
+    end: int
+    segment: AnySegment
+
+    @property
+    def handle(self) -> AnyHandle:
+        """What another process maps the segment by, for as long as this one has it."""
+        if not self.segment.is_open:
+            raise Unreachable(
+                "a shared array can't be handed on: its file descriptor was closed, as daemons do with all they have"
+            )
+        return self.segment.handle
 
 
-# By the id of the owner, which the weak reference's callback removes; and owners by the token of their segment.
+# By the address at which the owner begins; the weak reference's callback removes it, before the memory is unmapped.
+# And owners by the token of their segment.
 _owners: dict[int, Shared] = {}
 _by_token: weakref.WeakValueDictionary[bytes, Array] = weakref.WeakValueDictionary()
 _lock = threading.RLock()
-# A fork waits for imports under way, as in allcores._engine.later, which this floor does not know.
-importing = threading.RLock()
 
 
 def _new_lock() -> None:
@@ -61,63 +78,80 @@ def _new_lock() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_new_lock)
-    os.register_at_fork(before=importing.acquire, after_in_parent=importing.release, after_in_child=importing.release)
 
 
 def address(array: Array) -> int:
     return int(array.__array_interface__["data"][0])
 
 
-def _own(mapping: Any, handle: Any, segment: Any) -> Array:
-    """The array of bytes at the root of all views of a mapping."""
-    owner = np.frombuffer(mapping, np.uint8)
-    key, owners = id(owner), _owners  # at exit, when the last arrays die, this module's names may be gone
+def _own(segment: AnySegment) -> Array:
+    """The array of bytes at the root of all views of a segment."""
+    owner = np.frombuffer(segment.mapping, np.uint8)
+    begin, owners = address(owner), _owners  # at exit, when the last arrays die, this module's names may be gone
 
     def forget(_: object) -> None:
-        known = owners.pop(key, None)
-        if known is not None and known.segment is not None:
+        known = owners.pop(begin, None)
+        if known is not None:
             known.segment.close()
 
-    _owners[key] = Shared(weakref.ref(owner, forget), address(owner), handle, segment)
-    _by_token[handle.token] = owner
+    _owners[begin] = Shared(weakref.ref(owner, forget), begin, begin + owner.nbytes, segment)
+    _by_token[segment.token] = owner
     return owner
 
 
-def find(array: Array) -> tuple[Array, Shared] | None:
-    """The owner of an array in shared memory, and what is known of it."""
-    base: Any = array
-    while base is not None:
-        if isinstance(base, memoryview):
-            base = base.obj
-            continue
-        if not isinstance(base, np.ndarray):
-            return None
-        known = _owners.get(id(base))
-        if known is not None and known.reference() is base:
-            return base, known
-        base = base.base
+class Found(NamedTuple):
+    """Where an array lies in shared memory."""
+
+    owner: Array  # lives as long as this does
+    known: Shared
+    offset: int
+
+
+def is_private(array: Array) -> bool:
+    """Whether an array lies in memory that NumPy has allocated, as most do."""
+    root: Any = array
+    while isinstance(root.base, np.ndarray):
+        root = root.base
+    return bool(root.flags.owndata)
+
+
+def find(array: Array) -> Found | None:
+    """Where an array lies; None where that is not shared memory."""
+    if is_private(array):
+        return None
+    at = address(array if type(array) is np.ndarray else np.ndarray.view(array, np.ndarray))
+    last = at + (array.nbytes > 0)  # an array without elements may lie at the end
+    for known in list(_owners.values()):
+        if known.begin <= at and last <= known.end:
+            owner = known.reference()
+            if owner is not None:
+                return Found(owner, known, at - known.begin)
     return None
 
 
-def attach(handle: Any) -> Array:
-    """The owner of a segment in this process; mapped here unless it already is."""
+def attach(handle: AnyHandle, segment: AnySegment | None = None) -> Array:
+    """The owner of a segment in this process; mapped here unless it already is. `segment`: it has come along."""
     with importing:
-        from .segments import Refused, map_handle
+        from .segments import Refused, open_segment
 
     with _lock:
         owner = _by_token.get(handle.token)
-        if owner is None:
-            try:
-                mapping = map_handle(handle, private=False)
-            except Refused as error:
-                # A copy would lose what is written to it.
-                raise Unreachable(f"a shared array can't be mapped here: {error}") from None
-            owner = _own(mapping, handle, None)
-        return owner
+        if owner is not None:
+            return owner
+        try:
+            return _own(segment or open_segment(handle))
+        except (Refused, OSError) as error:
+            # A copy would lose what is written to it.
+            raise Unreachable(f"a shared array can't be mapped here: {error}") from None
 
 
 def view(
-    handle: Any, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...], strides: tuple[int, ...], writable: bool
+    handle: AnyHandle,
+    offset: int,
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    writable: bool,
 ) -> Array:
     """A view of a shared segment: what unpickling calls in another process."""
     result: Array = np.ndarray(shape, dtype, memoryview(attach(handle)), offset, strides)  # type: ignore[arg-type]
@@ -181,8 +215,7 @@ def shared_empty(shape: int | tuple[int, ...], dtype: DTypeLike = float, order: 
     size = dtype.itemsize
     for length in shape:
         size *= length
-    segment = create(HEADER + size)
-    owner = _own(segment.mapping, segment.handle, segment)
+    owner = _own(create(HEADER + size))
     return np.ndarray(shape, dtype, memoryview(owner), HEADER, order=order)  # type: ignore[arg-type]
 
 

@@ -8,9 +8,10 @@ import warnings
 from collections import deque
 from typing import Any
 
-from . import pickling, segments, store
+from . import pickling, segments, shared, store
 from .channel import Reserve
-from .worker import Answer, Call, Spans
+from .shared import Array
+from .worker import ADOPTED, NOT_ADOPTED, Answer, Call, Spans
 
 # A segment and where others find it, or neither.
 Place = tuple[segments.AnySegment, segments.AnyHandle] | tuple[None, None]
@@ -22,7 +23,11 @@ class Flight:
     __slots__ = ("call", "kept", "room", "segment")
 
     def __init__(
-        self, call: Call, segment: segments.AnySegment | None, room: segments.AnySegment | None, kept: list[object]
+        self,
+        call: Call,
+        segment: segments.AnySegment | None,
+        room: segments.AnySegment | None,
+        kept: list[shared.Found],
     ) -> None:
         self.call, self.segment, self.room, self.kept = call, segment, room, kept
 
@@ -30,10 +35,10 @@ class Flight:
 class Received:
     """An answer with its body, as the standard library's manager thread takes it."""
 
-    __slots__ = ("answer", "body", "exit_pid", "fd")
+    __slots__ = ("answer", "body", "exit_pid", "fds", "receiver")
 
-    def __init__(self, answer: Answer, body: Any, fd: int | None) -> None:
-        self.answer, self.body, self.fd = answer, body, fd
+    def __init__(self, answer: Answer, body: Any, fds: list[int], receiver: Any) -> None:
+        self.answer, self.body, self.fds, self.receiver = answer, body, fds, receiver
         self.exit_pid = answer.exit_pid
 
 
@@ -100,6 +105,7 @@ class Traffic:
         """The object that an answer carries."""
         answer, flight = received.answer, self.flights.pop(received.answer.number)
         self._land(flight, answer)
+        result, owners = self._arrived(received)
         buffers: list[Any] = list(answer.inline)
         if inline := sum(map(len, answer.inline)):
             self.counts["fallbacks"] += 1
@@ -108,10 +114,8 @@ class Traffic:
         if answer.in_room:
             segment, flight.room = flight.room, None
             self.store.reused += 1
-        elif received.fd is not None:
-            if received.fd < 0:
-                raise OSError("no file descriptor was left to receive the result with")
-            segment = segments.Segment(received.fd, answer.size, answer.token)
+        elif result is not None:
+            segment = result
             segment.used = 1
             self.store.made += 1
         if flight.room is not None:
@@ -123,7 +127,35 @@ class Traffic:
             buffers = [memory[begin:end] for begin, end in answer.spans]
             self.counts["bytes_shared"] += sum(end - begin for begin, end in answer.spans)
             del memory
-        return pickling.loads(received.body, buffers)
+        value = pickling.loads(received.body, buffers)
+        del owners  # which the shared arrays in the answer have found
+        return value
+
+    def _arrived(self, received: Received) -> tuple[segments.Segment | None, list[Array]]:
+        """What has come with an answer: the segment of its buffers, and the owners of shared arrays."""
+        answer, handles = received.answer, received.answer.shared
+        expected = [(answer.size, answer.token)] * (answer.size > 0) + [(each.size, each.token) for each in handles]
+        # Whatever happens here, who has a segment closes it.
+        files = [
+            None if fd < 0 else segments.Segment(fd, size, token)
+            for fd, (size, token) in zip(received.fds, expected, strict=bool(received.fds))
+        ]
+        result = files.pop(0) if answer.size else None
+        if answer.size and result is None:
+            raise OSError("no file descriptor was left to receive the result with")
+        if not handles or files:
+            return result, [shared.attach(handle, file) for handle, file in zip(handles, files, strict=True)]
+        reply = NOT_ADOPTED
+        try:
+            owners = [shared.attach(handle) for handle in handles]
+            for owner in owners:
+                if found := shared.find(owner):
+                    found.known.segment.adopt()  # type: ignore[union-attr]
+            reply = ADOPTED
+        finally:
+            with contextlib.suppress(OSError):  # the worker's death is noticed by itself
+                received.receiver.send_bytes(reply)
+        return None, owners
 
     def _land(self, flight: Flight, answer: Answer) -> None:
         """The arguments are no longer needed."""

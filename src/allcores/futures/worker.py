@@ -14,7 +14,6 @@ import queue
 import signal
 import sys
 import threading
-import traceback
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import _base
@@ -24,10 +23,13 @@ from multiprocessing.connection import wait
 from typing import Any, NamedTuple
 
 from .._engine import settings
-from . import blas, pickling, release, segments, signals, store
+from . import blas, exceptions, pickling, release, segments, shared, signals, store
 
 # How a task ended; how a worker's start did; or, that the rest of a large task is wanted, or a segment for the result.
 RESULT, ERROR, REFUSED, STARTED, NO_MAIN, NO_START, FETCH, ROOM = range(8)
+
+# What the parent says of names in an answer: that they are its own now, or that it could not open them.
+ADOPTED, NOT_ADOPTED = b"\1", b"\0"
 
 Spans = Sequence[tuple[int, int]]
 
@@ -52,6 +54,7 @@ class Answer(NamedTuple):
     size: int = 0  # of the segment that is handed over
     token: bytes = b""
     in_room: bool = False  # the buffers are where the call had room for them
+    shared: Sequence[segments.AnyHandle] = ()  # segments of shared arrays; their descriptors come along, the last ones
     inline: Sequence[bytes | bytearray] = ()
     text: str = ""  # a traceback
     released: bool = True  # no view of the arguments is left
@@ -197,7 +200,7 @@ def main(setup: Setup) -> None:
         try:
             buffers: list[Any] = list(call.inline)
             if call.handle is not None:
-                mapping = segments.map_handle(call.handle, private=True)
+                mapping = segments.map_handle(call.handle)
                 views = weakref.ref(mapping)
                 memory = memoryview(mapping)
                 buffers = [memory[begin:end] for begin, end in call.spans]
@@ -206,25 +209,22 @@ def main(setup: Setup) -> None:
             sender.send(Answer(call.number, REFUSED, text=str(error)))
             continue
         except Exception as error:
-            answer, body, fd = _failure(call.number, error)
+            reply = _failure(call, error, setup, rooms)
         else:
-            answer, body, fd = _run(call, buffers, setup, rooms)
+            reply = _run(call, buffers, setup, rooms)
         del buffers
         done += 1
         last = done == setup.max_tasks
-        answer = answer._replace(
+        answer = reply.answer._replace(
             # A child that the task has forked may look into the mapping for as long as it lives.
             released=views is None or (views() is None and forks == store.forks()),
             exit_pid=os.getpid() if last else None,
         )
         try:
-            sender.send(answer, body, fd)
-        except OSError:
+            reply.send(answer, sender)
+        except (OSError, EOFError):
             return  # the parent is gone
-        finally:
-            if fd is not None:
-                os.close(fd)
-        del call, answer, body
+        del call, answer, reply
         if last:
             return
 
@@ -243,14 +243,33 @@ def start(setup: Setup, sender: Any) -> bool:
         if failed == NO_START:
             _base.LOGGER.critical("Exception in initializer:", exc_info=True)
         with contextlib.suppress(OSError):
-            sender.send(Answer(-1, failed, text=_text(error)))
+            sender.send(Answer(-1, failed, text=exceptions.text_of(error)))
         return False
     with contextlib.suppress(OSError):
         sender.send(Answer(-1, STARTED))
     return True
 
 
-Reply = tuple[Answer, bytes, int | None]
+class Reply(NamedTuple):
+    """An answer, and what has to live until it is there."""
+
+    answer: Answer
+    body: bytes
+    result: segments.Segment | None  # of which the parent gets the descriptor
+    kept: list[shared.Found]  # shared arrays
+
+    def send(self, answer: Answer, sender: Any) -> None:
+        """Hand everything over: the parent needs nothing of this process afterwards."""
+        held = [found.known.segment for found in self.kept]
+        files = [segment for segment in (self.result, *held) if isinstance(segment, segments.Segment)]
+        sender.send(answer, self.body, [file.fd for file in files])
+        if self.result is not None:
+            self.result.close()
+        if held and not files:
+            # A name goes with the segment that it belongs to: this one stays until the parent has it.
+            adopted = sender.receive_bytes() == ADOPTED
+            for segment in held if adopted else ():
+                segment.give_away()  # type: ignore[union-attr]
 
 
 def _run(call: Call, buffers: list[Any], setup: Setup, rooms: Rooms) -> Reply:
@@ -259,17 +278,18 @@ def _run(call: Call, buffers: list[Any], setup: Setup, rooms: Rooms) -> Reply:
         buffers.clear()
         box = [function(*args, **kwargs)]
         del function, args, kwargs
-        return _success(call, box, setup, rooms)
+        # Nobody else is to refer to the result, so that its pages can go while they are copied.
+        return _reply(call, RESULT, pickling.dumps(box.pop(), setup.threshold), setup, rooms)
     except BaseException as error:
-        return _failure(call.number, error)
+        return _failure(call, error, setup, rooms)
 
 
-def _success(call: Call, box: list[object], setup: Setup, rooms: Rooms) -> Reply:
-    """`box` holds the result: nobody else is to refer to it, so that its pages can go while they are copied."""
-    pickled = pickling.dumps(box.pop(), setup.threshold)
-    answer = Answer(call.number, RESULT)
+def _reply(call: Call, kind: int, pickled: pickling.Pickled, setup: Setup, rooms: Rooms, text: str = "") -> Reply:
+    """An answer, its buffers laid out."""
+    handles = [found.known.handle for found in pickled.kept]
+    answer = Answer(call.number, kind, text=text, shared=handles)
     if not pickled.sources:
-        return answer, pickled.data, None
+        return Reply(answer, pickled.data, None, pickled.kept)
     if setup.share:
         spans, size = store.lay_out(pickled.sources)
         try:
@@ -278,18 +298,18 @@ def _success(call: Call, box: list[object], setup: Setup, rooms: Rooms) -> Reply
                 handle = None if segments.without_names() else _ask(call.number, size, setup.sender)
             if handle is not None:
                 store.fill(rooms.get(handle), pickled.sources, spans)
-                return answer._replace(spans=spans, in_room=True), pickled.data, None
+                return Reply(answer._replace(spans=spans, in_room=True), pickled.data, None, pickled.kept)
             if not segments.without_names():
                 raise MemoryError
             segment = release.hand_over(pickled.sources, spans, size)
             if segment is None:
                 segment = segments.Segment.create(size)
                 store.fill(segment, pickled.sources, spans)
-            fd, segment.fd = segment.fd, -1
-            return answer._replace(spans=spans, size=size, token=segment.token), pickled.data, fd
+            answer = answer._replace(spans=spans, size=size, token=segment.token)
+            return Reply(answer, pickled.data, segment, pickled.kept)
         except (OSError, MemoryError, segments.Refused):
             pass  # no memory or no descriptor to be had
-    return answer._replace(inline=pickled.inline()), pickled.data, None
+    return Reply(answer._replace(inline=pickled.inline()), pickled.data, None, pickled.kept)
 
 
 def _ask(number: int, size: int, sender: Any) -> Any:
@@ -298,21 +318,14 @@ def _ask(number: int, size: int, sender: Any) -> Any:
     return pickle.loads(sender.receive_bytes())
 
 
-def _failure(number: int, error: BaseException) -> Reply:
-    text = _text(error)
-    # Its frames hold the arguments.
-    error.__traceback__ = None
-    try:
-        data = pickling.dumps(error).data
-    except BaseException as other:
-        text = _text(other)
-        other.__traceback__ = None
-        data = pickling.dumps(other).data
-    return Answer(number, ERROR, text=text), data, None
+def _failure(call: Call, error: BaseException, setup: Setup, rooms: Rooms) -> Reply:
+    text = exceptions.text_of(error)
+    exceptions.forget_frames(error)  # they hold the arguments
 
+    def arrives(thing: object) -> bool:
+        return exceptions.arrives(pickling.dumps(thing, setup.threshold))
 
-def _text(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))
+    return _reply(call, ERROR, pickling.dumps(exceptions.sendable(error, arrives), setup.threshold), setup, rooms, text)
 
 
 class Rooms:
