@@ -112,6 +112,8 @@ cdef struct Operand:
     Py_ssize_t inner_stride
     bint may_miss                   # floats: there may be NaN
     bint is_double
+    char code                       # any_code
+    bint swapped                    # of the other byte order
     take_function take
     give_function give
 
@@ -477,6 +479,8 @@ cdef inline bint describe_axes(Operand *operand, Py_buffer *view, bint written, 
     operand.inner_stride = view.strides[inner] if inner >= 0 else view.itemsize
     operand.may_miss = code in (b"e", b"f", b"d")
     operand.is_double = code == b"d" and not swapped
+    operand.code = code
+    operand.swapped = swapped
     operand.take = taker(code, swapped)
     operand.give = giver(code, swapped)
     return (operand.give if written else operand.take) != NULL
