@@ -96,6 +96,7 @@ cdef enum:
     OPERANDS = 3            # inputs, at most
     SHORT = 2048            # elements: shorter lines are taken several at a time
     SMALL = 16_384          # elements: below, no team pays
+    HALF_MOST = 2048        # float16 has all integers up to this one
 
 # n elements, `stride` bytes apart, as float64 at to, to + step, ...
 ctypedef void (*take_function)(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil

@@ -32,7 +32,7 @@ from merges cimport (
     ARGMAX, ARGMIN, CORR, COUNT, COV, FIELDS, KURT, MAX, MEAN, MIN, MOST, PROD, SKEW, STD, SUM, VAR, Kind, Run, Window, fields_of,
     finish, identity, is_moment, merge, row)
 from tiles cimport Before, Weights, back, forth, weigh
-from window cimport Job, Operand, Strip, open_small, run_small, run_windows, scratch
+from window cimport HALF_MOST, Job, Operand, Strip, open_small, run_small, run_windows, scratch
 
 from numpy import dtype, empty_like
 
@@ -761,6 +761,8 @@ cdef object small(Kind kind, object a, object window, object min_count, object a
         floats = any_code(&view) in (b"d", b"e", b"f")
         if w == 0 or least < 0 or (floats and not is_native(&view)):
             return None
+        if any_code(&view) == b"e" and kind in (COUNT, ARGMIN, ARGMAX) and w > HALF_MOST:
+            return None                     # counts and positions that float16 does not have
         open_window(&it, kind, 1, w, (w - 1) // 2 if center else 0, least, ddof)
         out = empty_like(a) if floats else empty_like(a, DOUBLE)
         return out if run_small(fill_exact, &it, &view, along, out) else None

@@ -13,6 +13,8 @@ from allcores._engine import settings
 
 NAMES = ("move_sum", "move_mean", "move_min", "move_max", "move_argmin", "move_argmax", "move_rank", "move_median")
 WIDE = ("i8", "u8")
+SHAPES = ((40, 5, False, 5), (200, 64, True, 1), (400, 66, False, 20), (700, 310, True, 310))
+METHODS = ("linear", "lower", "higher", "midpoint", "nearest", "hazen", "averaged_inverted_cdf")
 STAMP = 1_700_000_000_000_000_000  # nanoseconds: float64 has every 256th
 
 
@@ -79,7 +81,7 @@ def layouts(x: np.ndarray) -> dict[str, tuple[np.ndarray, int]]:
 @pytest.mark.parametrize("dtype", WIDE)
 @pytest.mark.parametrize("name", NAMES)
 def test_exact(name, dtype, way):
-    for n, window, center, least in ((40, 5, False, 5), (200, 64, True, 1), (400, 66, False, 20), (700, 310, True, 310)):
+    for n, window, center, least in SHAPES:
         for label, x in series(dtype, n).items():
             want = defined(name, x, window, least, center)
             for layout, (a, axis) in layouts(x).items():
@@ -137,7 +139,7 @@ def test_sums_beyond_64_bits(dtype, way):
     assert bits(ac.move_sum(halves, 5)) == bits(defined("move_sum", halves, 5, 5, False))
 
 
-@pytest.mark.parametrize("method", ["linear", "lower", "higher", "midpoint", "nearest", "hazen", "averaged_inverted_cdf"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", WIDE)
 def test_quantiles(dtype, method, way):
     points = [0.0, 0.25, 0.5, 0.71, 1.0]

@@ -16,7 +16,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from . import doors, reading, reduction, settings
 from .notices import warn_of
-from .operands import SMALL, Array, lines_of, memory_order, relined, scattered
+from .operands import SMALL, Array, array_of, lines_of, memory_order, relined, scattered
 from .reduction import Call
 from .registry import KERNELS
 from .sources import Source, as_source
@@ -82,7 +82,7 @@ def as_operand(a: Any) -> tuple[Any, bool]:
         return np.asarray(a), True
     if isinstance(a, np.ndarray):
         return a, False
-    return np.asarray(a), True
+    return array_of(a), True
 
 
 def listed(a: Any) -> Any:

@@ -25,7 +25,7 @@ from .._kernels.fallback.select import key_dtype, to_keys, turned
 from . import place, selecting, settings, windowing
 from .arguments import as_operand, ask_numpy
 from .grid import cut_windows
-from .operands import Array, side_by_side
+from .operands import Array, array_of, side_by_side
 from .quantiles import kernel_dtype
 from .registry import SELECTIONS
 from .selecting import POSITION, Sieved, cut_long, run_sift, select_long, spread
@@ -179,7 +179,7 @@ def divide_long(x: Array, out: Array, ranks: Array, positions: bool, backwards: 
 
 def topk(a: Any, k: Any, axis: Any, largest: bool, ordered: bool, workers: int | None) -> tuple[Array, Array]:
     workers = settings.resolve_workers(workers)
-    a = np.asarray(a)
+    a = array_of(a)
     if axis is None:
         a, axis = a.reshape(-1), 0
     axis = check_axis(axis, a.ndim)

@@ -16,10 +16,22 @@ import numpy as np
 from .. import __version__
 from . import doors, place, settings, windowing
 from .grid import Stretches, cut_scans, cut_windows, leaves_of, scan_leaf
-from .operands import Array, side_by_side
+from .operands import Array, array_of, side_by_side
 from .registry import FLOATS, REALS, SCANS
 from .task import Field, Task
-from .windowing import DOUBLE, check_axis, check_out, deliver, integer, numbers, prepared, room_for
+from .windowing import (
+    DOUBLE,
+    check_axis,
+    check_out,
+    counting_dtype,
+    deliver,
+    has_dtype,
+    integer,
+    is_plain,
+    numbers,
+    prepared,
+    room_for,
+)
 
 COLUMNS = 16  # fewer columns than these are taken as lines
 
@@ -76,6 +88,8 @@ def exponential(
     axis = check_axis(axis, len(shape))
     factors = weights(alpha, shape, axis)
     least = check_weight(min_weight)
+    if SCANS[name].counts and dtype.itemsize == 2 and not has_dtype(out, dtype):
+        dtype = counting_dtype(dtype, shape[axis])
     result = room_for(out, (*operands, factors), dtype)
     if result.size:
         scan(name, (*operands, factors), result, axis, least, workers)
@@ -129,7 +143,7 @@ def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None
     workers = settings.resolve_workers(workers)
     if isinstance(a, np.ma.MaskedArray):
         a = np.ma.filled(a, np.nan) if a.dtype.kind in "fc" else numbers("a", a)
-    values: Array = np.asarray(a)
+    values = array_of(a)
     axis = check_axis(axis, values.ndim)
     length = values.shape[axis]
     most = length if limit is None else min(integer(name, limit), length)
@@ -140,9 +154,9 @@ def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None
     if out is not None:
         check_out(out, values.shape, values.dtype)
     covered = values.dtype.char in FLOATS and values.dtype.isnative
-    takes = out is not None and (out.dtype == values.dtype or not covered)
+    takes = is_plain(out) and (out.dtype == values.dtype or not covered)
     apart = takes and not np.may_share_memory(out, values)
-    result = out if apart else np.empty_like(values, subok=False)
+    result = np.asarray(out) if apart else np.empty_like(values, subok=False)
     source, sink = (np.flip(values, axis), np.flip(result, axis)) if backwards else (values, result)
     if values.dtype.kind in "biu" or not values.size:
         np.copyto(result, values)

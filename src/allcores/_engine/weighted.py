@@ -17,7 +17,7 @@ import numpy as np
 
 from . import place, sorting
 from .grid import ceil_div
-from .operands import Array
+from .operands import Array, array_of
 from .sorting import POSITION
 from .turns import Turns
 
@@ -49,7 +49,7 @@ def rows(a: Array, reduced: tuple[int, ...]) -> Array:
 
 def weights_of(weights: Any, shape: tuple[int, ...], axis: Any, reduced: tuple[int, ...], skip: bool) -> Array:
     """(lanes, n), or (1, n) for all lanes."""
-    given = np.asanyarray(weights)
+    given = weights if isinstance(weights, np.ndarray) else array_of(weights)
     if type(given) is not np.ndarray or given.dtype.char not in "?bhilqBHILQefd":
         raise Refused
     if given.shape == shape:

@@ -89,17 +89,17 @@ def blend(a: Array, b: Array, t: Array | None) -> Array:
     if t is None:
         return np.asarray((a + b) / 2)
     span = b - a
-    return np.where(t >= 0.5, b - span * (1 - t), a + span * t)
+    return np.asarray(np.where(t >= 0.5, b - span * (1 - t), a + span * t))
 
 
 def blend_integers(a: Array, b: Array, t: Array | None) -> Array:
     """The same: in their middle rounded once; elsewhere from the rounded elements and their exact distance."""
     a, b = a.astype(object), b.astype(object)
     low, high, span = (x.astype(np.float64) for x in (a, b, b - a))
-    middle = (a + b).astype(np.float64) / 2
+    middle: Array = (a + b).astype(np.float64) / 2
     if t is None:
         return middle
-    return np.where(t == 0.5, middle, np.where(t > 0.5, high - span * (1 - t), low + span * t))
+    return np.asarray(np.where(t == 0.5, middle, np.where(t > 0.5, high - span * (1 - t), low + span * t)))
 
 
 def quantiles(

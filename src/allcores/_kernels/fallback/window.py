@@ -154,8 +154,9 @@ def elements(operation: Operation, given: list[Array], begin: int) -> State:
     """The states of single elements."""
     present = np.logical_and.reduce([values == values for values in given])
     count = present.astype(np.float64)
-    whole = given[0].dtype == object
-    nothing = int(operation.nothing) if whole and operation.nothing == 0 else operation.nothing  # -0.0 would make floats
+    nothing = operation.nothing
+    if given[0].dtype == object and nothing == 0:
+        nothing = 0  # -0.0 would make floats of integers
     fields = [np.where(present, values, np.asarray(nothing, values.dtype)) for values in given]
     if operation.position:
         at = np.arange(begin, begin + count.shape[1], dtype=np.float64)[:, None]

@@ -15,18 +15,19 @@ Lane = tuple[Array, int, tuple[Any, ...], Array | None]
 
 
 def lanes(a: Array, window: int, offset: int, cursor: Array) -> Iterator[Lane]:
-    """The elements of all windows of a lane of a chunk, where in them its last element is, where results go, and values.
+    """The elements of all windows of a lane of a chunk, where in them its last element is, and where results go.
 
-    Integers that float64 may not tell apart are positions among the distinct `values`.
+    Integers that float64 may not tell apart are positions among distinct values, which come last.
     """
     n, inner = a.shape[-2:]
     values = None
     for positions, begin, end, columns in claimed(a.shape, cursor):
         low = begin + offset - (window - 1)
         if a.dtype.kind in "iu" and a.dtype.itemsize == 8:
-            block = a[(*positions, slice(max(low, 0), max(end + offset, 0)), columns)]
+            first = max(low, 0)
+            block = a[(*positions, slice(first, end + offset), columns)]
             values, places = np.unique(block, return_inverse=True)
-            block = take(places.reshape(block.shape), (slice(None),), min(low, 0), end + offset - max(low, 0), slice(None))
+            block = take(places.reshape(block.shape), (slice(None),), low - first, end + offset - first, slice(None))
         else:
             block = take(a, positions, low, end + offset, columns)
         for line in range(len(block)):
