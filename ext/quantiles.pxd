@@ -290,7 +290,7 @@ cdef inline int line_quantiles(
         first = begin
     if s.tile:
         return network_quantiles(s, v, m, first, out, plane)
-    ranks_picks(&s.ranks, v, m, first, s.min_count, s.q, s.nq, s.method, s.pointers, s.picks, out, plane)
+    ranks_picks(&s.ranks, v, m, m, first, s.min_count, s.q, s.nq, s.method, s.pointers, s.picks, out, plane)
     return 0
 
 

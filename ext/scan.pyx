@@ -34,7 +34,8 @@ from decays cimport AT_ONCE, Powers, decay_rows, decay_some, powers_of
 from fours cimport VECTORS, four, spread
 from groups cimport WIDE, side_by_side, straight, turn_in, turn_out
 from window cimport (
-    LANES, Job, Operand, columns_adjoin, describe, describe_axes, open_small, outer_offset, scratch, taker)
+    HALF_MOST, LANES, Job, Operand, columns_adjoin, describe, describe_axes, open_small, outer_offset, scratch,
+    taker)
 
 from numpy import dtype, empty_like
 
@@ -999,6 +1000,8 @@ cdef object small(Kind kind, tuple inputs, object alpha, object min_weight, obje
             if not same_shape(&view[0], &view[f]):
                 return None
             code = any_code(&view[f]) if code == 0 or code == any_code(&view[f]) else b"d"
+        if kind == COUNT and code == b"e" and view[0].shape[along] > HALF_MOST:
+            return None                     # counts that float16 does not have
         out = empty_like(inputs[0]) if code in (b"e", b"f") else empty_like(inputs[0], DOUBLE)
         return out if run_small(&it, view, alpha, along, out) else None
     finally:

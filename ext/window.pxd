@@ -74,6 +74,7 @@ cdef enum:
     OPERANDS = 3            # inputs, at most
     SHORT = 2048            # elements: shorter lines are taken several at a time
     SMALL = 16_384          # elements: below, no team pays
+    HALF_MOST = 2048        # float16 has all integers up to this one
 
 # n elements, `stride` bytes apart, as float64 at to, to + step, ...
 ctypedef void (*take_function)(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil
@@ -90,6 +91,8 @@ cdef struct Operand:
     Py_ssize_t inner_stride
     bint may_miss                   # floats: there may be NaN
     bint is_double
+    char code                       # any_code
+    bint swapped                    # of the other byte order
     take_function take
     give_function give
 
@@ -467,6 +470,8 @@ cdef inline bint describe_axes(Operand *operand, Py_buffer *view, bint written, 
     operand.inner_stride = view.strides[inner] if inner >= 0 else view.itemsize
     operand.may_miss = code in (b"e", b"f", b"d")
     operand.is_double = code == b"d" and not swapped
+    operand.code = code
+    operand.swapped = swapped
     operand.take = taker(code, swapped)
     operand.give = giver(code, swapped)
     return (operand.give if written else operand.take) != NULL

@@ -27,11 +27,12 @@ from buffers cimport PyBuffer_Release, any_code, is_native
 from cursor cimport allcores_ahead_rows
 from fours cimport VECTORS
 from groups cimport WIDE, give_groups, straight, take_groups
+from integers cimport digits_of, exact_digits, fill_integers, within
 from merges cimport (
     ARGMAX, ARGMIN, CORR, COUNT, COV, FIELDS, KURT, MAX, MEAN, MIN, MOST, PROD, SKEW, STD, SUM, VAR, Kind, Run, Window, fields_of,
     finish, identity, is_moment, merge, row)
 from tiles cimport Before, Weights, back, forth, weigh
-from window cimport Job, Operand, Strip, open_small, run_small, run_windows, scratch
+from window cimport HALF_MOST, Job, Operand, Strip, open_small, run_small, run_windows, scratch
 
 from numpy import dtype, empty_like
 
@@ -45,6 +46,7 @@ cdef enum:
     KEEP_TILES = 1_048_576  # without missing elements: 8 MiB
     TILE = 2048             # elements in a tile, about
     TILES = 8               # in a stretch of windows that are one group
+    LOOK = 32768            # integers that are looked at, at least, before they are computed
 
 
 cdef struct Block:
@@ -690,6 +692,31 @@ cdef int fill(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept
     return 0
 
 
+cdef int fill_exact(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    """The same, but for integers that float64 can't tell apart. Some outputs at a time are looked at and then computed, so
+    that their elements are still in the second-level cache."""
+    cdef Window *it = <Window *> job.parameters
+    cdef int digits = exact_digits(it), failed
+    cdef Py_ssize_t step = LOOK // strip.lanes, low, high, stop
+    if digits_of(job.operand[0].code) <= digits:            # the dtype has no such integers
+        return fill(job, strip, begin, end)
+    step = step if step > 32 * it.window else 32 * it.window
+    while begin < end:
+        stop = begin + step if begin + step < end else end
+        low = begin + it.offset - (it.window - 1)
+        high = stop + it.offset
+        low = low if low > 0 else 0
+        high = high if high < job.n else job.n
+        if within(job, strip, low, high, digits):
+            failed = fill(job, strip, begin, stop)
+        else:
+            failed = fill_integers(job, strip, it, begin, stop)
+        if failed < 0:
+            return -1
+        begin = stop
+    return 0
+
+
 # ---- kernels: window, offset of the last element from the output's position, fewest elements
 
 cdef void open_window(
@@ -714,7 +741,7 @@ cdef int run(
         object cursor, object out) except -1:
     cdef Window it
     open_window(&it, kind, <int> len(inputs), window, offset, min_count, ddof)
-    return run_windows(fill, &it, inputs, cursor, out)
+    return run_windows(fill_exact, &it, inputs, cursor, out)
 
 
 cdef object small(Kind kind, object a, object window, object min_count, object axis, bint center, Py_ssize_t ddof):
@@ -734,9 +761,11 @@ cdef object small(Kind kind, object a, object window, object min_count, object a
         floats = any_code(&view) in (b"d", b"e", b"f")
         if w == 0 or least < 0 or (floats and not is_native(&view)):
             return None
+        if any_code(&view) == b"e" and kind in (COUNT, ARGMIN, ARGMAX) and w > HALF_MOST:
+            return None                     # counts and positions that float16 does not have
         open_window(&it, kind, 1, w, (w - 1) // 2 if center else 0, least, ddof)
         out = empty_like(a) if floats else empty_like(a, DOUBLE)
-        return out if run_small(fill, &it, &view, along, out) else None
+        return out if run_small(fill_exact, &it, &view, along, out) else None
     finally:
         PyBuffer_Release(&view)
 

@@ -1,19 +1,24 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Moving medians, quantiles and ranks: pieces of a lane are brought up with their halo, quantiles.pxd and ranks.pxd slide.
 
-Results are elements of the window, or what lies between two of them: it does not matter where pieces begin.
+Results are elements of the window, or what lies between two of them: it does not matter where pieces begin. Nor does it
+which pieces are taken as integers, because float64 can't tell these apart: see integers.pxd.
 """
 from libc.math cimport NAN
+from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc
 
-from picks cimport MEDIAN, Method
+from integers cimport DIGITS, fetch_keys, flip_of, lane_within, within
+from picks cimport MEDIAN, Method, Pick
 from quantiles cimport Quantiles, close_quantiles, line_quantiles, open_quantiles, rows_quantiles
-from ranks cimport Ranks, close_ranks, normal_rank, open_ranks, ranks_rank
+from ranks cimport (
+    Pointer, Ranks, close_ranks, keys_rank, normal_rank, open_ranks, ordered, ranks_picks, ranks_rank)
 from window cimport Job, Operand, Strip, run_windows, scratch
 
 cdef enum:
     PIECE = 16384           # outputs of a line that are computed at a time, at least
     ROWS = 512              # rows of a strip of columns
+    HALVES = DIGITS - 1     # of integers whose differences, and the halves of these, are exact
 
 
 cdef struct Order:
@@ -21,18 +26,27 @@ cdef struct Order:
     Py_ssize_t piece        # outputs at a time
     Py_ssize_t *plane       # of each q: bytes from the first one's results to its own
     Quantiles quantiles
-    Ranks ranks
+    Pointer *pointers
+    Pick *picks
+    Ranks ranks             # of move_rank; for quantiles, opened where integers are met that need them
+
+
+cdef inline Py_ssize_t low_of(Order *it, Py_ssize_t begin) noexcept nogil:
+    """The first element of the window of an output, within the series."""
+    cdef Py_ssize_t low = begin + it.offset - (it.window - 1)
+    low = low if low > 0 else 0
+    return low if low < it.n else it.n
+
+
+cdef inline Py_ssize_t high_of(Order *it, Py_ssize_t end) noexcept nogil:
+    return end + it.offset if end + it.offset < it.n else it.n
 
 
 cdef inline Py_ssize_t bring_up(Job *job, Order *it, char *lane, Py_ssize_t begin, Py_ssize_t end, double *v) noexcept nogil:
     """The elements of the windows of outputs begin..end, at v; missing ones after the end. Returns how many are before
     the end of the first window."""
     cdef Operand *x = &job.operand[0]
-    cdef Py_ssize_t low = begin + it.offset - (it.window - 1)
-    cdef Py_ssize_t high = end + it.offset, i
-    low = low if low > 0 else 0
-    high = high if high < it.n else it.n
-    low = low if low < high else high
+    cdef Py_ssize_t low = low_of(it, begin), high = high_of(it, end), i
     x.take(lane + low * x.n_stride, x.n_stride, high - low, v, 1)
     for i in range(high - low, end + it.offset - low):
         v[i] = NAN
@@ -43,6 +57,7 @@ cdef int fill_quantiles(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end
     cdef Order *it = <Order *> job.parameters
     cdef Quantiles *s = &it.quantiles
     cdef Py_ssize_t at, stop, l, j, first
+    cdef int failed
     cdef double *v
     cdef double *result
     if s.rows:
@@ -55,8 +70,12 @@ cdef int fill_quantiles(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end
         at = begin
         while at < end:
             stop = at + it.piece if at + it.piece < end else end
-            first = bring_up(job, it, strip.lane[0][l], at, stop, v)
-            if line_quantiles(s, v, first + stop - at, first, result, it.piece) < 0:
+            if lane_within(&job.operand[0], strip.lane[0][l], low_of(it, at), high_of(it, stop), HALVES):
+                first = bring_up(job, it, strip.lane[0][l], at, stop, v)
+                failed = line_quantiles(s, v, first + stop - at, first, result, it.piece)
+            else:
+                failed = integer_quantiles(job, it, strip.lane[0][l], at, stop, <uint64_t *> v, result, it.piece)
+            if failed < 0:
                 return -1
             for j in range(s.nq):
                 job.out.give(result + j * it.piece, 1, stop - at,
@@ -65,20 +84,54 @@ cdef int fill_quantiles(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end
     return 0
 
 
+cdef int integer_quantiles(
+        Job *job, Order *it, char *lane, Py_ssize_t begin, Py_ssize_t end, uint64_t *v, double *result,
+        Py_ssize_t plane) noexcept nogil:
+    """Of the windows of outputs begin..end of a lane, as line_quantiles; v is scratch."""
+    cdef Operand *x = &job.operand[0]
+    cdef Quantiles *s = &it.quantiles
+    cdef Py_ssize_t low = low_of(it, begin), high = high_of(it, end), first = begin + it.offset - low
+    if it.ranks.memory == NULL and open_integers(it, flip_of(x)) < 0:
+        return -1
+    fetch_keys(x, lane + low * x.n_stride, high - low, v)
+    ranks_picks(&it.ranks, <const uint64_t *> v, first + end - begin, high - low, first, s.min_count, s.q, s.nq, s.method,
+                it.pointers, it.picks, result, plane)
+    return 0
+
+
+cdef int open_integers(Order *it, uint64_t flip) noexcept nogil:
+    cdef Py_ssize_t nq = it.quantiles.nq
+    it.pointers = <Pointer *> malloc(nq * (sizeof(Pointer) + sizeof(Pick)))
+    if it.pointers == NULL or open_ranks(&it.ranks, it.window, it.piece + it.window) < 0:
+        return -1
+    it.picks = <Pick *> (it.pointers + nq)
+    it.ranks.keys = True
+    it.ranks.flip = flip
+    return 0
+
+
 cdef int fill_rows(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     """Columns that adjoin, by networks down the rows."""
     cdef Order *it = <Order *> job.parameters
     cdef Quantiles *s = &it.quantiles
     cdef Operand *x = &job.operand[0]
-    cdef Py_ssize_t at = begin, stop, low, p, i, j, lanes = strip.lanes, plane = ROWS * lanes
+    cdef Py_ssize_t at = begin, stop, low, p, i, j, l, lanes = strip.lanes, plane = ROWS * lanes
     cdef double *v = scratch(job, (it.window + ROWS + s.nq * ROWS) * lanes)
     cdef double *result = v + (it.window + ROWS) * lanes
     if v == NULL:
         return -1
     while at < end:
         stop = at + ROWS if at + ROWS < end else end
-        low = at + it.offset - (it.window - 1)
-        low = low if low > 0 else 0
+        low = low_of(it, at)
+        if not within(job, strip, low, high_of(it, stop), HALVES):
+            for l in range(lanes):
+                if integer_quantiles(job, it, strip.lane[0][l], at, stop, <uint64_t *> v, result, ROWS) < 0:
+                    return -1
+                for j in range(s.nq):
+                    job.out.give(result + j * ROWS, 1, stop - at,
+                                 strip.out[l] + it.plane[j] + at * job.out.n_stride, job.out.n_stride)
+            at = stop
+            continue
         for p in range(low, stop + it.offset):
             if p < it.n:
                 x.take(strip.lane[0][0] + p * x.n_stride, x.inner_stride, lanes, v + (p - low) * lanes, 1)
@@ -97,43 +150,53 @@ cdef int fill_rows(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noe
 
 cdef int fill_ranks(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef Order *it = <Order *> job.parameters
-    cdef Py_ssize_t at, stop, l, first, inside
+    cdef Operand *x = &job.operand[0]
+    cdef Py_ssize_t at, stop, l, first, inside, low, high
     cdef double *v = scratch(job, it.window + 2 * it.piece)
     cdef double *result = v + it.window + it.piece
+    cdef uint64_t *keys
     if v == NULL:
         return -1
     for l in range(strip.lanes):
         at = begin
         while at < end:
             stop = at + it.piece if at + it.piece < end else end
-            first = bring_up(job, it, strip.lane[0][l], at, stop, v)
+            low = low_of(it, at)
+            high = high_of(it, stop)
+            first = at + it.offset - low
             inside = it.n - it.offset - at          # windows that end within the series
             inside = 0 if inside < 0 else stop - at if inside > stop - at else inside
-            if inside:
-                ranks_rank(&it.ranks, v, first + inside, first, it.min_count, result)
-            if inside < stop - at:
-                rank_last(it, strip.lane[0][l], job, at + inside, stop, v, result + inside)
+            if lane_within(x, strip.lane[0][l], low, high, DIGITS):
+                x.take(strip.lane[0][l] + low * x.n_stride, x.n_stride, high - low, v, 1)
+                if inside:
+                    ranks_rank(&it.ranks, v, first + inside, first, it.min_count, result)
+                rank_last(it, v, low, high, at + inside, stop, result + inside)
+            else:
+                keys = <uint64_t *> v
+                fetch_keys(x, strip.lane[0][l] + low * x.n_stride, high - low, keys)
+                if inside:
+                    keys_rank(&it.ranks, keys, first + inside, first, it.min_count, result)
+                rank_last(it, keys, low, high, at + inside, stop, result + inside)
             job.out.give(result, 1, stop - at, strip.out[l] + at * job.out.n_stride, job.out.n_stride)
             at = stop
     return 0
 
 
 cdef void rank_last(
-        Order *it, char *lane, Job *job, Py_ssize_t begin, Py_ssize_t end, double *v, double *result) noexcept nogil:
-    """Of windows that reach beyond the series: the last element's rank, as elements leave at the other end."""
-    cdef Py_ssize_t low = begin + it.offset - (it.window - 1), i, leaving, m
+        Order *it, const ordered *v, Py_ssize_t low, Py_ssize_t high, Py_ssize_t begin, Py_ssize_t end,
+        double *result) noexcept nogil:
+    """Of windows that reach beyond the series: the last element's rank, as elements leave at the other end. v[0] is the
+    element `low`, and `high` is the end of the series."""
+    cdef Py_ssize_t leaving = low_of(it, begin), i
     cdef Py_ssize_t below = 0, same = 0, above = 0
-    cdef Operand *x = &job.operand[0]
-    cdef double newest
-    low = low if low > 0 else 0
-    m = it.n - low
-    x.take(lane + low * x.n_stride, x.n_stride, m, v, 1)
-    newest = v[m - 1]
-    for i in range(m):
+    cdef ordered newest
+    if begin == end:
+        return
+    newest = v[high - 1 - low]
+    for i in range(leaving - low, high - low):
         below += v[i] < newest
         same += v[i] == newest
         above += v[i] > newest
-    leaving = low
     for i in range(begin, end):
         while leaving < i + it.offset - (it.window - 1):
             below -= v[leaving - low] < newest
@@ -151,6 +214,8 @@ cdef int start(Order *it, object a, Py_ssize_t window, Py_ssize_t offset, Py_ssi
     it.offset = offset
     it.min_count = min_count
     it.n = a.shape[a.ndim - 2]
+    it.pointers = NULL
+    it.ranks.memory = NULL
     # Ranks sort stretches of twice the window and more: pieces that are whole ones sort nothing twice.
     it.piece = PIECE if 2 * window <= PIECE else 2 * window
     it.piece = it.piece if it.piece < it.n else it.n
@@ -188,6 +253,8 @@ cdef int quantiles(
             return run_windows(fill_quantiles, &it, (a,), cursor, out[0])
         finally:
             close_quantiles(&it.quantiles)
+            close_ranks(&it.ranks)
+            free(it.pointers)
     finally:
         free(points)
 

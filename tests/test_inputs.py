@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import mmap
 import sys
 
 import numpy as np
 import pytest
-from helpers import DTYPES, FUNCTIONS, bits, check, expected, oracle, outcome, python, sample
+from helpers import (
+    DTYPES,
+    FUNCTIONS,
+    MOVES,
+    SCANNED,
+    SELECTED,
+    SORTED,
+    bits,
+    check,
+    expected,
+    oracle,
+    outcome,
+    python,
+    sample,
+    takes,
+)
 
 import allcores as ac
 from allcores import _kernels
@@ -269,3 +286,89 @@ def test_a_byte_order_that_is_spelled_out(name):
             want = function(*[x] * arrays, *more.get(key, ()))
             for one, other in zip(np.atleast_1d(got), np.atleast_1d(want), strict=True):
                 np.testing.assert_array_equal(one, other)
+
+
+# ---- truth values among which some are missing, and results put into subclasses
+
+
+def called(name, x, **kwargs):
+    """A call of any function on one array, with the arguments that it needs."""
+    needed = {"alpha": 0.5, "window": 2, "k": 1, "kth": 1, "q": 0.5, "old": 1.0, "new": 2.0}
+    arguments = {key: value for key, value in needed.items() if takes(name, key)}
+    second = {key: x for key in ("b", "v") if takes(name, key)}
+    first = next(iter(inspect.signature(getattr(ac, name)).parameters))
+    return getattr(ac, name)(**{first: x}, **second, **arguments, **kwargs)
+
+
+def nullable():
+    values = [True, None, False, True, None]
+    found = {}
+    try:
+        import pandas as pd
+    except ImportError:
+        pass
+    else:
+        found["Series"] = pd.Series(values, dtype="boolean")
+        found["array"] = pd.array(values, dtype="boolean")
+        found["Index"] = pd.Index(pd.array(values, dtype="boolean"))
+        found["DataFrame"] = pd.DataFrame({"a": pd.array(values, dtype="boolean")})
+        found["integers"] = pd.Series([1, None, 0, 1, None], dtype="Int64")
+        found["floats"] = pd.Series([1.0, None, 0.0, 1.0, None], dtype="Float64")
+        with contextlib.suppress(ImportError):
+            found["arrow"] = pd.Series(values, dtype="bool[pyarrow]")
+    with contextlib.suppress(ImportError):
+        import polars as pl
+
+        found["polars"] = pl.Series(values)
+    with contextlib.suppress(ImportError):
+        import pyarrow as pa
+
+        found["pyarrow"] = pa.array(values)
+    return found
+
+
+NULLABLE = nullable()
+
+
+@pytest.mark.skipif(not NULLABLE, reason="no library with missing truth values")
+@pytest.mark.parametrize("name", [*FUNCTIONS, *MOVES, *SCANNED, *SELECTED, *SORTED])
+def test_missing_truth_values_are_nan(name):
+    if name in ("replace", "lexsort"):
+        pytest.skip("takes an ndarray, or several arrays")
+    x = np.array([1, np.nan, 0, 1, np.nan])
+    for label, a in NULLABLE.items():
+        like = x[:, None] if label == "DataFrame" else x
+        got, want = outcome(called, name, a), outcome(called, name, like)
+        assert bits(got) == bits(want), (label, got, want)
+
+
+def test_other_objects_keep_their_meaning():
+    pd = pytest.importorskip("pandas")
+    same("sum", pd.Series(["a", "b"], dtype=object))
+    same("sum", pd.Series([1, 2**70], dtype=object))
+    same("sum", [True, None])
+    same("max", pd.Series([True, False], dtype="boolean"))
+
+
+@pytest.mark.parametrize("name", [name for name in (*MOVES, *SCANNED, *SORTED) if takes(name, "out")])
+def test_out_of_a_subclass(name, door):
+    """It is returned itself, and assigned to: in a masked array nothing is masked then, unless its mask is hard."""
+    x = np.array([3.0, 1.0, 2.0, 5.0, 4.0])
+    want = called(name, x)
+    masked = np.ma.array(np.zeros(5), mask=[1, 0, 0, 1, 0])
+    assert called(name, x, out=masked) is masked
+    assert not masked.mask.any()
+    np.testing.assert_array_equal(masked.data, want)
+    hard = np.ma.array(np.zeros(5), mask=[1, 0, 0, 1, 0], hard_mask=True)
+    assert called(name, x, out=hard) is hard
+    np.testing.assert_array_equal(hard.data, np.where(hard.mask, 0, want))
+    mapped = np.zeros(5).view(np.memmap)
+    assert called(name, x, out=mapped) is mapped
+    np.testing.assert_array_equal(mapped, want)
+    over = np.ma.array(x.copy())
+    assert called(name, over.data, out=over) is over
+    np.testing.assert_array_equal(over.data, want)
+    bad = np.ma.array(np.full(4, 7.0))
+    with pytest.raises(ValueError, match="shape"):
+        called(name, x, out=bad)
+    assert (bad.data == 7).all()

@@ -594,3 +594,14 @@ def test_any_arguments(data):
                 with settings.use_backend(backend):
                     found.add(bits(getattr(ac, name)(*args, workers=2)))
     assert len(found) == 1
+
+
+def test_counts_of_float16_fit_their_dtype(way):
+    for n, char in ((2048, "e"), (2049, "d"), (70_000, "d")):
+        x = np.ones(n, "e")
+        got = ac.move_exp_nancount(x, 0.0)
+        assert (got.dtype, got[-1]) == (char, n)
+        assert ac.move_exp_nancount(np.stack([x, x]), 0.0)[1, -1] == n
+        out = np.empty(n, "e")
+        assert ac.move_exp_nancount(x, 0.0, out=out) is out
+    assert ac.move_exp_nansum(np.ones(3000, "e"), 0.5).dtype == "e"

@@ -10,6 +10,7 @@ from helpers import DTYPES, LAYOUTS, PATTERNS, near_one, salted, sample
 from moving import SORTING, arguments_of, check_move, defined, function, inputs_of
 
 import allcores as ac
+from allcores._engine import windowing
 from allcores._engine.registry import WINDOWS
 
 SIZES = (1, 2, 3, 5, 31, 32, 33, 63, 64, 65, 96, 97, 98, 100, 129, 130, 160, 161)
@@ -238,3 +239,27 @@ def test_cells_are_not_copied(char):
     a = sample((3, 4), char)
     for x in (a, a.T, a[::-1], a[:, ::2]):
         assert numbers("a", x) is x
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("name", ["move_argmin", "move_argmax", "move_count"])
+def test_counts_and_positions_fit_their_dtype(name, order, way):
+    """float16 has every integer up to 2048; larger ones come as float64, unless `out` says otherwise."""
+    x = np.ones(5000, "e")
+    x[1999::2000] = 0 if name == "move_argmin" else 2
+    x[4100:4110] = np.nan
+    a = x.astype(order + "f2")
+    for window, char in ((2048, "e"), (2049, "d"), (4500, "d")):
+        want = getattr(ac, name)(x.astype("d"), window, 1)
+        got = getattr(ac, name)(a, window, 1)
+        assert got.dtype == char
+        np.testing.assert_array_equal(got, want)
+        columns = getattr(ac, name)(np.stack([a, a, a], axis=1), window, 1, 0)
+        assert columns.dtype == char
+        np.testing.assert_array_equal(columns[:, 1], want)
+        for out in (np.empty(len(x), "e"), np.empty(len(x), char)):
+            assert getattr(ac, name)(a, window, 1, out=out) is out
+            np.testing.assert_array_equal(out, want.astype(out.dtype))
+    assert windowing.counting_dtype(np.dtype("f"), 2**24).char == "f"
+    assert windowing.counting_dtype(np.dtype("f"), 2**24 + 1).char == "d"
+    assert windowing.counting_dtype(np.dtype("d"), 2**50).char == "d"

@@ -25,6 +25,14 @@ from allcores._engine.task import merge_range, run_range
 CHUNKS = (1, 70, 1000, 10**9)
 
 
+def large_integers():
+    """Some that float64 can't tell apart, some others."""
+    a = np.arange(600) * 7 % 101
+    a[100:250] += 2**62
+    a[400:404] = -(2**63)
+    return a
+
+
 def cases():
     """(array, axis, window): one group a window, several, more than any chunk; lines, short lines, columns."""
     line = salted(sample((3000,), "d") * 1e3, "some")
@@ -44,6 +52,8 @@ def cases():
         "short lines, transposed": (table.T, 0, 70),
         "block": (sample((5, 40, 3), "f"), 1, 9),
         "integers": (sample((90, 4), "h"), 0, 64),
+        "large integers": (large_integers(), 0, 9),
+        "large integers, columns": (large_integers().reshape(-1, 3), 0, 70),
     }
 
 

@@ -7,7 +7,10 @@ ndarrays of the input's shape.
 In the exponential family an element i steps before the last one counts with the weight (1 - alpha)**i, where alpha may
 differ from element to element. NaN is missing: it counts for nothing, but time passes. An infinity stays, as nothing
 is ever quite forgotten. Compiled for bool, all integer widths, float32 and float64, in any layout; other dtypes are
-converted, and masked elements become NaN. Float32 is computed in float64.
+converted, and masked elements become NaN. Float32 is computed in float64, and so are integers, of which those beyond
+2**53 are rounded first: subtract one of them from time stamps in nanoseconds. What fills gaps or replaces values never
+computes with elements, and integers stay what they are. Truth values among which some are missing (pandas, pyarrow,
+polars) become float64 with NaN, as missing numbers do.
 
 Many series are computed side by side. A few long ones are cut into leaves of 512 elements, each begun with nothing,
 and what comes before is added by its decay. Counts, sums and means of one `alpha`, without `min_weight`, take four
@@ -369,7 +372,8 @@ def move_exp_nancount(
     Returns
     -------
     ndarray
-        The counts. float32 (or float16) if all input is, else float64.
+        The counts. float32 (or float16) if all input is, else float64; float64 for float16 along more than 2048
+        elements, which it might not hold, unless there is an `out` of that dtype.
 
     Raises
     ------

@@ -13,6 +13,19 @@ A window is an exact function of its own elements: nothing is added and later su
 that has left leaves no trace, and rounding errors don't grow with the length of the series. Float32 is computed in
 float64. The order of operations depends on the window and on positions alone: the same bits for any number of workers.
 
+Integers are never rounded before the result, whatever their size: order, ranks and positions are those of the integers
+themselves, and of their sum, their least, or the mean of the two in the middle the float64 next to it is the result. A
+mean is that sum divided by the number of elements, and a quantile between two elements is computed from the two as
+float64 and from their exact distance. Products, variances, skewness, kurtosis, covariances and correlations are those
+of the elements as float64, which above 2**53 has not all integers: time stamps in nanoseconds lose their last digits,
+so subtract one of them before.
+
+Counts and positions have the dtype of the input's floats as long as it has all integers up to the window: 2048 for
+float16, 16,777,216 for float32; otherwise, or in an `out` of that dtype, they are float64. An `out` is returned itself;
+one of a subclass is assigned to, and in a masked array nothing is masked then, unless its mask is hard.
+
+Truth values among which some are missing (pandas, pyarrow, polars) become float64 with NaN, as missing numbers do.
+
 Memory: the result, and a few MiB for each worker, up to 20 where windows have more than 10,000 elements; above some
 200,000 one to five times the window (moments the most) for each worker. Nothing else is copied whole but what has to be
 converted.
@@ -686,8 +699,7 @@ def move_argmin(
     -------
     ndarray
         Positions as floats: 0 is the right end of the window, which with ``center=True`` may lie outside of the series.
-        Of
-        equal elements the rightmost counts. float32 (or float16) if all input is, else float64.
+        Of equal elements the rightmost counts. float32 (or float16) if all input is and it has them, else float64.
 
     Raises
     ------
@@ -751,8 +763,7 @@ def move_argmax(
     -------
     ndarray
         Positions as floats: 0 is the right end of the window, which with ``center=True`` may lie outside of the series.
-        Of
-        equal elements the rightmost counts. float32 (or float16) if all input is, else float64.
+        Of equal elements the rightmost counts. float32 (or float16) if all input is and it has them, else float64.
 
     Raises
     ------
@@ -815,7 +826,7 @@ def move_count(
     Returns
     -------
     ndarray
-        The counts, as floats. float32 (or float16) if all input is, else float64.
+        The counts, as floats. float32 (or float16) if all input is and it has them, else float64.
 
     Raises
     ------

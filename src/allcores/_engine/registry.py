@@ -92,6 +92,7 @@ class WindowRow:
     ns: float  # an element of float64, on one core
     inputs: int = 1
     parameters: tuple[str, ...] = ()  # after window, offset and min_count
+    counts: bool = False  # results are counts or positions, up to the window
     cells: str = REALS
     promise: str = BITS
 
@@ -105,9 +106,9 @@ WINDOWS = {
         WindowRow("move_var", 1.4, parameters=("ddof",)),
         WindowRow("move_min", 0.9),
         WindowRow("move_max", 0.9),
-        WindowRow("move_argmin", 3.0),
-        WindowRow("move_argmax", 3.0),
-        WindowRow("move_count", 1.6),
+        WindowRow("move_argmin", 3.0, counts=True),
+        WindowRow("move_argmax", 3.0, counts=True),
+        WindowRow("move_count", 1.6, counts=True),
         WindowRow("move_prod", 0.8),
         WindowRow("move_skew", 3.5),
         WindowRow("move_kurt", 4.5),
@@ -126,6 +127,7 @@ class ScanRow:
     ns: float  # an element of float64, on one core
     inputs: int = 1
     fields: int = 0
+    counts: bool = False  # results are counts, up to the length of a series
     decays: bool = False  # sums of elements that decay: four at a time where alpha is one number
     cells: str = REALS
     promise: str = BITS
@@ -136,7 +138,7 @@ SCANS = {
     for row in (
         ScanRow("push", 0.8, cells=FLOATS),
         ScanRow("replace", 0.5),
-        ScanRow("move_exp_nancount", 1.1, fields=1, decays=True),
+        ScanRow("move_exp_nancount", 1.1, fields=1, counts=True, decays=True),
         ScanRow("move_exp_nansum", 1.2, fields=2, decays=True),
         ScanRow("move_exp_nanmean", 1.2, fields=2, decays=True),
         ScanRow("move_exp_nanvar", 1.8, fields=4),

@@ -20,7 +20,19 @@ from .operands import Array, in_native, side_by_side
 from .registry import FLOATS, REALS, SCANS
 from .sources import in_memory
 from .task import Field, Task
-from .windowing import DOUBLE, check_axis, check_out, deliver, integer, numbers, prepared, room_for
+from .windowing import (
+    DOUBLE,
+    check_axis,
+    check_out,
+    counting_dtype,
+    deliver,
+    has_dtype,
+    integer,
+    is_plain,
+    numbers,
+    prepared,
+    room_for,
+)
 
 COLUMNS = 16  # fewer columns than these are taken as lines
 
@@ -77,6 +89,8 @@ def exponential(
     axis = check_axis(axis, len(shape))
     factors = weights(alpha, shape, axis)
     least = check_weight(min_weight)
+    if SCANS[name].counts and dtype.itemsize == 2 and not has_dtype(out, dtype):
+        dtype = counting_dtype(dtype, shape[axis])
     result = room_for(out, (*operands, factors), dtype)
     if result.size:
         scan(name, (*operands, factors), result, axis, least, workers)
@@ -130,7 +144,7 @@ def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None
     workers = settings.resolve_workers(workers)
     if isinstance(a, np.ma.MaskedArray):
         a = np.ma.filled(a, np.nan) if a.dtype.kind in "fc" else numbers("a", a)
-    values: Array = in_memory(a)
+    values = in_memory(a)
     axis = check_axis(axis, values.ndim)
     length = values.shape[axis]
     most = length if limit is None else min(integer(name, limit), length)
@@ -143,9 +157,9 @@ def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None
     covered, dtype = values.dtype.char in FLOATS, values.dtype
     if covered:
         values = in_native(values)
-    takes = out is not None and (out.dtype == values.dtype or not covered)
+    takes = is_plain(out) and (out.dtype == values.dtype or not covered)
     apart = takes and not np.may_share_memory(out, values)
-    result = out if apart else np.empty_like(values, subok=False)
+    result = np.asarray(out) if apart else np.empty_like(values, subok=False)
     source, sink = (np.flip(values, axis), np.flip(result, axis)) if backwards else (values, result)
     if values.dtype.kind in "biu" or not values.size:
         np.copyto(result, values)

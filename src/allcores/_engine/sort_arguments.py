@@ -17,7 +17,7 @@ from .operands import Array, in_native
 from .registry import REALS
 from .sorting import POSITION, covered
 from .sources import in_memory
-from .windowing import check_axis, check_out, deliver
+from .windowing import check_axis, check_out, deliver, is_plain
 
 KINDS = (None, "quicksort", "heapsort", "mergesort", "stable")
 SMALL = 8192  # elements up to which the short way is asked
@@ -123,7 +123,7 @@ def sort(a: Any, axis: Any, kind: Any, order: Any, stable: Any, descending: Any,
     values, along = work
     if out is not None:
         check_out(out, values.shape, values.dtype)
-    if out is not None and out.dtype.isnative and (same_memory(out, values) or not np.may_share_memory(out, values)):
+    if is_plain(out) and out.dtype.isnative and (same_memory(out, values) or not np.may_share_memory(out, values)):
         result = np.asarray(out)
     else:
         result = np.empty_like(values, subok=False)
@@ -193,7 +193,7 @@ def rank(a: Any, axis: Any, method: Any, nan_policy: Any, workers: int | None) -
     check_choice("nan_policy", nan_policy, POLICIES)
     if isinstance(a, np.ma.MaskedArray):
         a = np.ma.filled(a.astype(np.float64 if a.dtype.kind in "biu" else a.dtype), np.nan)
-    values: Array = in_memory(a)
+    values = in_memory(a)
     if axis is None:
         values, along = values.reshape(-1), 0
     else:

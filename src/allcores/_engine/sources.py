@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from . import settings
-from .operands import Array, native
+from .operands import Array, array_of, native
 
 Region = tuple[slice, ...]
 
@@ -219,7 +219,7 @@ def as_source(a: Any) -> Source | None:
 def in_memory(a: Any) -> Array:
     """An array-like as an array; a source is loaded, which fails where it is not there or is beyond the budget."""
     source = as_source(a)
-    return np.asarray(a) if source is None else source.load()
+    return array_of(a) if source is None else source.load()
 
 
 # ---- arrays in files

@@ -19,6 +19,7 @@ from . import place, sorting
 from .grid import ceil_div
 from .operands import Array
 from .sorting import POSITION
+from .sources import in_memory
 from .turns import Turns
 
 # Tests change this: results must not.
@@ -49,7 +50,7 @@ def rows(a: Array, reduced: tuple[int, ...]) -> Array:
 
 def weights_of(weights: Any, shape: tuple[int, ...], axis: Any, reduced: tuple[int, ...], skip: bool) -> Array:
     """(lanes, n), or (1, n) for all lanes."""
-    given = np.asanyarray(weights)
+    given = weights if isinstance(weights, np.ndarray) else in_memory(weights)
     if type(given) is not np.ndarray or given.dtype.char not in "?bhilqBHILQefd":
         raise Refused
     if given.shape == shape:

@@ -19,7 +19,7 @@ from .. import __version__
 from .._kernels.fallback.ranks import METHODS
 from . import doors, place, settings
 from .grid import CHUNK, cut_windows
-from .operands import Array, side_by_side
+from .operands import Array, side_by_side, with_nan
 from .registry import REALS, WINDOWS
 from .sources import in_memory
 from .task import Field, Parameter, Task
@@ -48,12 +48,12 @@ def numbers(name: str, a: Any) -> Array:
     """
     if isinstance(a, np.ma.MaskedArray):
         a = np.ma.filled(a.astype(DOUBLE if a.dtype.kind != "f" else a.dtype), np.nan)
-    values: Array = in_memory(a)
+    values = in_memory(a)
     if values.dtype.char in REALS + "e":
         return values
     if values.dtype.kind not in "biufO":
         raise TypeError(f"{name} must be an array of real numbers, not of dtype {values.dtype}")
-    return values.astype(DOUBLE)
+    return (with_nan(values) if values.dtype.kind == "O" else values).astype(DOUBLE, copy=False)
 
 
 def result_dtype(dtypes: list[np.dtype[Any]]) -> np.dtype[Any]:
@@ -61,6 +61,16 @@ def result_dtype(dtypes: list[np.dtype[Any]]) -> np.dtype[Any]:
     native = {dtype.newbyteorder("=") for dtype in dtypes}
     dtype = native.pop()
     return dtype if dtype.char in "ef" and not native else DOUBLE
+
+
+def counting_dtype(dtype: np.dtype[Any], most: int) -> np.dtype[Any]:
+    """`dtype` where it has every integer up to `most`, else float64: for counts and positions."""
+    return dtype if most <= 2 ** (np.finfo(dtype).nmant + 1) else DOUBLE
+
+
+def has_dtype(out: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether this is an array of that dtype, in any byte order."""
+    return isinstance(out, np.ndarray) and out.dtype.newbyteorder("=") == dtype.newbyteorder("=")
 
 
 def check_window(window: Any, n: int) -> int:
@@ -95,7 +105,7 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
     if out.shape != shape:
         raise ValueError(f"out must have the shape {shape}, got {out.shape}")
-    if out.dtype.newbyteorder("=") != dtype.newbyteorder("="):
+    if not has_dtype(out, dtype):
         raise TypeError(f"out must have the dtype {dtype}, got {out.dtype}")
     if not out.flags.writeable:
         raise ValueError("out must be writeable")
@@ -103,7 +113,7 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
 
 def prepared(arrays: tuple[Any, ...]) -> tuple[tuple[Array, ...], np.dtype[Any]]:
     """Operands of one shape that kernels take, and the dtype of their result."""
-    given = [np.asanyarray(a) for a in arrays]
+    given = [a if isinstance(a, np.ndarray) else in_memory(a) for a in arrays]
     operands = tuple(numbers(letter, a) for letter, a in zip("ab", given, strict=False))
     if len({a.shape for a in operands}) > 1:
         shape = np.broadcast_shapes(*(a.shape for a in operands))
@@ -116,17 +126,28 @@ def room_for(out: Any, operands: tuple[Array, ...], dtype: np.dtype[Any], planes
     shape = operands[0].shape
     if out is not None:
         check_out(out, planes + shape, dtype)
-        if not any(np.may_share_memory(out, a) for a in operands):
+        if is_plain(out) and not any(np.may_share_memory(out, a) for a in operands):
             return np.asarray(out)
     return np.empty(planes + shape, dtype) if planes else np.empty_like(operands[0], dtype, subok=False)
 
 
+def is_plain(out: Any) -> bool:
+    """Whether kernels may write to `out`: a plain array, or a mapped one."""
+    return type(out) is np.ndarray or isinstance(out, np.memmap)
+
+
 def deliver(result: Array, out: Any) -> Array:
-    """The result, in `out` if there is one."""
-    if out is None or result is out:
-        return np.asarray(result)
-    out[...] = result
-    return np.asarray(out)
+    """The result, or `out` itself, with the result in it.
+
+    What it means to assign is for a subclass to say: in a masked array no element is masked afterwards, unless its mask
+    is hard.
+    """
+    if out is None:
+        return result
+    if not is_plain(out) or not np.may_share_memory(result, out):
+        out[...] = result
+    filled: Array = out
+    return filled
 
 
 def check_quantiles(q: Any) -> Array:
@@ -173,6 +194,8 @@ def move(
     window = check_window(window, shape[axis])
     least = 0 if min_count is None and name == "move_count" else check_count(min_count, window)
     offset = (window - 1) // 2 if center else 0
+    if WINDOWS[name].counts and not has_dtype(out, dtype):
+        dtype = counting_dtype(dtype, window)
     result = room_for(out, operands, dtype, planes)
     if result.size:
         results = [result[at] for at in np.ndindex(*planes)] if planes else [result]

@@ -84,8 +84,31 @@ def pick(n: Array, q: float, method: str) -> tuple[Array, Array, Array | None]:
     return low, low, None
 
 
-def quantiles(v: Array, first: int, w: int, min_count: int, q: Array, method: int) -> Array:
-    """Row j: quantile q[j] of the windows that end at v[first], ...; NaN for fewer numbers than min_count."""
+def blend(a: Array, b: Array, t: Array | None) -> Array:
+    """The quantile between two elements; t is None for their mean."""
+    if t is None:
+        return np.asarray((a + b) / 2)
+    span = b - a
+    return np.asarray(np.where(t >= 0.5, b - span * (1 - t), a + span * t))
+
+
+def blend_integers(a: Array, b: Array, t: Array | None) -> Array:
+    """The same: in their middle rounded once; elsewhere from the rounded elements and their exact distance."""
+    a, b = a.astype(object), b.astype(object)
+    low, high, span = (x.astype(np.float64) for x in (a, b, b - a))
+    middle: Array = (a + b).astype(np.float64) / 2
+    if t is None:
+        return middle
+    return np.asarray(np.where(t == 0.5, middle, np.where(t > 0.5, high - span * (1 - t), low + span * t)))
+
+
+def quantiles(
+    v: Array, first: int, w: int, min_count: int, q: Array, method: int, values: Array | None = None
+) -> Array:
+    """Row j: quantile q[j] of the windows that end at v[first], ...; NaN for fewer numbers than min_count.
+
+    With `values`, integers in their order, elements are positions among these.
+    """
     name = METHODS[method]
     out = np.empty((len(q), len(v) - first))
     for at, block in windows(v, first, w):
@@ -99,12 +122,12 @@ def quantiles(v: Array, first: int, w: int, min_count: int, q: Array, method: in
                 low, high, t = pick(n, q[j], name)
             a = np.take_along_axis(ordered, low.astype(np.intp)[:, None], axis=1)[:, 0]
             b = np.take_along_axis(ordered, high.astype(np.intp)[:, None], axis=1)[:, 0]
+            if values is not None:
+                a, b = (values[np.where(count > 0, x, 0).astype(np.intp)] for x in (a, b))
             with np.errstate(all="ignore"):
-                if t is not None:
-                    span = b - a
-                    a = np.where(t >= 0.5, b - span * (1 - t), a + span * t)
-                elif name == "median":
-                    a = np.where(low == high, a, (a + b) / 2)
+                if t is not None or name == "median":
+                    middle = (blend if values is None else blend_integers)(a, b, t)
+                    a = middle if t is not None else np.where(low == high, a, middle)
                 out[j, at] = np.where(count < max(min_count, 1), np.nan, a + 0.0)  # zeros are positive
     return out
 

@@ -16,6 +16,7 @@ from .drive import LEAVES, LINES, TILE, Array, claim
 
 MOST = 64  # the largest window that is a group of its own
 GROUP = 32
+DIGITS = 53  # of a float64
 
 State = tuple[Array, ...]
 Merge = Callable[[State, State], State]
@@ -35,14 +36,25 @@ def claimed(shape: tuple[int, ...], cursor: Array) -> Iterator[tuple[tuple[Any, 
             cursor[drive.DONE] += 1
 
 
-def take(x: Array, positions: tuple[Any, ...], begin: int, end: int, columns: slice) -> Array:
-    """Elements begin..end as float64, (lines, n, columns); NaN outside of the series."""
-    block = x[(*positions, slice(max(begin, 0), max(end, 0)), columns)].astype(np.float64)
+def take(x: Array, positions: tuple[Any, ...], begin: int, end: int, columns: slice, digits: int = 64) -> Array:
+    """Elements begin..end as float64, (lines, n, columns); NaN outside of the series.
+
+    Where there are integers of more digits, as Python's numbers.
+    """
+    block = x[(*positions, slice(max(begin, 0), max(end, 0)), columns)]
+    block = block.astype(np.float64 if within(block, digits) else object)
     lines, inside, width = block.shape
-    taken = np.full((lines, end - begin, width), np.nan)
+    taken = np.full((lines, end - begin, width), np.nan, block.dtype)
     at = min(max(-begin, 0), end - begin)
     taken[:, at : at + inside] = block
     return taken
+
+
+def within(block: Array, digits: int) -> bool:
+    """Whether these are no integers, or none of more digits."""
+    if digits >= 64 or block.dtype.kind not in "iu" or not block.size:
+        return True
+    return -(1 << digits) <= int(block.min()) and int(block.max()) < 1 << digits
 
 
 def pivot_of(x: Array, positions: tuple[Any, ...], columns: slice) -> Array:
@@ -135,13 +147,17 @@ class Operation:
     moments: int = 0  # fields that begin as zero
     centred: bool = False  # relative to a pivot
     position: bool = False
+    digits: Callable[[int], int] = lambda window: 64  # of integers, up to which float64 is exact; 64: it need not be
 
 
 def elements(operation: Operation, given: list[Array], begin: int) -> State:
     """The states of single elements."""
     present = np.logical_and.reduce([values == values for values in given])
     count = present.astype(np.float64)
-    fields = [np.where(present, values, operation.nothing) for values in given]
+    nothing = operation.nothing
+    if given[0].dtype == object and nothing == 0:
+        nothing = 0  # -0.0 would make floats of integers
+    fields = [np.where(present, values, np.asarray(nothing, values.dtype)) for values in given]
     if operation.position:
         at = np.arange(begin, begin + count.shape[1], dtype=np.float64)[:, None]
         fields.append(np.where(present, at, -1.0))
@@ -217,7 +233,7 @@ def slide(
         first, last = (begin + offset) // length, (end - 1 + offset) // length
         low, high = (first - q - 1) * length, (last + 1) * length
         with np.errstate(all="ignore"):
-            given = [take(x, positions, low, high, columns) for x in inputs]
+            given = [take(x, positions, low, high, columns, operation.digits(window)) for x in inputs]
             if operation.centred:
                 given = [v - pivot_of(x, positions, columns) for v, x in zip(given, inputs, strict=True)]
             states = elements(operation, given, low)
@@ -268,14 +284,30 @@ def value(known: State, ends: Array, ddof: int) -> Array:
     return known[1]
 
 
+def all_digits(window: int) -> int:
+    return DIGITS
+
+
+def digits_of_sum(window: int) -> int:
+    return DIGITS - (window - 1).bit_length()
+
+
+def total(known: State) -> Array:
+    return np.asarray(known[1] + 0.0, dtype=np.float64)
+
+
+def position_of(known: State, ends: Array, ddof: int) -> Array:
+    return np.asarray(ends - known[2])
+
+
 COUNT = Operation(merge_sum, lambda known, ends, ddof: known[0])
-SUM = Operation(merge_sum, lambda known, ends, ddof: known[1] + 0.0, nothing=-0.0)
-MEAN = Operation(merge_sum, lambda known, ends, ddof: (known[1] + 0.0) / known[0], nothing=-0.0)
+SUM = Operation(merge_sum, lambda known, ends, ddof: total(known), nothing=-0.0, digits=digits_of_sum)
+MEAN = Operation(merge_sum, lambda known, ends, ddof: total(known) / known[0], nothing=-0.0, digits=digits_of_sum)
 PROD = Operation(merge_prod, value, nothing=1.0)
-MIN = Operation(merge_min, value, nothing=np.inf)
-MAX = Operation(merge_max, value, nothing=-np.inf)
-ARGMIN = Operation(merge_argmin, lambda known, ends, ddof: ends - known[2], nothing=np.inf, position=True)
-ARGMAX = Operation(merge_argmax, lambda known, ends, ddof: ends - known[2], nothing=-np.inf, position=True)
+MIN = Operation(merge_min, value, nothing=np.inf, digits=all_digits)
+MAX = Operation(merge_max, value, nothing=-np.inf, digits=all_digits)
+ARGMIN = Operation(merge_argmin, position_of, nothing=np.inf, position=True, digits=all_digits)
+ARGMAX = Operation(merge_argmax, position_of, nothing=-np.inf, position=True, digits=all_digits)
 VAR = Operation(merge_moments, variance, beyond, moments=1, centred=True)
 STD = Operation(merge_moments, lambda *known: np.sqrt(variance(*known)), beyond, moments=1, centred=True)
 SKEW = Operation(merge_moments, skewness, lambda count, ddof: max(count, 3), moments=2, centred=True)

@@ -11,28 +11,39 @@ from .drive import Array
 from .ranks import METHODS, quantiles, ranks
 from .window import claimed, take
 
-Lane = tuple[Array, int, tuple[Any, ...]]
+Lane = tuple[Array, int, tuple[Any, ...], Array | None]
 
 
 def lanes(a: Array, window: int, offset: int, cursor: Array) -> Iterator[Lane]:
-    """The elements of all windows of a lane of a chunk, where in them its last element is, and where results go."""
+    """The elements of all windows of a lane of a chunk, where in them its last element is, and where results go.
+
+    Integers that float64 may not tell apart are positions among distinct values, which come last.
+    """
     n, inner = a.shape[-2:]
+    values = None
     for positions, begin, end, columns in claimed(a.shape, cursor):
         low = begin + offset - (window - 1)
-        block = take(a, positions, low, end + offset, columns)
+        if a.dtype.kind in "iu" and a.dtype.itemsize == 8:
+            first = max(low, 0)
+            block = a[(*positions, slice(first, end + offset), columns)]
+            values, places = np.unique(block, return_inverse=True)
+            block = take(places.reshape(block.shape), (slice(None),), low - first, end + offset - first, slice(None))
+        else:
+            block = take(a, positions, low, end + offset, columns)
         for line in range(len(block)):
             for i, column in enumerate(range(*columns.indices(inner))):
                 at = (*(axis[line] for axis in positions), slice(begin, end), column)
-                yield block[line, :, i], n - 1 - low, at
+                yield block[line, :, i], n - 1 - low, at, values
 
 
 def move_quantile(
     a: Array, window: int, offset: int, min_count: int, q: tuple[float, ...], method: int, cursor: Array, *out: Array
 ) -> int:
-    for v, _, at in lanes(a, window, offset, cursor):
-        for sink, values in zip(out, quantiles(v, window - 1, window, min_count, np.array(q), method), strict=True):
+    for v, _, at, values in lanes(a, window, offset, cursor):
+        results = quantiles(v, window - 1, window, min_count, np.array(q), method, values)
+        for sink, result in zip(out, results, strict=True):
             with np.errstate(all="ignore"):  # of rounding to the dtype of the result
-                sink[at] = values
+                sink[at] = result
     return 0
 
 
@@ -41,6 +52,6 @@ def move_median(a: Array, window: int, offset: int, min_count: int, cursor: Arra
 
 
 def move_rank(a: Array, window: int, offset: int, min_count: int, cursor: Array, out: Array) -> int:
-    for v, last, at in lanes(a, window, offset, cursor):
+    for v, last, at, _ in lanes(a, window, offset, cursor):
         out[at] = ranks(v, window - 1, window, min_count, last)
     return 0
