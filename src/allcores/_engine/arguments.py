@@ -16,7 +16,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from . import doors, reading, reduction, settings
 from .notices import warn_of
-from .operands import SMALL, Array, lines_of, memory_order, relined, scattered
+from .operands import SMALL, Array, is_more, lines_of, memory_order, relined, scattered
 from .reduction import Call
 from .registry import KERNELS
 from .sources import Source, as_source
@@ -74,15 +74,12 @@ def as_operand(a: Any) -> tuple[Any, bool]:
     """The array to work on, and whether it is a plain one.
 
     Masked arrays, matrices and other subclasses keep their meaning: they are NumPy's. What is not an array at all is
-    converted, pandas' and xarray's objects among them.
+    converted, pandas' and xarray's objects among them. Integers that have fields as well are NumPy's, too.
     """
-    if type(a) is np.ndarray:
-        return a, True
-    if isinstance(a, np.memmap):
-        return np.asarray(a), True
-    if isinstance(a, np.ndarray):
+    if is_more(a):
         return a, False
-    return np.asarray(a), True
+    values = a if type(a) is np.ndarray else np.asarray(a)
+    return values, values.dtype.names is None
 
 
 def listed(a: Any) -> Any:
@@ -141,7 +138,7 @@ def examine(
     mask = None
     if where is not NoValue and where is not True:
         mask = np.asarray(where)
-        if mask.dtype != np.bool_:
+        if mask.dtype != np.bool_ or is_more(where):
             return a, None
         try:
             mask = np.broadcast_to(mask, a.shape)

@@ -19,7 +19,7 @@ from .._kernels.fallback.ranks import METHODS, PARAMETERS
 from . import doors, settings, weighted
 from .arguments import NoValue, as_operand, ask_numpy, is_room, keepdims_shape, listed
 from .notices import warn_caller
-from .operands import Array
+from .operands import Array, is_more, native
 from .reduction import Call
 from .registry import SELECTIONS
 from .searching import select_from
@@ -79,10 +79,10 @@ class Request:
 
 def kernel_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
     """The dtype in which elements are searched, without loss; None where there is none."""
-    native = dtype.newbyteorder("=")
-    if native.char == "e":
+    own = native(dtype)
+    if own.char == "e":
         return np.dtype(np.float32)
-    return native if native.char in CELLS else None
+    return own if own.char in CELLS and own.names is None else None
 
 
 def reduced_axes(axis: Any, ndim: int) -> Axes:
@@ -164,7 +164,7 @@ class Middle:
         return np.stack([(least - 1) // 2, least // 2], axis=1)
 
 
-def median(name: str, a: Any, axis: Any, out: Any, overwrite_input: Any, keepdims: Any, workers: int | None) -> Any:
+def median(name: str, a: Any, axis: Any, out: Any, keepdims: Any, workers: int | None) -> Any:
     """median, nanmedian"""
     skip = name == "nanmedian"
     if settings.doors > 0 and out is None and (keepdims is False or keepdims is NoValue):
@@ -176,7 +176,7 @@ def median(name: str, a: Any, axis: Any, out: Any, overwrite_input: Any, keepdim
     natural = a.dtype.newbyteorder("=") if a.dtype.kind == "f" else np.dtype(np.float64)
     request = prepare(a, axis, out, keepdims, natural, (), workers) if plain else None
     if request is None:
-        given = {"axis": axis, "out": out, "overwrite_input": overwrite_input, "keepdims": keepdims}
+        given = {"axis": axis, "out": out, "keepdims": keepdims}
         return answer(name, a, **given)
     (low, high), counts = request.pick(Middle(), skip)
     warn_of_empty(counts, skip)
@@ -284,7 +284,6 @@ def quantile(
     q: Any,
     axis: Any,
     out: Any,
-    overwrite_input: Any,
     method: Any,
     keepdims: Any,
     weights: Any,
@@ -323,7 +322,7 @@ def quantile(
             return result if result.ndim or np.isnan(result) else np.asarray(result, values.dtype)
         request = None
     if request is None or points is None:
-        given = {"axis": axis, "out": out, "overwrite_input": overwrite_input, "method": method, "keepdims": keepdims}
+        given = {"axis": axis, "out": out, "method": method, "keepdims": keepdims}
         return answer(name, a, q=q, weights=weights, **given)
     flat = points.reshape(-1)
     ranks = Quantiles(flat.tobytes(), flat.dtype.char, method, flat.size if exact else 2 * flat.size)
@@ -359,7 +358,7 @@ def with_weights(request: Request, q: Array, method: str, weights: Any, axis: An
 
 def good_points(q: Any, method: str, percent: bool) -> Array | None:
     """The quantiles as an array; None where NumPy is to complain, or to find a dtype that nobody expects."""
-    if isinstance(q, np.ndarray) and type(q) is not np.ndarray:
+    if is_more(q):
         return None
     try:
         points = np.asarray(q)
@@ -381,10 +380,10 @@ def interpolated_dtype(dtype: np.dtype[Any], points: np.dtype[Any], weak: bool) 
     """What NumPy makes of elements and weights. It subtracts, which bools don't."""
     if dtype.kind not in "iuf":
         return None
-    native = dtype.newbyteorder("=")
+    own = native(dtype)
     if weak:
-        return native if native.kind == "f" else np.dtype(np.float64)
-    return np.result_type(native, points)
+        return own if own.kind == "f" else np.dtype(np.float64)
+    return np.result_type(own, points)
 
 
 def interpolate(a: Array, b: Array, t: Array, weak: bool) -> Array:
@@ -392,16 +391,16 @@ def interpolate(a: Array, b: Array, t: Array, weak: bool) -> Array:
 
     The difference of integers is taken as unsigned: NumPy's own wraps around where it does not fit.
     """
-    native = a.dtype.newbyteorder("=")
-    a, b = a.astype(native, copy=False), b.astype(native, copy=False)
-    if native.kind in "iu":
-        unsigned = np.dtype(f"u{native.itemsize}")
+    own = native(a.dtype)
+    a, b = a.astype(own, copy=False), b.astype(own, copy=False)
+    if own.kind in "iu":
+        unsigned = np.dtype(f"u{own.itemsize}")
         span = b.view(unsigned) - a.view(unsigned)
     else:
         span = b - a
     rest, nearer = 1 - t, t >= 0.5
-    if weak and native.kind == "f":  # as Python's floats are
-        t, rest = t.astype(native), rest.astype(native)
+    if weak and own.kind == "f":  # as Python's floats are
+        t, rest = t.astype(own), rest.astype(own)
     result = np.asarray(a + span * t)
     np.subtract(b, span * rest, out=result, where=nearer, casting="unsafe", dtype=result.dtype)
     result += 0  # what underflows is a positive zero, too

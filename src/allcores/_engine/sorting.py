@@ -68,7 +68,7 @@ def letter(dtype: np.dtype[Any]) -> int:
 
 def covered(a: Array) -> bool:
     """Whether kernels take the elements."""
-    return a.dtype.char in REALS and a.dtype.isnative
+    return a.dtype.char in REALS and a.dtype.isnative and a.dtype.names is None
 
 
 def runs(n: int, run: int) -> Stretches:
