@@ -62,8 +62,8 @@ cdef inline four here_of(four x) noexcept nogil:
 
 
 cdef inline four moved(four mean, four d, four x, four u) noexcept nogil:
-    """What is known no longer counts where u is 1: mean + (x - mean) would leave its rounding errors."""
-    return where_equal(u, spread(1), x, plus(mean, times(d, u)))
+    """What is known no longer counts where u is 1: mean + (x - mean) would leave its rounding errors. An infinity stays."""
+    return where_equal(u, spread(1), plus(x, minus(d, d)), plus(mean, times(d, u)))
 
 
 cdef inline four kept(bint whole, four here, four joined, four known) noexcept nogil:

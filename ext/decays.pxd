@@ -6,8 +6,7 @@
 
 so that only one multiplication and one addition of each four wait for those before. A missing element is 0.
 """
-from libc.float cimport DBL_MIN
-from libc.math cimport NAN
+from libc.math cimport NAN, frexp, ldexp
 from libc.string cimport memcpy
 
 from chains cimport COUNT, MEAN, SUM, Kind
@@ -19,11 +18,21 @@ cdef enum:
     BYTES = 128             # of a row of 16 lanes
     AT_ONCE = 4             # lines
     SPLIT = (1 << 27) + 1   # halves the digits of a double
+    LEAST_EXPONENT = 128
+
+cdef extern from *:
+    """
+    #define ALLCORES_LOW 0x1p-8
+    #define ALLCORES_LEAST 0x1p-128
+    """
+    const double LOW "ALLCORES_LOW"         # counts below are multiplied
+    const double LEAST "ALLCORES_LEAST"     # what is left of a count, at least, before it is looked at again
 
 
-cdef struct Powers:         # of the decay. They don't underflow to 0: an infinity times 0 would be NaN
+cdef struct Powers:         # of the decay, which is not 0: none of them underflows
     four one, two, three, four_
     four all
+    Py_ssize_t span         # elements in which no count does
 
 
 cdef inline double product_error(double a, double b, double product) noexcept nogil:
@@ -48,8 +57,6 @@ cdef inline void powers_of(double alpha, Powers *to) noexcept nogil:
         error = product_error(p[a], p[k - a - 1], product) + (p[a] * rest[k - a - 1] + rest[a] * p[k - a - 1])
         p[k] = product + error
         rest[k] = error - (p[k] - product)
-    for k in range(4):
-        p[k] = p[k] if p[k] > DBL_MIN or p[0] == 0 else DBL_MIN
     to.one = spread(p[0])
     to.two = spread(p[1])
     to.three = spread(p[2])
@@ -69,6 +76,91 @@ cdef inline four present(four x) noexcept nogil:
 
 cdef inline four seen_only(four seen, four value) noexcept nogil:
     return where_equal(seen, nought(), spread(NAN), value)
+
+
+# ---- exponents: what is known of a series is multiplied by a power of two before it underflows in a long gap
+
+cdef inline double lowered(double value, double exponent) noexcept nogil:
+    """value / 2^exponent. An infinity stays."""
+    return value if exponent == 0 else ldexp(value, -<int> (exponent if exponent < 5000 else 5000))
+
+
+cdef inline double split(double value, int *exponent) noexcept nogil:
+    """Digits between a half and two, and an even exponent, whose root is a power of two as well."""
+    cdef double digits = frexp(value, exponent)
+    if exponent[0] % 2 != 0:
+        exponent[0] -= 1
+        digits = 2 * digits
+    return digits
+
+
+cdef inline void settled(double *total, double *count, double *far) noexcept nogil:
+    """The same state, its count near one."""
+    cdef int exponent
+    count[0] = split(count[0], &exponent)
+    far[0] -= exponent
+    if total != NULL:
+        total[0] = ldexp(total[0], -exponent)
+
+
+cdef inline bint joins(const double *x, Py_ssize_t n) noexcept nogil:
+    """Whether there is an element."""
+    cdef bint found = False
+    cdef Py_ssize_t i
+    for i in range(n):
+        found |= x[i] == x[i]
+    return found
+
+
+cdef inline void decay_far(
+        const double *x, Py_ssize_t x_step, Py_ssize_t n, Powers *powers, double *to, Py_ssize_t to_step, double *total,
+        double *count, double *far) noexcept nogil:
+    """n elements join a mean that has an exponent, in the order of `along`. Before the first one nothing else changes."""
+    cdef double v[4]
+    cdef double here[4]
+    cdef double p[4]
+    cdef Py_ssize_t at = 0
+    cdef int i, first
+    store(p, powers.all)
+    while at < n:
+        first = 4
+        for i in range(3, -1, -1):
+            v[i] = 0
+            here[i] = 0
+            if at + i < n and x[(at + i) * x_step] == x[(at + i) * x_step]:
+                v[i] = x[(at + i) * x_step]
+                here[i] = 1
+                first = i
+        if to != NULL:
+            for i in range(first):
+                if at + i < n:
+                    to[(at + i) * to_step] = (0 + p[i] * total[0]) / (0 + p[i] * count[0])
+        if first < 4:
+            total[0] = lowered(total[0], far[0])
+            count[0] = lowered(count[0], far[0])
+            far[0] = 0
+        sums_of_four(v, p, total)
+        sums_of_four(here, p, count)
+        if to != NULL:
+            for i in range(first, 4):
+                if at + i < n:
+                    to[(at + i) * to_step] = v[i] / here[i]
+        if 0 < count[0] < LOW:
+            settled(total, count, far)
+        at += 4
+
+
+cdef inline void sums_of_four(double *x, const double *p, double *before) noexcept nogil:
+    """`along`, one by one."""
+    cdef double b = x[1] + p[0] * x[0], c = x[2] + p[0] * x[1], d = x[3] + p[0] * x[2]
+    cdef double a = x[0] + 0.0
+    d = d + p[1] * b
+    c = c + p[1] * a
+    x[0] = a + p[0] * before[0]
+    x[1] = (b + 0.0) + p[1] * before[0]
+    x[2] = c + p[2] * before[0]
+    x[3] = d + p[3] * before[0]
+    before[0] = x[3]
 
 
 # ---- lines: a vector is four elements of one of them

@@ -183,6 +183,11 @@ cdef extern from *:
         return r;
     }
     static inline void allcores_four_store(double *p, allcores_four v) { memcpy(p, &v, 32); }
+    static inline double allcores_first(allcores_four a) {
+        double v[4];
+        memcpy(v, &a, 32);
+        return v[0];
+    }
     static inline allcores_four allcores_zeros(void) {
         double zeros[4] = {0, 0, 0, 0};
         return allcores_four_load(zeros);
@@ -216,6 +221,7 @@ cdef extern from *:
     four greater "allcores_greater"(four a, four b) noexcept nogil
     four load "allcores_four_load"(const double *p) noexcept nogil
     void store "allcores_four_store"(double *p, four v) noexcept nogil
+    double first_of "allcores_first"(four a) noexcept nogil
     four nought "allcores_zeros"() noexcept nogil
     four missing "allcores_missing"(four found, four a) noexcept nogil      # what was found, or where a is NaN
     four where_equal "allcores_where_equal"(four a, four b, four c, four d) noexcept nogil      # a == b ? c : d

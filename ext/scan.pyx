@@ -20,18 +20,27 @@ sum of weights. With k the share of what was known and u that of what joins, bot
     v = k * (v + (x - mean)^2 * u)      r = k * (k * r + 2 * u)      result = v / r
 
 as West (1979) updates a weighted variance: never negative, exactly 0 for equal elements; r is 0 for a single one.
+
+What decays leaves the range of doubles in a long gap, though no mean and no variance changes there. So before its count
+does, a state is multiplied by a power of two, and the exponent is kept: `far` is that of the count and of what decays
+with it, `near` that of v and r, which are tiny where the first element after a long gap has nearly all the weight. The
+fast loops know of no exponents. They take few enough rows that nothing underflows between two looks at the counts
+(`settle`), and they are right as long as no element joins a lane that has an exponent. A lane where one does is computed
+once more, element by element (`walk_lane`); so are lanes of which an alpha of 1 forgets everything. Powers of two
+change no digit, so neither do these detours.
 """
 from libc.float cimport DBL_MIN
 from libc.math cimport NAN, sqrt
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer, any_code, hold, is_native, release
 from chains cimport CORR, COUNT, COV, MEAN, ROWS, STD, SUM, VAR, Kind, Shares, chain, shares_of
 from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
-from decays cimport AT_ONCE, Powers, decay_rows, decay_some, powers_of
-from fours cimport VECTORS, four, spread
+from decays cimport (
+    AT_ONCE, LEAST, LEAST_EXPONENT, LOW, Powers, decay_far, decay_rows, decay_some, joins, lowered, powers_of, settled, split)
+from fours cimport VECTORS, first_of, four, lesser, spread
 from groups cimport WIDE, side_by_side, straight, turn_in, turn_out
 from window cimport (
     HALF_MOST, LANES, Job, Operand, columns_adjoin, describe, describe_axes, open_small, outer_offset, scratch,
@@ -53,7 +62,8 @@ cdef extern from *:
     ctypedef double *row "allcores_row"
 
 cdef enum:
-    FIELDS = 8              # of a state, weight and decay included
+    FIELDS = 11             # of a state, those of MORE included
+    MORE = 5                # weight, decay, far, near, exponent of the decay
     SPACED = 72             # from row to row. Rows of 64 would put a lane's elements into the same few sets of the cache
     INPUTS = 3              # a, b, alpha
     LEAF = 512              # elements of a leaf
@@ -80,6 +90,7 @@ cdef struct Lanes:
     char *first[INPUTS + 1][LANES]
     Py_ssize_t rows[LANES]
     Py_ssize_t at[LANES]    # in the arrays of states
+    bint scaled             # one of them has an exponent
     double known[FIELDS][LANES]
 
 
@@ -116,9 +127,10 @@ cdef void join_mean(Py_ssize_t n, row x, row decay, row total, row count) noexce
 
 
 cdef inline double moved(double mean, double x, double u) noexcept nogil:
-    """What is known no longer counts where u is 1: mean + (x - mean) would leave its rounding errors."""
-    cdef double to = mean + (x - mean) * u
-    return x if u == 1 else to
+    """What is known no longer counts where u is 1: mean + (x - mean) would leave its rounding errors. An infinity stays."""
+    cdef double d = x - mean
+    cdef double to = mean + d * u
+    return x + (d - d) if u == 1 else to
 
 
 cdef void join_var(Py_ssize_t n, row x, row decay, row count, row mean, row v, row r) noexcept nogil:
@@ -260,66 +272,217 @@ cdef void hide(Py_ssize_t n, double least, row weight, row to) noexcept nogil:
 
 
 cdef void lose(Py_ssize_t n, row decay, row product) noexcept nogil:
-    """The decay of a leaf. It underflows to the least normal number, not to 0: an infinity times 0 would be NaN."""
+    """The decay of some elements."""
     cdef Py_ssize_t j
-    cdef double d
     for j in range(n):
-        d = decay[j] * product[j]
-        d = d if d > DBL_MIN else DBL_MIN
-        product[j] = d if (decay[j] > 0) & (product[j] > 0) else 0.0
+        product[j] = decay[j] * product[j]
 
 
-cdef void complement(Py_ssize_t n, row alpha, row decay) noexcept nogil:
+cdef void complement(Py_ssize_t n, row alpha, row decay, row lost) noexcept nogil:
+    """And the product of the decays of all rows."""
     cdef Py_ssize_t j
     for j in range(n):
         decay[j] = 1 - alpha[j]
+        lost[j] = decay[j] * lost[j]
 
 
-cdef inline void join(Scan *it, Lanes *lanes, double *x, double *y, double *alpha, double *decay) noexcept nogil:
-    cdef Py_ssize_t n = lanes.count
+cdef inline void join(
+        Scan *it, Py_ssize_t n, double *x, double *y, double *alpha, double *decay, double **known) noexcept nogil:
     cdef Kind kind = it.kind
     if kind == COUNT:
-        join_count(n, x, decay, lanes.known[0])
+        join_count(n, x, decay, known[0])
     elif kind == SUM:
-        join_sum(n, x, decay, lanes.known[0], lanes.known[1])
+        join_sum(n, x, decay, known[0], known[1])
     elif kind == MEAN:
-        join_mean(n, x, decay, lanes.known[0], lanes.known[1])
+        join_mean(n, x, decay, known[0], known[1])
     elif kind == VAR or kind == STD:
-        join_var(n, x, decay, lanes.known[0], lanes.known[1], lanes.known[2], lanes.known[3])
+        join_var(n, x, decay, known[0], known[1], known[2], known[3])
     elif kind == COV:
-        join_cov(n, x, y, decay, lanes.known[0], lanes.known[1], lanes.known[2], lanes.known[3], lanes.known[4])
+        join_cov(n, x, y, decay, known[0], known[1], known[2], known[3], known[4])
     else:
-        join_corr(
-            n, x, y, decay, lanes.known[0], lanes.known[1], lanes.known[2], lanes.known[3], lanes.known[4],
-            lanes.known[5])
+        join_corr(n, x, y, decay, known[0], known[1], known[2], known[3], known[4], known[5])
     if it.least > 0 and it.given == 1:
-        weigh_one(n, x, alpha, decay, lanes.known[it.fields])
+        weigh_one(n, x, alpha, decay, known[it.fields])
     elif it.least > 0:
-        weigh_two(n, x, y, alpha, decay, lanes.known[it.fields])
+        weigh_two(n, x, y, alpha, decay, known[it.fields])
     if it.ends:
         # All lanes lose the same where there is one alpha.
-        lose(1 if it.constant else n, decay, lanes.known[it.fields + 1])
+        lose(1 if it.constant else n, decay, known[it.fields + 1])
 
 
-cdef inline void finish(Scan *it, Lanes *lanes, double *to) noexcept nogil:
-    cdef Py_ssize_t n = lanes.count
+cdef inline void finish(Scan *it, Py_ssize_t n, double **known, double *to) noexcept nogil:
     cdef Kind kind = it.kind
     if kind == COUNT:
-        finish_count(n, lanes.known[0], to)
+        finish_count(n, known[0], to)
     elif kind == SUM:
-        finish_sum(n, lanes.known[0], lanes.known[1], to)
+        finish_sum(n, known[0], known[1], to)
     elif kind == MEAN:
-        finish_mean(n, lanes.known[0], lanes.known[1], to)
+        finish_mean(n, known[0], known[1], to)
     elif kind == VAR:
-        finish_var(n, lanes.known[1], lanes.known[2], lanes.known[3], to)
+        finish_var(n, known[1], known[2], known[3], to)
     elif kind == STD:
-        finish_std(n, lanes.known[1], lanes.known[2], lanes.known[3], to)
+        finish_std(n, known[1], known[2], known[3], to)
     elif kind == COV:
-        finish_cov(n, lanes.known[1], lanes.known[2], lanes.known[3], lanes.known[4], to)
+        finish_cov(n, known[1], known[2], known[3], known[4], to)
     else:
-        finish_corr(n, lanes.known[1], lanes.known[2], lanes.known[3], lanes.known[4], lanes.known[5], to)
+        finish_corr(n, known[1], known[2], known[3], known[4], known[5], to)
     if it.least > 0:
-        hide(n, it.least, lanes.known[it.fields], to)
+        hide(n, it.least, known[it.fields], to)
+
+
+# ---- exponents
+
+cdef inline int count_of(Kind kind) noexcept nogil:
+    """The field that must not underflow, or -1: counts and sums do decay to 0."""
+    return -1 if kind == COUNT or kind == SUM else 1 if kind == MEAN else 0
+
+
+cdef inline bint settle_state(Kind kind, int fields, double **known, Py_ssize_t l) noexcept nogil:
+    """Whether lane l has an exponent once its count and its decay are no longer low."""
+    cdef int f = count_of(kind), exponent
+    cdef double *far = known[fields + 2] + l
+    if 0 < known[fields + 1][l] < LOW:
+        known[fields + 1][l] = split(known[fields + 1][l], &exponent)
+        known[fields + 4][l] -= exponent
+    if f < 0:
+        return False
+    if 0 < known[f][l] < LOW:
+        settled(known[0] + l if kind == MEAN else NULL, known[f] + l, far)
+    return far[0] > 0 or known[fields + 3][l] > 0
+
+
+cdef inline Py_ssize_t span_of(double decay, Py_ssize_t most) noexcept nogil:
+    """So many elements, a multiple of four, leave more than LEAST of a count, or four."""
+    cdef double left = 1
+    cdef Py_ssize_t i, span = 4
+    for i in range(4):
+        left *= decay
+    if left == 0:
+        return most             # all of them forget everything
+    while span < most and left * left >= LEAST:
+        left *= left
+        span *= 2
+    return span
+
+
+cdef inline bint any_low(const double *field, Py_ssize_t n) noexcept nogil:
+    cdef bint low = False
+    cdef Py_ssize_t l
+    for l in range(n):
+        low |= (field[l] < LOW) & (field[l] > 0)
+    return low
+
+
+cdef void settle(Scan *it, Lanes *lanes) noexcept nogil:
+    """After some rows."""
+    cdef double *known[FIELDS]
+    cdef int f = count_of(it.kind)
+    cdef Py_ssize_t l
+    if not (lanes.scaled or (f >= 0 and any_low(lanes.known[f], lanes.count))
+            or (it.ends and any_low(lanes.known[it.fields + 1], 1 if it.constant else lanes.count))):
+        return
+    lanes.scaled = False
+    pointers(lanes, it.fields + MORE, 0, known)
+    for l in range(lanes.count):
+        lanes.scaled |= settle_state(it.kind, it.fields, known, l)
+
+
+cdef inline void pointers(Lanes *lanes, int fields, Py_ssize_t l, double **known) noexcept nogil:
+    cdef int f
+    for f in range(fields):
+        known[f] = lanes.known[f] + l
+
+
+cdef inline bint wakes(
+        Scan *it, Lanes *lanes, Py_ssize_t l, Py_ssize_t rows, const double *x, Py_ssize_t x_step, const double *y,
+        Py_ssize_t y_step) noexcept nogil:
+    """Whether an element joins a lane that has an exponent."""
+    cdef Py_ssize_t r
+    if lanes.known[it.fields + 2][l] == 0 and lanes.known[it.fields + 3][l] == 0:
+        return False
+    for r in range(rows):
+        if x[r * x_step] == x[r * x_step] and (it.given == 1 or y[r * y_step] == y[r * y_step]):
+            return True
+    return False
+
+
+cdef inline void forget(Kind kind, int fields, double *s) noexcept nogil:
+    """Nothing before counts. That there was an element is no matter of weight: a sum is 0 then."""
+    cdef int f
+    for f in range(fields):
+        if kind != SUM or f != 1:
+            s[f] = 0
+    s[fields + 2] = 0
+    s[fields + 3] = 0
+
+
+cdef void join_one(Scan *it, double x, double y, double alpha, double *s) noexcept nogil:
+    """What `join` does to a row, to one state of any exponents."""
+    cdef Kind kind = it.kind
+    cdef int fields = it.fields
+    cdef double decay = 1 - alpha, w, u, k, whole, d, e, near = s[fields + 3]
+    cdef double *far = s + fields + 2
+    cdef bint here = x == x and (it.given == 1 or y == y)
+    if decay == 0:
+        forget(kind, fields, s)
+    if kind == COUNT:
+        s[0] = decay * s[0] + (1.0 if here else 0.0)
+    elif kind == SUM:
+        s[0] = decay * s[0] + (x if here else 0.0)
+        s[1] = 1 if here else s[1]
+    elif kind == MEAN:
+        if here:
+            s[0] = lowered(decay * s[0], far[0]) + x
+            s[1] = lowered(decay * s[1], far[0]) + 1
+            far[0] = 0
+        else:
+            s[0] = decay * s[0] + 0.0
+            s[1] = decay * s[1] + 0.0
+    elif not here:
+        s[0] = decay * s[0] + 0.0
+    else:
+        # v and r become smaller by the exponent of k: it becomes theirs.
+        w = decay * s[0]
+        whole = lowered(w, far[0])
+        u = 1 / (whole + 1)
+        k = w * u
+        d = x - s[1]
+        s[1] = moved(s[1], x, u)
+        if kind == VAR or kind == STD:
+            s[2] = k * (lowered(s[2], near) + d * d * u)
+            s[3] = k * (lowered(k, far[0]) * lowered(s[3], near) + 2 * u)
+        else:
+            e = y - s[2]
+            s[2] = moved(s[2], y, u)
+            s[3] = k * (lowered(s[3], near) + d * e * u)
+            if kind == COV:
+                s[4] = k * (lowered(k, far[0]) * lowered(s[4], near) + 2 * u)
+            else:
+                s[4] = k * (lowered(s[4], near) + d * d * u)
+                s[5] = k * (lowered(s[5], near) + e * e * u)
+        s[0] = whole + 1
+        s[fields + 3] = far[0]
+        far[0] = 0
+    if it.least > 0:
+        s[fields] = decay * s[fields] + (alpha if here else 0.0)
+    if it.ends and not it.constant:
+        s[fields + 1] = decay * s[fields + 1]
+
+
+cdef void walk_lane(
+        Scan *it, const double *x, Py_ssize_t x_step, const double *y, Py_ssize_t y_step, const double *alpha,
+        Py_ssize_t alpha_step, Py_ssize_t rows, double *s, double *to, Py_ssize_t to_step) noexcept nogil:
+    """One lane from the state s on."""
+    cdef double *known[FIELDS]
+    cdef Py_ssize_t r
+    cdef int f
+    for f in range(it.fields + MORE):
+        known[f] = s + f
+    for r in range(rows):
+        join_one(it, x[r * x_step], y[r * y_step], alpha[r * alpha_step], s)
+        settle_state(it.kind, it.fields, known, 0)
+        if not it.ends:
+            finish(it, 1, known, to + r * to_step)
 
 
 # ---- lanes from memory and back
@@ -418,17 +581,46 @@ cdef inline void idle(double *to, Py_ssize_t used, Py_ssize_t rows) noexcept nog
             memset(to + r * SPACED + used, 0, (WIDE - used) * sizeof(double))
 
 
+cdef void walk_again(
+        Scan *it, Lanes *lanes, Py_ssize_t first, Py_ssize_t last, const bint *odd, double *saved, Py_ssize_t rows, Columns *a,
+        Columns *b, Columns *alpha, Columns *out) noexcept nogil:
+    """Lanes of which the fast loops may be wrong. `saved` are their states before."""
+    cdef double s[FIELDS]
+    cdef Py_ssize_t l
+    cdef int f
+    for l in range(first, last):
+        if not odd[l]:
+            continue
+        for f in range(it.fields + MORE):
+            s[f] = saved[f * LANES + l]
+        if it.decays:
+            decay_far(
+                a.v + l - first, a.step, rows, &it.powers, out.v + l - first if not it.ends else NULL, out.step, s, s + 1,
+                s + it.fields + 2)
+        else:
+            walk_lane(
+                it, a.v + l - first, a.step, b.v + l - first, b.step, alpha.v + (l - first if alpha.step else 0), alpha.step,
+                rows, s, out.v + l - first, out.step)
+        for f in range(it.fields + MORE):
+            if f != it.fields + 1 or not it.constant:
+                lanes.known[f][l] = s[f]
+        lanes.scaled = True
+
+
 cdef void chained(
-        Job *job, Scan *it, Lanes *lanes, Py_ssize_t at, Py_ssize_t rows, double *x, double *y, double decayed,
+        Job *job, Scan *it, Lanes *lanes, Py_ssize_t at, Py_ssize_t rows, double *x, double *y, double *alpha, double decayed,
         double *to) noexcept nogil:
     """Rows join the states of their lanes, 16 lanes after 16, in registers; and give results."""
     cdef double *known[FIELDS]
+    cdef double saved[FIELDS][LANES]
+    cdef bint odd[LANES]
     cdef Columns a = columns_of(&job.operand[0], lanes, 0, at, rows, x)
     cdef Columns b = columns_of(&job.operand[1], lanes, 1, at, rows, y) if it.given > 1 else a
     cdef Columns out = a if it.ends else columns_of(job.out, lanes, it.given + 1, at, rows, to)
-    cdef Py_ssize_t ahead = ROWS if a.there else 0, l = 0, last, _
+    cdef Columns share = Columns(False, alpha, 0)
+    cdef Py_ssize_t ahead = ROWS if a.there else 0, l = 0, last, lane, _
     cdef Shares shares
-    cdef int f
+    cdef bint again
     if not it.decays:
         shares_of(decayed, lanes.known[0][0], 0 if it.kind == CORR else lanes.known[it.fields - 1][0], rows, &shares)
     while l < lanes.count:
@@ -439,13 +631,21 @@ cdef void chained(
         if it.given > 1 and not b.there:
             idle(y, last - l, rows)
             bring(&job.operand[1], lanes, 1, l, last, at, rows, y)
-        for f in range(it.fields):
-            known[f] = lanes.known[f] + l
+        again = False
+        if lanes.scaled:
+            for lane in range(l, last):
+                odd[lane] = wakes(it, lanes, lane, rows, a.v + lane - l, a.step, b.v + lane - l, b.step)
+                again |= odd[lane]
+            if again:
+                memcpy(saved, lanes.known, sizeof(saved))
+        pointers(lanes, it.fields, l, known)
         if it.decays:
             decay_rows(
                 it.kind, it.ends, a.v, a.step, rows, &it.powers, out.v, out.step, known[0], lanes.known[1] + l, ahead)
         else:
             chain(it.kind, it.ends, &shares, a.v, a.step, b.v, b.step, rows, decayed, out.v, out.step, known, ahead)
+        if again:
+            walk_again(it, lanes, l, last, odd, saved[0], rows, &a, &b, &share, &out)
         if not it.ends and not out.there:
             put(job.out, lanes, it.given + 1, l, last, at, rows, to)
         a.v += WIDE if a.there else 0
@@ -461,18 +661,36 @@ cdef void joined(
         Job *job, Scan *it, Lanes *lanes, Py_ssize_t at, Py_ssize_t rows, double *x, double *y, double *alpha, double *decay,
         double *to) noexcept nogil:
     """The same row by row, for any alpha, and with weights."""
-    cdef Py_ssize_t next_alpha = 0 if it.constant else SPACED, r
+    cdef double *known[FIELDS]
+    cdef double saved[FIELDS][LANES]
+    cdef double lost[LANES]
+    cdef bint odd[LANES]
+    cdef bint again = False
+    cdef Columns a = Columns(False, x, SPACED), b = Columns(False, y, SPACED), out = Columns(False, to, SPACED)
+    cdef Columns share = Columns(False, alpha, 0 if it.constant else SPACED)
+    cdef Py_ssize_t l, r
     bring(&job.operand[0], lanes, 0, 0, lanes.count, at, rows, x)
     if it.given > 1:
         bring(&job.operand[1], lanes, 1, 0, lanes.count, at, rows, y)
+    for l in range(lanes.count):
+        lost[l] = (1.0 if decay[0] > 0 else 0.0) if it.constant else 1
     if not it.constant:
         bring(&job.operand[it.given], lanes, it.given, 0, lanes.count, at, rows, alpha)
         for r in range(rows):
-            complement(lanes.count, alpha + r * SPACED, decay + r * SPACED)
-    for r in range(rows):
-        join(it, lanes, x + r * SPACED, y + r * SPACED, alpha + r * next_alpha, decay + r * next_alpha)
+            complement(lanes.count, alpha + r * SPACED, decay + r * SPACED, lost)
+    for l in range(lanes.count):
+        odd[l] = lost[l] < LEAST or (
+            lanes.scaled and wakes(it, lanes, l, rows, x + l, SPACED, y + l, SPACED))
+        again |= odd[l]
+    if again:
+        memcpy(saved, lanes.known, sizeof(saved))
+    pointers(lanes, it.fields + MORE, 0, known)
+    for r in range(rows if decay[0] > 0 or not it.constant else 0):
+        join(it, lanes.count, x + r * SPACED, y + r * SPACED, alpha + r * share.step, decay + r * share.step, known)
         if not it.ends:
-            finish(it, lanes, to + r * SPACED)
+            finish(it, lanes.count, known, to + r * SPACED)
+    if again:
+        walk_again(it, lanes, 0, lanes.count, odd, saved[0], rows, &a, &b, &share, &out)
     if not it.ends:
         put(job.out, lanes, it.given + 1, 0, lanes.count, at, rows, to)
 
@@ -483,35 +701,41 @@ cdef int scan(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
     cdef double *alpha = x + 2 * ROWS * SPACED
     cdef double *decay = x + 3 * ROWS * SPACED
     cdef double *to = x + 4 * ROWS * SPACED
-    cdef Py_ssize_t at = 0, l, rows
+    cdef Py_ssize_t at = 0, most = ROWS, l, rows
     cdef int f
     if x == NULL:
         return -1
-    for f in range(it.fields + 2):
+    lanes.scaled = False
+    for f in range(it.fields + MORE):
         for l in range(lanes.count):
             lanes.known[f][l] = 0
             if it.ends:
                 lanes.known[f][l] = 1 if f == it.fields + 1 else 0
             elif it.state[f] != NULL:
                 lanes.known[f][l] = it.state[f][lanes.at[l]]
+                lanes.scaled |= it.fields + 2 <= f < it.fields + 4 and lanes.known[f][l] > 0
         for l in range(lanes.count, (lanes.count + WIDE - 1) // WIDE * WIDE):
             lanes.known[f][l] = lanes.known[f][0]       # idle
     if it.constant:
         job.operand[it.given].take(lanes.first[it.given][0], 0, lanes.count, alpha, 1)
-        complement(lanes.count, alpha, decay)
+        for l in range(lanes.count):
+            decay[l] = 1 - alpha[l]
         powers_of(alpha[0], &it.powers)
+        most = span_of(decay[0], ROWS)
     while at < lanes.longest:
-        rows = ROWS if at + ROWS < lanes.longest else lanes.longest - at
-        if it.decays or (VECTORS and it.constant and it.least == 0):
-            chained(job, it, lanes, at, rows, x, y, decay[0], to)
+        rows = most if at + most < lanes.longest else lanes.longest - at
+        if it.decays or (VECTORS and it.constant and it.least == 0 and it.fields > 2 and decay[0] > 0):
+            chained(job, it, lanes, at, rows, x, y, alpha, decay[0], to)
         else:
             joined(job, it, lanes, at, rows, x, y, alpha, decay, to)
+        settle(it, lanes)
         at += rows
     if it.ends:
         if it.constant:
             for l in range(1, lanes.count):
                 lanes.known[it.fields + 1][l] = lanes.known[it.fields + 1][0]
-        for f in range(it.fields + 2):
+                lanes.known[it.fields + 4][l] = lanes.known[it.fields + 4][0]
+        for f in range(it.fields + MORE):
             for l in range(lanes.count):
                 it.state[f][lanes.at[l]] = lanes.known[f][l]
     return 0
@@ -519,9 +743,45 @@ cdef int scan(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
 
 # ---- lines of counts, sums and means: no lanes are laid out
 
+cdef void means_of_stretch(
+        const double **x, double **to, Py_ssize_t many, Py_ssize_t n, Powers *powers, four *total, four *count,
+        double *far) noexcept nogil:
+    """Some elements at a time, and one line by itself where an element joins a count that has an exponent."""
+    cdef four totals[AT_ONCE]
+    cdef four counts[AT_ONCE]
+    cdef const double *a[AT_ONCE]
+    cdef double *b[AT_ONCE]
+    cdef double t, c
+    cdef Py_ssize_t at = 0, m, k
+    while at < n:
+        m = powers.span if at + powers.span < n else n - at
+        for k in range(AT_ONCE):
+            a[k] = x[k] + at
+            b[k] = to[k] + at
+            totals[k] = total[k]
+            counts[k] = count[k]
+        decay_some(MEAN, a, b, m, powers, total, count)
+        for k in range(many):
+            if far[k] > 0 and joins(a[k], m):
+                t = first_of(totals[k])
+                c = first_of(counts[k])
+                decay_far(a[k], 1, m, powers, b[k], 1, &t, &c, far + k)
+                total[k] = spread(t)
+                count[k] = spread(c)
+        if first_of(lesser(lesser(count[0], count[1]), lesser(count[2], count[3]))) < LOW:
+            for k in range(many):
+                t = first_of(total[k])
+                c = first_of(count[k])
+                if 0 < c < LOW:
+                    settled(&t, &c, far + k)
+                    total[k] = spread(t)
+                    count[k] = spread(c)
+        at += m
+
+
 cdef void line_stretch(
         Job *job, Scan *it, Lanes *lanes, Py_ssize_t first, Py_ssize_t many, Py_ssize_t at, Py_ssize_t n, four *total, four *count,
-        double *room) noexcept nogil:
+        double *far, double *room) noexcept nogil:
     """Elements at.. of up to four lines."""
     cdef const double *x[AT_ONCE]
     cdef double *to[AT_ONCE]
@@ -541,7 +801,10 @@ cdef void line_stretch(
         if k < many and side_by_side(job.out, here):
             allcores_ahead(here, <int> (n * sizeof(double)))
             to[k] = <double *> here
-    decay_some(it.kind, x, to, n, &it.powers, total, count)
+    if it.kind == MEAN:
+        means_of_stretch(x, to, many, n, &it.powers, total, count, far)
+    else:
+        decay_some(it.kind, x, to, n, &it.powers, total, count)
     for k in range(many):
         here = lanes.first[2][first + k] + at * job.out.n_stride
         if not side_by_side(job.out, here):
@@ -553,12 +816,14 @@ cdef int lines_of_decays(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
     cdef double *room = scratch(job, 2 * AT_ONCE * STRETCH)
     cdef four total[AT_ONCE]
     cdef four count[AT_ONCE]
+    cdef double far[AT_ONCE]
     cdef Py_ssize_t l = 0, many, at, k, lane
     cdef double alpha
     if room == NULL:
         return -1
     job.operand[1].take(lanes.first[1][0], 0, 1, &alpha, 1)
     powers_of(alpha, &it.powers)
+    it.powers.span = span_of(1 - alpha, STRETCH)
     while l < lanes.count:
         many = 1
         while many < AT_ONCE and l + many < lanes.count and lanes.rows[l + many] == lanes.rows[l]:
@@ -567,11 +832,12 @@ cdef int lines_of_decays(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
             lane = l + k % many
             total[k] = spread(it.state[0][lanes.at[lane]] if it.state[0] != NULL else 0)
             count[k] = spread(it.state[1][lanes.at[lane]] if it.state[0] != NULL and it.fields > 1 else 0)
+            far[k] = it.state[it.fields + 2][lanes.at[lane]] if it.state[0] != NULL else 0
         at = 0
         while at < lanes.rows[l]:
             line_stretch(
                 job, it, lanes, l, many, at, STRETCH if at + STRETCH < lanes.rows[l] else lanes.rows[l] - at, total, count,
-                room)
+                far, room)
             at += STRETCH
         l += many
     return 0
@@ -580,15 +846,30 @@ cdef int lines_of_decays(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
 # ---- the end of a leaf of a line by its definition, a sum of products: nothing waits, and no lanes have to be laid out.
 # Both passes of a sum take 2.1 instead of 3.6 ns an element, in cache.
 
-cdef double factors_of(double alpha, double *factor) noexcept nogil:
-    """Those of the elements of a leaf; and its decay. They don't underflow to 0, or there would be infinity times 0."""
-    cdef double d = 1 - alpha, product = 1
-    cdef Py_ssize_t i
-    for i in range(LEAF):
-        factor[LEAF - 1 - i] = product
+
+cdef double factors_of(double alpha, double *factor, double *exponent) noexcept nogil:
+    """Those of the elements of a leaf, 0 from where they underflow; and its decay."""
+    cdef double d = 1 - alpha, here = 1, product, far = 0
+    cdef Py_ssize_t i = LEAF
+    cdef int shift
+    while i > 0 and here >= LEAST:
+        i -= 1
+        factor[i] = here
+        here = here * d
+    product = here
+    while i > 0:
+        i -= 1
+        factor[i] = here
+        here = here * d
+        here = here if here >= DBL_MIN else 0.0
         product = product * d
-        product = product if product > DBL_MIN else DBL_MIN
-        product = product if d > 0 else 0.0
+        if product < LEAST:
+            product = product / LEAST
+            far += LEAST_EXPONENT
+    if product < LOW:
+        product = split(product, &shift)
+        far -= shift
+    exponent[0] = far
     return product
 
 
@@ -630,26 +911,61 @@ cdef void products(const double *x, const double *factor, double *total, double 
     count[0] = add_up(counts)
 
 
+cdef void far_products(const double *x, double alpha, double *total, double *count, double *far) noexcept nogil:
+    """The same by factors that have exponents, relative to that of the last element: whatever comes after it."""
+    cdef double factor[LEAF]
+    cdef double exponent[LEAF]
+    cdef double sums[SUMS]
+    cdef double counts[SUMS]
+    cdef double d = 1 - alpha, product = 1, above = 0
+    cdef Py_ssize_t i, last = LEAF - 1
+    while last > 0 and x[last] != x[last]:
+        last -= 1
+    for i in range(LEAF - 1, -1, -1):
+        factor[i] = product
+        exponent[i] = above
+        product = product * d
+        if product < LEAST:
+            product = product / LEAST
+            above += LEAST_EXPONENT
+    for i in range(SUMS):
+        sums[i] = 0
+        counts[i] = 0
+    for i in range(LEAF):
+        if x[i] == x[i]:
+            sums[i % SUMS] += lowered(x[i] * factor[i], exponent[i] - exponent[last])
+            counts[i % SUMS] += lowered(factor[i], exponent[i] - exponent[last])
+        else:
+            sums[i % SUMS] += 0.0
+    total[0] = add_up(sums)
+    count[0] = add_up(counts)
+    far[0] = 0
+    if count[0] > 0:
+        far[0] = exponent[last]
+        settled(total, count, far)
+
+
 cdef int ends_of_lines(
         Job *job, Scan *it, Py_ssize_t first, Py_ssize_t last, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     """Leaves begin..end of lines first..last. Nobody asks for the end of a series."""
     cdef Py_ssize_t leaves = (job.n + LEAF - 1) // LEAF, position, leaf, at
     cdef double *room = scratch(job, 2 * LEAF)
     cdef double *factor = room + LEAF
-    cdef double alpha, decay, total, count, whole
+    cdef double alpha, decay, lost, total, count, whole, far
     cdef Operand *operand = &job.operand[0]
     cdef const double *x
     cdef char *here
     if room == NULL:
         return -1
     job.operand[it.given].take(job.operand[it.given].data, 0, 1, &alpha, 1)
-    decay = factors_of(alpha, factor)
+    decay = factors_of(alpha, factor, &lost)
     products(factor, factor, &total, &whole)
     for position in range(first, last):
         for leaf in range(begin, end):
             at = position * leaves + leaf
             total = 0
             count = 0
+            far = 0
             if (leaf + 1) * LEAF <= job.n:
                 here = operand.data + outer_offset(job, operand, position) + leaf * LEAF * operand.n_stride
                 x = <const double *> here
@@ -662,13 +978,22 @@ cdef int ends_of_lines(
                 count = whole
                 if total != total:
                     products(x, factor, &total, &count)
-            it.state[0][at] = count if it.kind == COUNT else total
-            if it.kind == SUM:
+                if total != total or count < LOW:
+                    # An infinity times 0 perhaps, or long ago.
+                    far_products(x, alpha, &total, &count, &far)
+            if it.kind == COUNT:
+                it.state[0][at] = lowered(count, far)
+            elif it.kind == SUM:
+                it.state[0][at] = lowered(total, far)
                 it.state[1][at] = 1 if count > 0 else 0
-            elif it.kind == MEAN:
+            else:
+                it.state[0][at] = total
                 it.state[1][at] = count
             it.state[it.fields][at] = 0
             it.state[it.fields + 1][at] = decay
+            it.state[it.fields + 2][at] = far if it.kind == MEAN else 0
+            it.state[it.fields + 3][at] = 0
+            it.state[it.fields + 4][at] = lost
     return 0
 
 
@@ -765,56 +1090,105 @@ cdef int drive(Job *job, Scan *it, Cursor *cursor) noexcept nogil:
 
 # ---- the states at the ends of leaves become those before them
 
-cdef void merge(Kind kind, double *a, double *b, double decay) noexcept nogil:
+cdef void merge(Kind kind, int fields, double *a, double *b) noexcept nogil:
     """a, which then decays, before b: into a. Weights are the caller's."""
-    cdef double w, n, u, k, d, e
+    cdef double decay = b[fields + 1], lost = b[fields + 4], far = a[fields + 2] + lost, near = a[fields + 3]
+    cdef double w, n, u, k, d, e, top, u_low, k_low
+    cdef int f, count = count_of(kind)
+    if decay == 0:
+        forget(kind, fields, a)
     if kind == COUNT:
-        a[0] = decay * a[0] + b[0]
-    elif kind == SUM:
-        a[0] = decay * a[0] + b[0]
+        a[0] = lowered(decay * a[0], lost) + b[0]
+        return
+    if kind == SUM:
+        a[0] = lowered(decay * a[0], lost) + b[0]
         a[1] = b[1] if b[1] > a[1] else a[1]
-    elif kind == MEAN:
-        a[0] = decay * a[0] + b[0]
-        a[1] = decay * a[1] + b[1]
+        return
+    if a[count] == 0:
+        for f in range(fields):
+            a[f] = b[f]
+        a[fields + 2] = b[fields + 2]
+        a[fields + 3] = b[fields + 3]
+        return
+    w = decay * a[count]
+    if b[count] == 0:
+        a[0] = decay * a[0] + 0.0
+        a[count] = w
+        a[fields + 2] = far
+        return
+    # What has the larger weight keeps its scale.
+    top = far if far < b[fields + 2] else b[fields + 2]
+    k_low = far - top
+    u_low = b[fields + 2] - top
+    a[fields + 2] = top
+    n = lowered(w, k_low) + lowered(b[count], u_low)
+    if kind == MEAN:
+        a[0] = lowered(decay * a[0], k_low) + lowered(b[0], u_low)
+        a[1] = n
+        return
+    u = b[0] / n
+    k = w / n
+    a[0] = n
+    d = b[1] - a[1]
+    a[1] = moved(a[1], b[1], lowered(u, u_low))
+    # v and r are sums of three terms each: the largest of r gives the scale.
+    top = k_low + u_low
+    if kind == CORR:
+        if (a[4] > 0 or a[5] > 0) and k_low + near < top:
+            top = k_low + near
+        if (b[4] > 0 or b[5] > 0) and u_low + b[fields + 3] < top:
+            top = u_low + b[fields + 3]
     else:
-        w = decay * a[0]
-        n = w + b[0]
-        # Where there is no weight any more, what is relative to it stays.
-        u = b[0] / n if n > 0 else 0
-        k = w / n if n > 0 else 1
-        a[0] = n
-        d = b[1] - a[1]
-        a[1] = moved(a[1], b[1], u)
-        if kind == VAR or kind == STD:
-            a[2] = (k * a[2] + u * b[2]) + d * d * (k * u)
-            a[3] = (k * k * a[3] + u * u * b[3]) + 2 * (k * u)
-        else:
-            e = b[2] - a[2]
-            a[2] = moved(a[2], b[2], u)
-            a[3] = (k * a[3] + u * b[3]) + d * e * (k * u)
-            if kind == COV:
-                a[4] = (k * k * a[4] + u * u * b[4]) + 2 * (k * u)
-            else:
-                a[4] = (k * a[4] + u * b[4]) + d * d * (k * u)
-                a[5] = (k * a[5] + u * b[5]) + e * e * (k * u)
+        if a[fields - 1] > 0 and 2 * k_low + near < top:
+            top = 2 * k_low + near
+        if b[fields - 1] > 0 and 2 * u_low + b[fields + 3] < top:
+            top = 2 * u_low + b[fields + 3]
+    a[fields + 3] = top
+    if kind == VAR or kind == STD:
+        a[2] = together(k * a[2], k_low + near - top, u * b[2], u_low + b[fields + 3] - top, d * d * (k * u), k_low + u_low - top)
+        a[3] = together(
+            k * k * a[3], 2 * k_low + near - top, u * u * b[3], 2 * u_low + b[fields + 3] - top, 2 * (k * u),
+            k_low + u_low - top)
+        return
+    e = b[2] - a[2]
+    a[2] = moved(a[2], b[2], lowered(u, u_low))
+    a[3] = together(k * a[3], k_low + near - top, u * b[3], u_low + b[fields + 3] - top, d * e * (k * u), k_low + u_low - top)
+    if kind == COV:
+        a[4] = together(
+            k * k * a[4], 2 * k_low + near - top, u * u * b[4], 2 * u_low + b[fields + 3] - top, 2 * (k * u),
+            k_low + u_low - top)
+    else:
+        a[4] = together(
+            k * a[4], k_low + near - top, u * b[4], u_low + b[fields + 3] - top, d * d * (k * u), k_low + u_low - top)
+        a[5] = together(
+            k * a[5], k_low + near - top, u * b[5], u_low + b[fields + 3] - top, e * e * (k * u), k_low + u_low - top)
+
+
+cdef inline double together(
+        double known, double known_low, double here, double here_low, double between, double between_low) noexcept nogil:
+    return (lowered(known, known_low) + lowered(here, here_low)) + lowered(between, between_low)
 
 
 cdef void fold_states(Kind kind, double **field, Py_ssize_t outer, Py_ssize_t leaves, Py_ssize_t inner) noexcept nogil:
     cdef int fields = fields_of(kind), f
     cdef double known[FIELDS]
     cdef double here[FIELDS]
+    cdef double *state[FIELDS]
     cdef Py_ssize_t position, column, leaf, at
+    for f in range(FIELDS):
+        state[f] = known + f
     for position in range(outer):
         for column in range(inner):
             for f in range(FIELDS):
                 known[f] = 0
             for leaf in range(leaves):
                 at = (position * leaves + leaf) * inner + column
-                for f in range(fields + 2):
+                for f in range(fields + MORE):
                     here[f] = field[f][at]
                     field[f][at] = known[f]
-                merge(kind, known, here, here[fields + 1])
-                known[fields] = here[fields + 1] * known[fields] + here[fields]
+                merge(kind, fields, known, here)
+                settle_state(kind, fields, state, 0)
+                known[fields] = lowered(here[fields + 1] * known[fields], here[fields + 4]) + here[fields]
 
 
 # ---- kernels
@@ -848,7 +1222,7 @@ cdef int run(
         first = taken + 1 if ends else it.given + 1     # of the states, where there are any
         for f in range(FIELDS):
             it.state[f] = NULL
-            if (ends or states is not None) and f < it.fields + 2:
+            if (ends or states is not None) and f < it.fields + MORE:
                 it.state[f] = <double *> view[first + f].buf
         d = view[0].ndim - 2
         job.outer_ndim = d
@@ -878,7 +1252,7 @@ cdef int fold(Kind kind, tuple states) except -1:
     cdef int f
     hold(view, states, 0)
     try:
-        for f in range(fields_of(kind) + 2):
+        for f in range(fields_of(kind) + MORE):
             field[f] = <double *> view[f].buf
         with nogil:
             fold_states(kind, field, view[0].shape[0], view[0].shape[1], view[0].shape[2])
@@ -900,10 +1274,10 @@ cdef int compute_small(Job *job, Scan *it) noexcept nogil:
     if job.inner > 1:
         return chunk_columns(job, it, &lanes, 0, 0, 0, job.inner)
     if leaves > 1:
-        states = <double *> malloc((it.fields + 2) * job.outer * leaves * sizeof(double))
+        states = <double *> malloc((it.fields + MORE) * job.outer * leaves * sizeof(double))
         if states == NULL:
             return -1
-        for f in range(it.fields + 2):
+        for f in range(it.fields + MORE):
             it.state[f] = states + f * job.outer * leaves
         it.ends = True
         if it.decays:
@@ -989,7 +1363,7 @@ cdef object small(Kind kind, tuple inputs, object alpha, object min_weight, obje
     it.least = min_weight
     it.constant = True
     it.ends = False
-    it.decays = it.fields <= 2 and it.least == 0
+    it.decays = it.fields <= 2 and it.least == 0 and alpha < 1
     try:
         for f in range(it.given):
             if not open_small(&view[f], inputs[f], axis, &along):

@@ -116,7 +116,7 @@ FUTURES_IMPORTS = {
 
 
 def test_floors_of_futures():
-    """Segments and shared arrays know no pools; of the engine, pools know the settings, and how modules are imported."""
+    """Segments and shared arrays know no pools; pools know settings of the engine, and how it imports."""
     assert set(FUTURES) == set(FUTURES_IMPORTS)
     for name, path in FUTURES.items():
         ours = {full for full in imports(path) if full.startswith("allcores.")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
+from functools import cache
 
 import hypothesis.extra.numpy as npst
 import numpy as np
@@ -209,6 +210,115 @@ def test_forgetting_everything(name, backend, team):
     alpha[1300] = 1
     got = getattr(ac, name)(*inputs, alpha)[1300:]
     np.testing.assert_allclose(got, getattr(ac, name)(*(x[1300:] for x in inputs), 0.1), rtol=1e-9, atol=1e-12)
+
+
+# ---- long gaps
+
+
+def of_few(name, pairs):
+    """The statistic of elements [(weight, x, y)] as rational numbers have it; the last element has the weight 1."""
+    weights = [w for w, *_ in pairs]
+    s = sum(weights)
+    if name.endswith("count"):
+        return float(s)
+    if name.endswith("sum"):
+        return float(sum(w * x for w, x, _ in pairs)) if pairs else np.nan
+    if not pairs:
+        return np.nan
+    xm, ym = sum(w * x for w, x, _ in pairs) / s, sum(w * y for w, _, y in pairs) / s
+    if name.endswith("mean"):
+        return float(xm)
+    p, q, c = (
+        sum(w * (f(x, y) - fm) * (g(x, y) - gm) for w, x, y in pairs)
+        for f, fm, g, gm in (
+            (lambda x, y: x, xm, lambda x, y: x, xm),
+            (lambda x, y: y, ym, lambda x, y: y, ym),
+            (lambda x, y: x, xm, lambda x, y: y, ym),
+        )
+    )
+    if name.endswith("corr"):
+        return float(c * c / (p * q)) ** 0.5 * (1 if c > 0 else -1) if p and q else np.nan
+    bias = s - sum(w * w for w in weights) / s
+    value = float((c if name.endswith("cov") else p) / bias) if bias else np.nan
+    return value**0.5 if name.endswith("std") else value
+
+
+@cache
+def gaps_in_a_line(name, alpha):
+    """Two series of long gaps, positions to look at, and what the statistic is there."""
+    rng = np.random.default_rng(8)
+    x = np.full(2500, np.nan)
+    for first, many in ((300, 2), (342, 1), (1400, 2), (2490, 3)):
+        x[first : first + many] = rng.normal(size=many) + 3
+    y = rng.normal(size=x.size)
+    here, decay = np.flatnonzero(x == x), Fraction(1 - alpha)
+    wanted, known, before = {}, [], -1
+    for i in sorted({*here, *(here + 1), x.size - 1}):
+        known = [(w * decay ** int(i - before), a, b) for w, a, b in known]
+        if x[i] == x[i]:
+            known.append((Fraction(1), Fraction(x[i]), Fraction(y[i])))
+        wanted[i], before = of_few(name, known), i
+    return x, y, np.array(list(wanted)), np.array(list(wanted.values()))
+
+
+@pytest.mark.parametrize("name", EXPONENTIAL)
+@pytest.mark.parametrize("alpha", [0.1, 0.5, 0.9375])
+def test_long_gaps(name, alpha, backend, team):
+    """Means and moments outlast gaps in which all weights underflow: of one line, of many, of columns, with alphas."""
+    x, y, at, want = gaps_in_a_line(name, alpha)
+    many, others = np.random.default_rng(9).normal(size=(2, 70, x.size))
+    many[:, 1::3] = np.nan
+    many[[0, 33, 66]], others[[0, 33, 66]] = x, y
+    for rows, axis in ((1, 1), (70, 1), (70, 0)):
+        inputs = (many[:rows], others[:rows])[: SCANS[name].inputs]
+        inputs = [v if axis else np.ascontiguousarray(v.T) for v in inputs]
+        for shares in (alpha, np.full(x.size, alpha)) if alpha == 0.5 else (alpha,):
+            got = getattr(ac, name)(*inputs, shares, axis=axis)
+            for row in {0, min(33, rows - 1)}:
+                line = got[row] if axis else got[:, row]
+                # Of a series that is constant since all that weighs anything there may be no correlation.
+                known = line[at] == line[at] if name.endswith("corr") else slice(None)
+                np.testing.assert_allclose(line[at][known], want[known], rtol=1e-9, atol=1e-290)
+
+
+@pytest.mark.parametrize("name", EXPONENTIAL)
+def test_gaps_of_any_length(name, backend, team):
+    """Two elements around a gap: the mean between them goes to the second one, the variance is half of the square."""
+    for gap in (0, 10, 1022, 1100):
+        a = np.concatenate([[10.0], np.full(gap, np.nan), [12.0], np.full(gap, np.nan)])
+        inputs = (a, 3 - a)[: SCANS[name].inputs]
+        want = {"var": 2, "std": 2**0.5, "cov": -2, "corr": -1}.get(name.removeprefix("move_exp_nan"))
+        if want is None:
+            continue
+        for rows in (1, 70):
+            got = getattr(ac, name)(*(np.tile(v, (rows, 1)) for v in inputs), 0.5)
+            np.testing.assert_allclose(got[:, gap + 1 :], want, rtol=1e-12)
+            assert np.isnan(got[:, : gap + 1]).all()
+
+
+@pytest.mark.parametrize("name", EXPONENTIAL)
+def test_alpha_one_begins_anew(name, backend, team):
+    """Whatever was known before has no weight: neither an infinity nor what it made; and nothing is known at a gap."""
+    kind = name.removeprefix("move_exp_nan")
+    for n, first in ((40, 7), (1500, 1030)):
+        for bad in (np.inf, np.nan):
+            x = sample((n,), "d") + 2
+            x[first - 3], x[first - 2] = bad, -bad
+            inputs = inputs_of(name, x)
+            alpha = np.full(n, 0.25)
+            alpha[first] = 1
+            want = getattr(ac, name)(*(v[first:] for v in inputs), 0.25)
+            got = getattr(ac, name)(*inputs, alpha)
+            np.testing.assert_allclose(got[first:], want, rtol=1e-9, atol=1e-12)
+            x[first : first + 2] = np.nan
+            got = getattr(ac, name)(*inputs, alpha)[first : first + 2]
+            np.testing.assert_array_equal(got, 0 if kind in ("sum", "count") else np.nan)
+            whole = getattr(ac, name)(*inputs, 1.0)
+            here = x == x
+            want = {"count": here * 1.0, "sum": np.where(here, x, 0.0), "mean": np.where(here, x, np.nan)}.get(
+                kind, np.nan
+            )
+            np.testing.assert_array_equal(whole, np.broadcast_to(want, whole.shape))
 
 
 @pytest.mark.parametrize("name", EXPONENTIAL)

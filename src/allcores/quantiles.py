@@ -103,7 +103,7 @@ def median(
     >>> ac.median(np.array([[10, 7, 4], [3, 2, 1]]), axis=0)
     array([6.5, 4.5, 2.5])
     """
-    return on(executor, _quantiles.median, "median", a, axis, out, overwrite_input, keepdims, workers)
+    return on(executor, _quantiles.median, "median", a, axis, out, keepdims, workers)
 
 
 def nanmedian(
@@ -170,7 +170,7 @@ def nanmedian(
     >>> ac.nanmedian(np.array([[10.0, np.nan, 4.0], [3.0, 2.0, 1.0]]), axis=1)
     array([7., 2.])
     """
-    return on(executor, _quantiles.median, "nanmedian", a, axis, out, overwrite_input, keepdims, workers)
+    return on(executor, _quantiles.median, "nanmedian", a, axis, out, keepdims, workers)
 
 
 def quantile(
@@ -236,9 +236,7 @@ def quantile(
     >>> ac.quantile(np.array([3.0, 1.0, 2.0, 4.0]), [0.25, 1.0])
     array([1.75, 4.  ])
     """
-    return on(
-        executor, _quantiles.quantile, "quantile", a, q, axis, out, overwrite_input, method, keepdims, weights, workers
-    )
+    return on(executor, _quantiles.quantile, "quantile", a, q, axis, out, method, keepdims, weights, workers)
 
 
 def percentile(
@@ -312,7 +310,6 @@ def percentile(
         q,
         axis,
         out,
-        overwrite_input,
         method,
         keepdims,
         weights,
@@ -396,7 +393,6 @@ def nanquantile(
         q,
         axis,
         out,
-        overwrite_input,
         method,
         keepdims,
         weights,
@@ -481,7 +477,6 @@ def nanpercentile(
         q,
         axis,
         out,
-        overwrite_input,
         method,
         keepdims,
         weights,

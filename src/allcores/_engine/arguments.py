@@ -15,11 +15,12 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from . import doors, reading, reduction, settings
+from .inputs import in_memory, is_more
 from .notices import UNDER, warn_of
 from .operands import SMALL, Array, lines_of, memory_order, native, relined, scattered
 from .reduction import Call
 from .registry import KERNELS
-from .sources import Source, as_source, in_memory
+from .sources import Source, as_source
 
 NoValue: Any = np._NoValue
 
@@ -83,15 +84,12 @@ def as_operand(a: Any) -> tuple[Any, bool]:
     """The array to work on, and whether it is a plain one.
 
     Masked arrays, matrices and other subclasses keep their meaning: they are NumPy's. What is not an array at all is
-    converted, pandas' and xarray's objects among them.
+    converted, pandas' and xarray's objects among them. Integers that have fields as well are NumPy's, too.
     """
-    if type(a) is np.ndarray:
-        return a, True
-    if isinstance(a, np.memmap):
-        return np.asarray(a), True
-    if isinstance(a, np.ndarray):
+    if is_more(a):
         return a, False
-    return in_memory(a), True
+    values = in_memory(a)
+    return values, values.dtype.names is None
 
 
 def listed(a: Any) -> Any:
@@ -150,7 +148,7 @@ def examine(
     mask = None
     if where is not NoValue and where is not True:
         mask = np.asarray(where)
-        if mask.dtype != np.bool_:
+        if mask.dtype != np.bool_ or is_more(where):
             return a, None
         try:
             mask = np.broadcast_to(mask, a.shape)

@@ -25,11 +25,11 @@ from .._kernels.fallback.select import key_dtype, to_keys, turned
 from . import place, selecting, settings, windowing
 from .arguments import as_operand, ask_numpy
 from .grid import cut_windows
+from .inputs import elements, is_missing, is_more
 from .operands import Array, side_by_side
 from .quantiles import kernel_dtype
 from .registry import SELECTIONS
 from .selecting import POSITION, Sieved, cut_long, run_sift, select_long, spread
-from .sources import in_memory
 from .task import Field, Task
 from .windowing import check_axis, integer
 
@@ -62,6 +62,8 @@ def good_ranks(kth: Any, n: int) -> Array | None:
     """Ranks in order, each once; None where NumPy is to complain."""
     if type(kth) is int and -n <= kth < n:
         return np.array([kth % n], np.intp)
+    if is_more(kth):
+        return None
     try:
         ranks = np.asarray(kth)
     except ValueError:
@@ -181,7 +183,7 @@ def divide_long(x: Array, out: Array, ranks: Array, positions: bool, backwards: 
 
 def topk(a: Any, k: Any, axis: Any, largest: bool, ordered: bool, workers: int | None) -> tuple[Array, Array]:
     workers = settings.resolve_workers(workers)
-    a = in_memory(a)
+    a = elements("a", a)
     if axis is None:
         a, axis = a.reshape(-1), 0
     axis = check_axis(axis, a.ndim)
@@ -214,8 +216,8 @@ def in_order(a: Array, axis: int, largest: bool) -> Array:
         return np.argsort(a, axis, kind="stable")
     last = a.shape[axis] - 1
     order = last - np.flip(np.argsort(np.flip(a, axis), axis, kind="stable"), axis)
-    if a.dtype.kind not in "fcmM":
+    if a.dtype.kind not in "fcmMT":
         return np.asarray(order)
-    missing = np.isnat(a) if a.dtype.kind in "mM" else np.isnan(a)
+    missing = is_missing(a)
     later = np.argsort(np.take_along_axis(missing, order, axis), axis, kind="stable")
     return np.asarray(np.take_along_axis(order, later, axis))

@@ -38,29 +38,6 @@ def in_native(a: Array) -> Array:
     return a.astype(native(a.dtype), copy=False)
 
 
-def array_of(a: Any) -> Array:
-    """What is not an ndarray as one.
-
-    Libraries that mark missing values (pandas, pyarrow, polars) have no dtype of NumPy's for truth values among which
-    some are missing, and give objects. These become float64, with NaN for None and NA, as missing numbers do anyway.
-    Lists keep NumPy's meaning.
-    """
-    array: Array = np.asarray(a)
-    if array.dtype.kind != "O" or isinstance(a, (list, tuple, np.ndarray)):
-        return array
-    return with_nan(array)
-
-
-def with_nan(array: Array) -> Array:
-    """Objects that are numbers or missing as float64; others as they are."""
-    values = array.ravel().tolist()
-    kinds = set(map(type, values))
-    missing = {kind for kind in kinds if kind is type(None) or kind.__name__ == "NAType"}
-    if not missing or not kinds - missing <= {bool, int, float, np.bool_}:
-        return array
-    return np.array([np.nan if type(v) in missing else v for v in values], np.float64).reshape(array.shape)
-
-
 @dataclass(slots=True)
 class Axis:
     length: int

@@ -18,6 +18,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from .._kernels.fallback.ranks import METHODS, PARAMETERS
 from . import doors, settings, weighted
 from .arguments import NoValue, as_operand, ask_numpy, is_room, keepdims_shape, listed, other_dtype
+from .inputs import is_more
 from .notices import warn_caller
 from .operands import Array, in_native, native
 from .reduction import Call
@@ -81,7 +82,7 @@ def kernel_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
     """The dtype in which elements are searched, without loss; None where there is none."""
     if dtype.char == "e":
         return np.dtype(np.float32)
-    return native(dtype) if dtype.char in CELLS else None
+    return native(dtype) if dtype.char in CELLS and dtype.names is None else None
 
 
 def reduced_axes(axis: Any, ndim: int) -> Axes:
@@ -165,7 +166,7 @@ class Middle:
         return np.stack([(least - 1) // 2, least // 2], axis=1)
 
 
-def median(name: str, a: Any, axis: Any, out: Any, overwrite_input: Any, keepdims: Any, workers: int | None) -> Any:
+def median(name: str, a: Any, axis: Any, out: Any, keepdims: Any, workers: int | None) -> Any:
     """median, nanmedian"""
     skip = name == "nanmedian"
     if settings.doors > 0 and out is None and (keepdims is False or keepdims is NoValue):
@@ -177,7 +178,7 @@ def median(name: str, a: Any, axis: Any, out: Any, overwrite_input: Any, keepdim
     natural = a.dtype.newbyteorder("=") if a.dtype.kind == "f" else np.dtype(np.float64)
     request = prepare(a, axis, out, keepdims, natural, (), workers) if plain else None
     if request is None:
-        given = {"axis": axis, "out": out, "overwrite_input": overwrite_input, "keepdims": keepdims}
+        given = {"axis": axis, "out": out, "keepdims": keepdims}
         return answer(name, a, **given)
     (low, high), counts = request.pick(Middle(), skip)
     warn_of_empty(counts, skip)
@@ -285,7 +286,6 @@ def quantile(
     q: Any,
     axis: Any,
     out: Any,
-    overwrite_input: Any,
     method: Any,
     keepdims: Any,
     weights: Any,
@@ -324,7 +324,7 @@ def quantile(
             return result if result.ndim or np.isnan(result) else np.asarray(result, values.dtype)
         request = None
     if request is None or points is None:
-        given = {"axis": axis, "out": out, "overwrite_input": overwrite_input, "method": method, "keepdims": keepdims}
+        given = {"axis": axis, "out": out, "method": method, "keepdims": keepdims}
         return answer(name, a, q=q, weights=weights, **given)
     flat = points.reshape(-1)
     ranks = Quantiles(flat.tobytes(), flat.dtype.char, method, flat.size if exact else 2 * flat.size)
@@ -360,7 +360,7 @@ def with_weights(request: Request, q: Array, method: str, weights: Any, axis: An
 
 def good_points(q: Any, method: str, percent: bool) -> Array | None:
     """The quantiles as an array; None where NumPy is to complain, or to find a dtype that nobody expects."""
-    if isinstance(q, np.ndarray) and type(q) is not np.ndarray:
+    if is_more(q):
         return None
     try:
         points = in_native(np.asarray(q))

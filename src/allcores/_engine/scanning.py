@@ -16,9 +16,9 @@ import numpy as np
 from .. import __version__
 from . import doors, place, settings, windowing
 from .grid import Stretches, cut_scans, cut_windows, leaves_of, scan_leaf
+from .inputs import elements, is_more
 from .operands import Array, in_native, side_by_side
 from .registry import FLOATS, REALS, SCANS
-from .sources import in_memory
 from .task import Field, Task
 from .windowing import (
     DOUBLE,
@@ -29,19 +29,20 @@ from .windowing import (
     has_dtype,
     integer,
     is_plain,
-    numbers,
     prepared,
     room_for,
 )
 
 COLUMNS = 16  # fewer columns than these are taken as lines
+MORE = 5  # fields of a state besides those of the row: weight, decay, and three exponents
 
 POSITION = np.dtype(np.int64)
 
 
-def short(a: Any, workers: Any) -> bool:
-    """Whether a call may try a door."""
-    return settings.doors > 0 and type(a) is np.ndarray and (workers is None or settings.is_count(workers))
+def short(arrays: tuple[Any, ...], workers: Any) -> bool:
+    """Whether a call of one array or two may try a door."""
+    plain = type(arrays[0]) is np.ndarray and type(arrays[-1]) is np.ndarray
+    return plain and settings.doors > 0 and (workers is None or settings.is_count(workers))
 
 
 # ---- the exponential family
@@ -58,7 +59,9 @@ def check_weight(min_weight: Any) -> float:
 
 
 def weights(alpha: Any, shape: tuple[int, ...], axis: int) -> Array:
-    """`alpha` as float64, in the shape of the input."""
+    """`alpha` as float64, in the shape of the input. A masked one is missing, which is not between 0 and 1."""
+    if is_more(alpha):
+        alpha = elements("alpha", alpha)
     try:
         values: Array = np.asarray(alpha, dtype=DOUBLE)
     except (TypeError, ValueError):
@@ -79,7 +82,7 @@ def exponential(
     name: str, arrays: tuple[Any, ...], alpha: Any, min_weight: Any, axis: Any, out: Any, workers: int | None
 ) -> Array:
     """The exponentially weighted statistics of one call."""
-    if short(arrays[0], workers) and out is None:
+    if short(arrays, workers) and out is None:
         small: Array | None = getattr(doors, name)(*arrays, alpha, min_weight, axis)
         if small is not None:
             return small
@@ -109,7 +112,8 @@ def scan(name: str, operands: tuple[Array, ...], result: Array, axis: int, least
     row = SCANS[name]
     alpha = inputs[-1]
     one = not any(stride for stride, length in zip(alpha.strides, alpha.shape, strict=True) if length > 1)
-    decays = int(row.decays and least == 0 and one)
+    # An alpha of 1 forgets all: an infinity times a decay of 0 would be NaN.
+    decays = int(row.decays and least == 0 and one and alpha.flat[0] < 1)
     states = None
     if leaf < n:
         states = known_before(name, inputs, leaf, least, decays, grid, workers)
@@ -121,10 +125,10 @@ def scan(name: str, operands: tuple[Array, ...], result: Array, axis: int, least
 def known_before(
     name: str, inputs: list[Array], leaf: int, least: float, decays: int, grid: Stretches, workers: int
 ) -> Array:
-    """The states before each leaf, (fields, outer, leaves, inner); weight and decay are the last two."""
+    """The states before each leaf, (fields, outer, leaves, inner)."""
     row = SCANS[name]
     leaves = leaves_of(grid, leaf)
-    fields = (Field(DOUBLE),) * (row.fields + 2)
+    fields = (Field(DOUBLE),) * (row.fields + MORE)
     states = np.empty((len(fields), *leaves.sink_shape))
     task = Task(__version__, settings.backend(), f"ends_{name}", tuple(inputs), (leaf, least, decays), fields, leaves)
     place.run(task, tuple(states), workers, row.ns * leaf)
@@ -137,14 +141,12 @@ def known_before(
 
 def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None, *, backwards: bool = False) -> Array:
     """The last number before each gap of a series, or the first one after it; `name` is that of the limit."""
-    if short(a, workers) and out is None:
+    if short((a,), workers) and out is None:
         small: Array | None = (doors.bfill if backwards else doors.ffill)(a, limit, axis)
         if small is not None:
             return small
     workers = settings.resolve_workers(workers)
-    if isinstance(a, np.ma.MaskedArray):
-        a = np.ma.filled(a, np.nan) if a.dtype.kind in "fc" else numbers("a", a)
-    values = in_memory(a)
+    values = elements("a", a)
     axis = check_axis(axis, values.ndim)
     length = values.shape[axis]
     most = length if limit is None else min(integer(name, limit), length)
@@ -226,7 +228,7 @@ def check_integer(name: str, value: Any, dtype: np.dtype[Any]) -> int:
 
 
 def replace(a: Any, old: Any, new: Any, workers: int | None) -> Array:
-    if short(a, workers):
+    if short((a,), workers):
         small: Array | None = doors.replace(a, old, new)
         if small is not None:
             return small
@@ -237,6 +239,8 @@ def replace(a: Any, old: Any, new: Any, workers: int | None) -> Array:
     if not a.flags.writeable:
         raise ValueError("a must be writeable")
     values: Array = np.asarray(a)
+    if not isinstance(a, np.ma.MaskedArray):
+        values = elements("a", a)
     kind = values.dtype.kind
     if kind in "biu":
         new = check_integer("new", new, values.dtype)
@@ -253,8 +257,11 @@ def replace(a: Any, old: Any, new: Any, workers: int | None) -> Array:
         raise TypeError(f"old and new must be real numbers, got {old!r} and {new!r}")
     if not values.size:
         return a
-    if values.dtype.char not in REALS:
-        np.copyto(values, new, where=np.isnan(values) if old != old else values == old, casting="unsafe")
+    masked = isinstance(a, np.ma.MaskedArray)
+    if masked or values.dtype.char not in REALS:
+        found = np.isnan(values) if old != old else values == old
+        found = found & ~np.ma.getmaskarray(a) if masked else found  # what is masked is nobody's
+        np.copyto(values, new, where=found, casting="unsafe")
         return a
     if not values.dtype.isnative:
         values[...] = replace(in_native(values), old, new, workers)

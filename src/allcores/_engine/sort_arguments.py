@@ -13,10 +13,10 @@ import numpy as np
 from .._kernels.fallback.sort import DIFFERENT, EQUAL, METHODS, NOTHING, ranks
 from . import doors, settings, sorting
 from .arguments import as_operand
+from .inputs import elements, is_more
 from .operands import Array, in_native
 from .registry import REALS
 from .sorting import POSITION, covered
-from .sources import in_memory
 from .windowing import check_axis, check_out, deliver, is_plain
 
 KINDS = (None, "quicksort", "heapsort", "mergesort", "stable")
@@ -153,7 +153,7 @@ def argsort(a: Any, axis: Any, kind: Any, order: Any, stable: Any, descending: A
 def lexsort(keys: Any, axis: Any, workers: int | None) -> Any:
     workers = settings.resolve_workers(workers)
     if isinstance(keys, np.ndarray):
-        given: Any = keys if type(keys) is np.ndarray else None
+        given: Any = None if is_more(keys) else keys
     else:
         try:
             given = [as_operand(key) for key in keys]
@@ -191,9 +191,7 @@ def rank(a: Any, axis: Any, method: Any, nan_policy: Any, workers: int | None) -
     workers = settings.resolve_workers(workers)
     check_choice("method", method, METHODS)
     check_choice("nan_policy", nan_policy, POLICIES)
-    if isinstance(a, np.ma.MaskedArray):
-        a = np.ma.filled(a.astype(np.float64 if a.dtype.kind in "biu" else a.dtype), np.nan)
-    values = in_memory(a)
+    values = elements("a", a)
     if axis is None:
         values, along = values.reshape(-1), 0
     else:
@@ -251,7 +249,12 @@ def searchsorted(a: Any, v: Any, side: Any, sorter: Any, workers: int | None) ->
     good = plain and also_plain and right is not None and a.ndim == 1 and a.dtype.char + sought.dtype.char != "OO"
     if good and sorter is not None:
         order = np.asarray(sorter)
-        good = order.shape == a.shape and order.dtype.kind in "iu" and np.can_cast(order.dtype, POSITION)
+        good = (
+            not is_more(sorter)
+            and order.shape == a.shape
+            and order.dtype.kind in "iu"
+            and np.can_cast(order.dtype, POSITION)
+        )
         if good and order.size:
             order = order.astype(POSITION, copy=False)
             good = int(order.min()) >= 0 and int(order.max()) < len(a)

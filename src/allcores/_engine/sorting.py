@@ -68,7 +68,7 @@ def letter(dtype: np.dtype[Any]) -> int:
 
 def covered(a: Array) -> bool:
     """Whether kernels take the elements, once they are in the machine's byte order."""
-    return a.dtype.char in REALS
+    return a.dtype.char in REALS and a.dtype.names is None
 
 
 def runs(n: int, run: int) -> Stretches:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from . import settings
-from .operands import Array, array_of, native
+from .operands import Array, native
 
 Region = tuple[slice, ...]
 
@@ -214,12 +214,6 @@ def as_source(a: Any) -> Source | None:
         if known is not None and isinstance(a, known):
             return adapter(a)
     return None
-
-
-def in_memory(a: Any) -> Array:
-    """An array-like as an array; a source is loaded, which fails where it is not there or is beyond the budget."""
-    source = as_source(a)
-    return array_of(a) if source is None else source.load()
 
 
 # ---- arrays in files

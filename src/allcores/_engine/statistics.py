@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import GeneratorType
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from .arguments import (
     prepare,
     short_way,
 )
+from .inputs import is_missing, is_more
 from .notices import OVER, UNDER, warn_caller
 from .operands import Array, native
 from .reading import position_of_all
@@ -93,6 +95,8 @@ def total(
     name: str, a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, initial: Any, where: Any, workers: int | None
 ) -> Any:
     """sum, prod, nansum, nanprod, ss: a monoid over float64 or 64-bit integers."""
+    if isinstance(a, GeneratorType) and name == "sum":
+        return ask_numpy(np.sum, a, axis=axis, dtype=dtype, out=out, keepdims=keepdims, initial=initial, where=where)
     a = listed(a)
     small = short_way(name, a, axis, keepdims, workers, dtype=dtype, out=out, where=where, initial=initial)
     if small is not None:
@@ -215,7 +219,7 @@ def variance(
     if request is not None and mean is not NoValue:
         centre = np.asarray(mean)
         same = centre.dtype.kind in "biuf" and np.result_type(request.a, centre, wanted) == wanted
-        if not same or centre.shape != keepdims_shape(request.a.shape, request.reduced):
+        if not same or is_more(mean) or centre.shape != keepdims_shape(request.a.shape, request.reduced):
             request = None
     if (
         request is None
@@ -364,7 +368,7 @@ def truth(name: str, a: Any, axis: Any, out: Any, keepdims: Any, where: Any, wor
     a, request = prepare(name, a, axis, out=out, keepdims=keepdims, where=where, workers=workers)
     if request is None or other_dtype(out, np.bool_):
         function = getattr(np, name.removesuffix("nan"))
-        a = is_nan(a) if name.endswith("nan") else a
+        a = is_missing(a) if name.endswith("nan") else a
         return ask_numpy(function, a, axis=axis, out=out, keepdims=keepdims, where=where)
 
     def finish(slots: Slots, count: Array | int) -> tuple[Array]:
@@ -383,7 +387,7 @@ def count(name: str, a: Any, axis: Any, keepdims: Any, workers: int | None) -> A
     if request is None:
         if name == "count_nonzero":
             return np.count_nonzero(a, axis=axis, keepdims=keepdims)
-        return np.sum(~is_nan(a), axis=axis, keepdims=keepdims, dtype=np.intp)
+        return np.sum(~is_missing(a), axis=axis, keepdims=keepdims, dtype=np.intp)
 
     def finish(slots: Slots, count: Array | int) -> tuple[Array]:
         return (slots[0].astype(np.intp, copy=False),)
@@ -396,8 +400,3 @@ def count(name: str, a: Any, axis: Any, keepdims: Any, workers: int | None) -> A
 
 # int in NumPy before 2.4, np.intp since.
 COUNT_TYPE: Any = type(np.count_nonzero(np.ones(1)))
-
-
-def is_nan(a: Any) -> Any:
-    """Where elements are NaN; nothing is, in dtypes without one."""
-    return np.not_equal(a, a) if a.dtype.kind in "fcOmM" else np.zeros(a.shape, dtype=bool)

@@ -17,9 +17,9 @@ import numpy as np
 
 from . import place, sorting
 from .grid import ceil_div
+from .inputs import in_memory
 from .operands import Array
 from .sorting import POSITION
-from .sources import in_memory
 from .turns import Turns
 
 # Tests change this: results must not.

@@ -19,9 +19,9 @@ from .. import __version__
 from .._kernels.fallback.ranks import METHODS
 from . import doors, place, settings
 from .grid import CHUNK, cut_windows
-from .operands import Array, side_by_side, with_nan
+from .inputs import elements, in_memory, is_more, with_nan
+from .operands import Array, native, side_by_side
 from .registry import REALS, WINDOWS
-from .sources import in_memory
 from .task import Field, Parameter, Task
 
 # Elements in a chunk. Tests change it: results must not. With chunks of 4 instead of 1 MiB, new results took 6 instead
@@ -46,9 +46,7 @@ def numbers(name: str, a: Any) -> Array:
     Copied are masked arrays, of which the masked elements become NaN; objects that are numbers and longdouble become
     float64.
     """
-    if isinstance(a, np.ma.MaskedArray):
-        a = np.ma.filled(a.astype(DOUBLE if a.dtype.kind != "f" else a.dtype), np.nan)
-    values = in_memory(a)
+    values = elements(name, a)
     if values.dtype.char in REALS + "e":
         return values
     if values.dtype.kind not in "biufO":
@@ -58,9 +56,9 @@ def numbers(name: str, a: Any) -> Array:
 
 def result_dtype(dtypes: list[np.dtype[Any]]) -> np.dtype[Any]:
     """float16 and float32 keep theirs; all else gives float64."""
-    native = {dtype.newbyteorder("=") for dtype in dtypes}
-    dtype = native.pop()
-    return dtype if dtype.char in "ef" and not native else DOUBLE
+    different = {native(dtype) for dtype in dtypes}
+    dtype = different.pop()
+    return dtype if dtype.char in "ef" and not different else DOUBLE
 
 
 def counting_dtype(dtype: np.dtype[Any], most: int) -> np.dtype[Any]:
@@ -103,6 +101,8 @@ def check_axis(axis: Any, ndim: int) -> int:
 def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
+    if is_more(out) and not isinstance(out, np.ma.MaskedArray):
+        elements("out", out)
     if out.shape != shape:
         raise ValueError(f"out must have the shape {shape}, got {out.shape}")
     if not has_dtype(out, dtype):
@@ -151,7 +151,7 @@ def deliver(result: Array, out: Any) -> Array:
 
 
 def check_quantiles(q: Any) -> Array:
-    points = np.asarray(q, dtype=np.float64)
+    points = elements("q", q).astype(np.float64)
     bad = ~((points >= 0) & (points <= 1))
     if bad.any():
         raise ValueError(f"q must be between 0 and 1, got {points[bad][0]}")
@@ -183,7 +183,8 @@ def move(
     `planes` is the shape of what a position has several results for: it comes before the input's shape.
     """
     plain = workers is None or settings.is_count(workers)
-    if plain and settings.doors > 0 and out is None and type(arrays[0]) is np.ndarray:
+    plain = plain and type(arrays[0]) is np.ndarray and type(arrays[-1]) is np.ndarray
+    if plain and settings.doors > 0 and out is None:
         small: Array | None = getattr(doors, name)(*arrays, window, min_count, axis, bool(center), *parameters)
         if small is not None:
             return small

@@ -1,0 +1,80 @@
+"""What a call is given, as arrays: what is not in memory, what libraries mark as missing, masks and other meanings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .operands import Array
+from .sources import as_source
+
+
+def in_memory(a: Any) -> Array:
+    """An array-like as an array.
+
+    A source is loaded, which fails where it is not there or is beyond the budget. Libraries that mark missing values
+    (pandas, pyarrow, polars) have no dtype of NumPy's for truth values among which some are missing, and give objects.
+    These become float64, with NaN for None and NA, as missing numbers do anyway. Lists keep NumPy's meaning.
+    """
+    if type(a) is np.ndarray:
+        return a
+    source = as_source(a)
+    if source is not None:
+        return source.load()
+    array: Array = np.asarray(a)
+    return array if array.dtype.kind != "O" or isinstance(a, (list, tuple, np.ndarray)) else with_nan(array)
+
+
+def with_nan(array: Array) -> Array:
+    """Objects that are numbers or missing as float64; others as they are."""
+    values = array.ravel().tolist()
+    kinds = set(map(type, values))
+    missing = {kind for kind in kinds if kind is type(None) or kind.__name__ == "NAType"}
+    if not missing or not kinds - missing <= {bool, int, float, np.bool_}:
+        return array
+    return np.array([np.nan if type(v) in missing else v for v in values], np.float64).reshape(array.shape)
+
+
+# ---- what is more than its elements: the one rule for subclasses of ndarray, which docs/guide.md tells
+#
+#     a function that NumPy has          gets all of them as they are: NumPy's own function answers (`is_more`)
+#     one that NumPy does not have       masked elements are missing; no other meaning is lost silently (`elements`)
+
+PROTOCOLS = ("__array_function__", "__array_ufunc__", "__array_wrap__")
+
+
+def is_more(a: Any) -> bool:
+    """Whether the type of an array may give its elements a meaning: masks, matrices, quantities; memmaps do not."""
+    return type(a) is not np.ndarray and isinstance(a, np.ndarray) and not isinstance(a, np.memmap)
+
+
+def elements(name: str, a: Any) -> Array:
+    """The plain array that a function works on which NumPy does not have.
+
+    Masked elements become NaN or NaT, and masked integers and bools float64. A subclass that takes part in NumPy's
+    protocols has a meaning that a plain result would lose: an error. Others are the array that they are.
+    """
+    if isinstance(a, np.ma.MaskedArray):
+        if a.dtype.kind in "biu":
+            a = a.astype(np.float64)
+        missing = np.array("NaT", a.dtype) if a.dtype.kind in "mM" else np.nan
+        if a.dtype.kind in "fcmMO" or np.ma.is_masked(a):
+            a = np.ma.filled(a, missing)
+    elif is_more(a) and any(getattr(type(a), method) is not getattr(np.ndarray, method) for method in PROTOCOLS):
+        kind = type(a).__name__
+        raise TypeError(f"{name} is of type {kind}, whose meaning the result would lose: give numpy.asarray({name})")
+    values = in_memory(a)
+    if values.dtype.names is not None and values.dtype.kind != "V":
+        values = values.view(values.dtype.str)  # integers that have fields as well
+    return values
+
+
+def is_missing(a: Any) -> Any:
+    """Where elements are NaN, NaT or missing strings; nothing is, in dtypes without one."""
+    if a.dtype.kind == "T":
+        absent = getattr(a.dtype, "na_object", "")
+        if isinstance(absent, (str, float)):
+            return np.isnan(a)
+        return np.frompyfunc(lambda string: string is absent, 1, 1)(a.astype(object)).astype(bool)
+    return np.not_equal(a, a) if a.dtype.kind in "fcOmM" or is_more(a) else np.zeros(a.shape, dtype=bool)

@@ -1,0 +1,253 @@
+"""Masks, units and other meanings of arrays: one rule, for every operand of every function, on all paths."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+
+import numpy as np
+import pytest
+from helpers import FUNCTIONS, MOVES, SCANNED, SELECTED, SORTED
+
+import allcores as ac
+
+NAMES = (*FUNCTIONS, *MOVES, *SCANNED, *SELECTED, *SORTED)
+BY_NUMPY = ("anynan", "allnan", "nancount", "ss")  # expressions of NumPy's functions
+OWN = tuple(name for name in NAMES if not hasattr(np, name) and name not in BY_NUMPY)
+
+X = np.array([3.0, 1.0, 4.0, 1.5, 9.0, 2.0, 6.0, 5.0])
+Y = np.array([2.0, 7.0, 1.0, 8.0, 2.5, 8.5, 1.25, 8.25])
+GIVEN = {"a": X, "ar": X, "x": X, "keys": (X, Y), "b": Y, "v": Y, "q": 0.3, "window": 3, "kth": 2, "k": 2}
+GIVEN |= {"alpha": 0.3, "old": 4.0, "new": 5.0}
+# What takes the place of an operand, besides those above: arrays that it may be.
+ARRAYS = {"a": X, "ar": X, "x": X, "b": Y, "v": Y, "q": np.array([0.25, 0.5]), "kth": np.array([2, 4]), "alpha": Y / 20}
+ARRAYS |= {"weights": Y, "where": Y > 2, "out": np.array(0.0), "mean": np.array([4.0]), "sorter": np.argsort(X)}
+OVERWRITING = [name for name in SELECTED if "overwrite_input" in inspect.signature(getattr(ac, name)).parameters]
+
+
+class Length(np.ndarray):
+    """Says which of NumPy's functions it was asked for."""
+
+    def __array_function__(self, func, types, args, kwargs):
+        return "asked", func.__name__
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        return "asked", ufunc.__name__
+
+
+class Quantity(np.ndarray):
+    """Has a unit, which products multiply."""
+
+    unit = ""
+
+    def __array_finalize__(self, other):
+        self.unit = getattr(other, "unit", "")
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        plain = [np.asarray(x) for x in inputs]
+        result = getattr(ufunc, method)(*plain, **kwargs)
+        if ufunc in (np.not_equal, np.isnan):
+            return result
+        result = np.asarray(result).view(Quantity)
+        result.unit = self.unit * (2 if ufunc is np.multiply else 1)
+        return result
+
+
+def operands_of(name):
+    parameters = inspect.signature(getattr(ac, name)).parameters
+    return [operand for operand in ARRAYS if operand in parameters]
+
+
+def arguments(name, operand, value):
+    parameters = inspect.signature(getattr(ac, name)).parameters
+    given = {key: GIVEN[key] for key, p in parameters.items() if p.default is p.empty}
+    if operand == "weights":
+        given["method"] = "inverted_cdf"
+    if operand == "where" and "initial" in parameters:
+        given["initial"] = 1.0
+    if name == "replace":
+        given["a"] = X.copy()
+    return {**given, operand: value}
+
+
+def outcome(function, given):
+    """What a call returns, or the type of its error."""
+    first, *rest = given.items()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return function(first[1], **dict(rest))
+        except Exception as error:
+            return type(error)
+
+
+def same(got, want):
+    if isinstance(want, np.ma.MaskedArray) and not isinstance(want, np.ma.core.MaskedConstant):
+        assert type(got) is type(want)
+        np.testing.assert_array_equal(np.ma.getmaskarray(got), np.ma.getmaskarray(want))
+        np.testing.assert_array_equal(got.compressed(), want.compressed())
+    elif isinstance(want, (np.ndarray, np.generic)):
+        assert type(got) is type(want)
+        np.testing.assert_allclose(np.asarray(got), np.asarray(want), rtol=1e-14)
+    elif isinstance(want, tuple):
+        assert len(got) == len(want)
+        for part, of_want in zip(got, want, strict=True):
+            same(part, of_want)
+    else:
+        assert got is want or got == want
+
+
+CASES = [(name, operand) for name in NAMES for operand in operands_of(name)]
+
+
+@pytest.mark.parametrize(("name", "operand"), CASES)
+def test_a_meaning_is_never_lost(name, operand, door):
+    value = ARRAYS[operand].copy().view(Length)
+    got = outcome(getattr(ac, name), arguments(name, operand, value))
+    if hasattr(np, name) and operand in inspect.signature(getattr(np, name)).parameters:
+        want = outcome(getattr(np, name), arguments(name, operand, value))
+        if name in ("unique_counts", "unique_values"):
+            want = ("asked", "unique")  # all that these two do
+        same(got, want)
+    elif name not in BY_NUMPY:
+        assert got is TypeError
+
+
+def test_units(door):
+    metres = X.copy().view(Quantity)
+    metres.unit = "m"
+    for name in ("sum", "max", "min"):
+        assert getattr(ac, name)(metres).unit == "m"
+    assert ac.ss(metres).unit == "mm"
+    assert ac.nancount(metres) == 8
+    assert not ac.anynan(metres)
+    assert not ac.allnan(metres)
+    for name in ("move_mean", "move_exp_nanmean"):
+        with pytest.raises(TypeError, match=r"a is of type Quantity, .* give numpy.asarray\(a\)"):
+            getattr(ac, name)(metres, 0.5)
+    with pytest.raises(TypeError, match="b is of type Quantity"):
+        ac.move_cov(X, metres, 3)
+
+
+@pytest.mark.parametrize(("name", "operand"), [case for case in CASES if case[1] != "out"])
+def test_masks(name, operand, door):
+    values = ARRAYS[operand].copy()
+    masked = np.ma.array(values, mask=np.arange(values.size).reshape(values.shape) == 1)
+    given = arguments(name, operand, masked)
+    got = outcome(getattr(ac, name), given)
+    if hasattr(np, name):
+        same(got, outcome(getattr(np, name), given))
+    elif name == "replace":
+        assert got is masked
+        np.testing.assert_array_equal(got.mask, np.arange(8) == 1)
+    elif operand in ("a", "b"):
+        # Masked elements are missing.
+        want = outcome(getattr(ac, name), arguments(name, operand, masked.filled(np.nan)))
+        for part, of_filled in zip(got, want, strict=True) if isinstance(want, tuple) else [(got, want)]:
+            if name in BY_NUMPY:
+                assert name != "nancount" or part == of_filled
+            else:
+                assert type(part) is type(of_filled)
+                np.testing.assert_array_equal(part, of_filled)
+    else:
+        assert got is ValueError  # a share or a quantile that is missing is not between 0 and 1
+
+
+@pytest.mark.parametrize(("name", "operand"), [case for case in CASES if case[1] not in ("out", "mean")])
+def test_series(name, operand, door):
+    """What is not an array at all is converted, second operands as well."""
+    pandas = pytest.importorskip("pandas")
+    if name == "replace":
+        pytest.skip("changes an ndarray in place")
+    values = ARRAYS[operand]
+    want = outcome(getattr(ac, name), arguments(name, operand, values))
+    got = outcome(getattr(ac, name), arguments(name, operand, pandas.Series(values)))
+    for part, of_array in zip(got, want, strict=True) if isinstance(want, tuple) else [(got, want)]:
+        same(part, of_array)
+
+
+@pytest.mark.parametrize("name", ["replace", "push", "topk", "move_max", "nanrankdata"])
+def test_masked_integers(name):
+    masked = np.ma.array([3, 999, 5, 4], mask=[0, 1, 0, 0])
+    if name == "replace":
+        assert ac.replace(masked, 999, 0) is masked
+        assert masked.data.tolist() == [3, 999, 5, 4]
+        return
+    given = {"topk": (2,), "move_max": (1,)}.get(name, ())
+    results = getattr(ac, name)(masked, *given)
+    want = getattr(ac, name)(np.array([3, np.nan, 5, 4]), *given)
+    for got, of_floats in zip(results, want, strict=True):
+        np.testing.assert_array_equal(got, of_floats)
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_results_into_an_array_with_a_meaning(name):
+    given = {key: value for key, value in arguments(name, "a", X).items() if key != "a"}
+    with pytest.raises(TypeError, match="out is of type Length"):
+        getattr(ac, name)(X, **given, out=np.zeros(8).view(Length))
+
+
+@pytest.mark.parametrize("name", OVERWRITING)
+@pytest.mark.parametrize("kind", ["d", "O", "g", "masked", "several axes"])
+def test_inputs_are_never_overwritten(name, kind, door):
+    a = np.random.default_rng(0).permutation(60).astype(kind if len(kind) == 1 else "d").reshape(5, 12)
+    a = np.ma.array(a, mask=a == 7) if kind == "masked" else a
+    before = a.copy()
+    q = {} if "median" in name else {"q": 0.3}
+    for axis in (None, 0, 1, (0, 1)):
+        outcome(getattr(ac, name), {"a": a, **q, "axis": axis, "overwrite_input": True})
+    np.testing.assert_array_equal(np.asarray(a), np.asarray(before))
+
+
+# ---- strings, generators, integers with fields
+
+
+@pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="from NumPy 2.0 on")
+def test_strings():
+    dtypes = [np.dtypes.StringDType(), *(np.dtypes.StringDType(na_object=na) for na in (np.nan, None, "missing"))]
+    for dtype in dtypes:
+        absent = getattr(dtype, "na_object", "")
+        missing = absent is None or absent != absent
+        a = np.array(["b", absent if missing else "d", "a", "a longer string, not in the array", "c"], dtype)
+        assert ac.anynan(a) == missing
+        assert not ac.allnan(a)
+        assert ac.nancount(a) == 5 - missing
+        assert ac.allnan(a[1:2]) == missing
+        np.testing.assert_array_equal(ac.nancount(a.reshape(1, 5), axis=0), [1, 1 - missing, 1, 1, 1])
+        for name in (*MOVES, "move_exp_nanmean", "push"):
+            with pytest.raises(TypeError, match="numbers"):
+                getattr(ac, name)(a, **{k: v for k, v in arguments(name, "a", a).items() if k != "a"})
+        if absent is None:
+            continue  # NumPy has no order for these
+        order = np.argsort(a, kind="stable")
+        np.testing.assert_array_equal(ac.argsort(a), order)
+        for kth in (2, [0, 4], -1):
+            for got in (ac.partition(a, kth), a[ac.argpartition(a, kth)]):
+                ranks = np.atleast_1d(kth)
+                assert [str(s) for s in got[ranks]] == [str(s) for s in a[order][ranks]]
+        values, indices = ac.topk(a, 5, largest=False)
+        np.testing.assert_array_equal(indices, order)
+        assert [str(s) for s in values] == [str(s) for s in a[order]]
+        assert str(ac.topk(a, 5)[0][-1]) == ("nan" if missing else "a")  # what is missing comes last in both directions
+
+
+def test_a_generator_is_no_array():
+    for function in (ac.sum, ac.fallback.sum):
+        assert outcome(function, {"a": (i for i in range(3))}) is outcome(np.sum, {"a": (i for i in range(3))})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_integers_with_fields(name, door):
+    dtype = np.dtype((np.int32, {"low": (np.int16, 0), "high": (np.int16, 2)}))
+    plain = np.arange(8, dtype=np.int32)[::-1].copy()
+    operand = next(key for key in ("a", "ar", "x", "keys") if key in inspect.signature(getattr(ac, name)).parameters)
+    value, alike = plain.view(dtype), plain.copy()
+    if operand == "keys":
+        value, alike = (value, plain), (alike, plain)
+    of_plain = outcome(getattr(ac, name), arguments(name, operand, alike))
+    got = outcome(getattr(ac, name), arguments(name, operand, value))
+    for part, want in zip(got, of_plain, strict=True) if isinstance(of_plain, tuple) else [(got, of_plain)]:
+        assert not isinstance(part, type)
+        if "partition" in name:
+            part, want = np.sort(part), np.sort(want)  # NumPy has an arrangement of its own
+        np.testing.assert_array_equal(np.asarray(part).view(np.asarray(want).dtype), want)
