@@ -128,7 +128,7 @@ def total(
         return (values.view(wanted) if wanted.itemsize == 8 else cast(values, wanted, request),)
 
     result = request.reduce(kernel, finish, integers=integers)[0]
-    if op is np.multiply and request.call.status & UNDER:
+    if op is np.multiply and request.call.status & UNDER and np.geterr()["under"] != "ignore":
         # Zero is what it ought to be where an element is zero: nothing has underflowed there.
         nonzero = request.reduce("all", lambda slots, count: (slots[0] != 0,))[0]
         if not (nonzero & (np.abs(result) < np.finfo(result.dtype).tiny)).any():
