@@ -250,3 +250,24 @@ def test_pandas_is_not_imported(tmp_path):
     write(tmp_path / "a.csv", FLIGHTS)
     code = "import sys; from allcores.__main__ import main; main(); assert 'pandas' not in sys.modules"
     subprocess.run([sys.executable, "-c", code, "describe", str(tmp_path / "a.csv")], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Betrag, EUR;Datum, lokal\n1;2\n3;4\n", ["Betrag, EUR", "Datum, lokal"]),
+        ('"Doe, Jane, Dr";Age\n1;41\n3;43\n', ["Doe, Jane, Dr", "Age"]),
+        ('"a;b;c",n\n1,41\n3,43\n', ["a;b;c", "n"]),
+        ("n (a, b);m (c, d, e);p, x\n1;2;3\n", ["n (a, b)", "m (c, d, e)", "p, x"]),
+        ("a;b\n1,5;2\n3,5;4\n", ["a", "b"]),
+        ("a|b\n1|2\n", ["a", "b"]),
+        ("a\tb, c\n1\t2\n", ["a", "b, c"]),
+        ("\n\na,b\n\n1,2\n", ["a", "b"]),
+        ("a;b,c;d\n1;2,3;4\n", ["a", "b,c", "d"]),
+        ("one\n1\n2\n", ["one"]),
+    ],
+)
+def test_delimiters(tmp_path, text, names):
+    """The one by which the rows have as many fields as the header, whatever else is in the names."""
+    path = write(tmp_path / "x.csv", text + text[text.index("\n1") + 1 :] * 5)
+    assert [column.name for column in cli.describe_file(str(path)).columns] == names

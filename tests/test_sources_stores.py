@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import io
 import logging
 import multiprocessing
@@ -21,6 +22,14 @@ from describing import described
 import allcores as ac
 from allcores._engine import sources
 from allcores.sources import hdf5
+
+
+@pytest.fixture(autouse=True)
+def limit():
+    """A hang is a failure."""
+    faulthandler.dump_traceback_later(180, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
 
 
 def same(got, want):

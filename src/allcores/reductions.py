@@ -2,10 +2,11 @@
 
 Each takes what NumPy's function takes, ``workers=`` and ``executor=``. Inputs are array-likes as `numpy.asarray` takes
 them, pandas and xarray objects among them; results are ndarrays or NumPy scalars. Masked arrays and other subclasses of
-ndarray, and dtypes without a kernel (object, complex, longdouble, float16, datetime64, other byte orders), get NumPy's
-own answer.
+ndarray, and dtypes without a kernel (object, complex, longdouble, float16, datetime64), get NumPy's own answer. What
+is in the other byte order has the bits of the same numbers in the machine's.
 
-Memory: at most some 16 MB beyond the result, whatever the size and layout of the input; nothing is copied whole.
+Memory: at most some 16 MB beyond the result, whatever the size, layout and byte order of the input; nothing is copied
+whole.
 """
 
 from __future__ import annotations

@@ -258,8 +258,9 @@ def replace(a: NDArray[Scalar], old: float, new: float, *, workers: int | None =
     Notes
     -----
     In an array of integers there is no NaN to replace. `old` is rounded to float32 for an array of float32. Nothing is
-    allocated, and parts of the array without `old` are only read. Complex numbers, objects, float16, longdouble and
-    other byte orders are replaced by NumPy on one core, with a mask.
+    allocated, and parts of the array without `old` are only read. An array in the other byte order is replaced in a
+    copy, which is then written back. Complex numbers, objects, float16 and longdouble are replaced by NumPy on one
+    core, with a mask.
 
     References
     ----------

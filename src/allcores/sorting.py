@@ -2,15 +2,16 @@
 
 NumPy's functions with ``workers=``, and bottleneck's `rankdata` and `nanrankdata`. Inputs are array-likes as
 `numpy.asarray` takes them, pandas and xarray objects among them; subclasses of ndarray get NumPy's own function, and
-so do dtypes without a kernel (float16, complex, times, strings, objects, other byte orders). Compiled are bool, all
-integer widths, float32 and float64, in any layout.
+so do dtypes without a kernel (float16, complex, times, strings, objects). Compiled are bool, all integer widths,
+float32 and float64, in any layout and byte order.
 
 Every sort is stable, whatever its `kind`: NaN comes last, -0.0 and 0.0 are equal and keep their order. So the result
 is one, and the same bits for any number of workers. (The sign and payload of NaN are not kept.)
 
 Memory: one copy of the elements beside the result while a line of more than 65,536 elements is sorted, and 2 bytes an
 element more where positions are asked for. For shorter lines 33 bytes an element of the longest one, or 256 KiB, for
-each worker; 17 bytes an element of up to 16 columns where columns are sorted.
+each worker; 17 bytes an element of up to 16 columns where columns are sorted. Elements in the other byte order are
+sorted as a copy, and their sorted copy is turned back into one more.
 """
 
 from __future__ import annotations

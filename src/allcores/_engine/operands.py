@@ -35,7 +35,7 @@ def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def in_native(a: Array) -> Array:
     """The array, or a copy in the machine's byte order of one in the other."""
-    return a.astype(native(a.dtype), copy=False)
+    return a if a.dtype.isnative else a.astype(native(a.dtype))
 
 
 @dataclass(slots=True)

@@ -7,12 +7,15 @@ block has its dtypes, and a column gets the one that takes them all.
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import os
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from itertools import islice
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -25,7 +28,8 @@ from .statistics import Column, Description, Problem, Statistics
 TEXT = 8 << 20  # Bytes of CSV to a block: larger ones take more memory and no less time.
 LONGEST_LINE = 256 << 20
 HEADER = 1 << 16  # Bytes in which to look for the delimiter.
-DELIMITERS = b",;\t"
+DELIMITERS = ",;\t|"
+SOME_ROWS = 20  # to be looked at for the delimiter
 ROWS = 1 << 12, 1 << 20  # Of Parquet, to a block: at least and at most.
 ROWS_OF_TEXT = 1 << 14
 
@@ -235,11 +239,27 @@ def end_of_rows(text: bytes) -> int:
 
 
 def delimiter_of(text: bytes) -> str:
-    """The delimiter of which the header has most; a comma in doubt."""
-    header = text.lstrip()[:HEADER].splitlines()[0]
-    if b"\0" in header:
+    """The delimiter that gives the first rows as many fields as the header, and the most of these; a comma in doubt."""
+    start = text.lstrip(b"\r\n")[:HEADER]
+    if b"\0" in start.lstrip().splitlines()[0]:
         raise Problem("not CSV text in UTF-8: it has zero bytes")
-    return chr(max(DELIMITERS, key=header.count))
+
+    def fit(delimiter: str) -> tuple[bool, int]:
+        widths = widths_of(start.decode("latin-1"), delimiter)
+        return len(set(widths)) == 1 < widths[0], widths[0]
+
+    return max(DELIMITERS, key=fit)
+
+
+def widths_of(text: str, delimiter: str) -> list[int]:
+    """The numbers of fields of the header and of some rows below it."""
+    widths: list[int] = []
+    with suppress(csv.Error):
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        widths += [len(row) for row in islice(rows, SOME_ROWS) if any(map(str.strip, row))]
+    if len(widths) > 1 and len(text) == HEADER:
+        widths.pop()  # of which the end may be missing
+    return widths or [1]
 
 
 def parse(pa: Any, block: bytes, delimiter: str, names: list[str] | None, encoding: str = "utf8") -> Any:
