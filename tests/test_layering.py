@@ -105,10 +105,12 @@ FUTURES_IMPORTS = {
     "blas": set(),
     "cluster": {"pickling", "shared"},
     "release": {"pickling", "segments"},
-    "worker": {"blas", "channel", "pickling", "release", "segments", "store"},
+    "signals": set(),
+    "worker": {"blas", "channel", "pickling", "release", "segments", "signals", "store"},
+    "preload": {"signals", "worker"},
     "traffic": {"channel", "pickling", "segments", "store", "worker"},
     "manager": {"store", "traffic", "worker"},
-    "process": {"calls", "channel", "manager", "pickling", "portable", "segments", "traffic", "worker"},
+    "process": {"calls", "channel", "manager", "pickling", "portable", "segments", "signals", "traffic", "worker"},
     "__init__": {"process", "shared"},
 }
 
