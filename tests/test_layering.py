@@ -107,10 +107,12 @@ FUTURES_IMPORTS = {
     "exceptions": {"pickling"},
     "cluster": {"exceptions", "pickling", "shared"},
     "release": {"pickling", "segments"},
-    "worker": {"blas", "channel", "exceptions", "pickling", "release", "segments", "shared", "store"},
+    "signals": set(),
+    "worker": {"blas", "channel", "exceptions", "pickling", "release", "segments", "shared", "signals", "store"},
+    "preload": {"signals", "worker"},
     "traffic": {"channel", "pickling", "segments", "shared", "store", "worker"},
     "manager": {"exceptions", "store", "traffic", "worker"},
-    "process": {"calls", "channel", "manager", "pickling", "portable", "segments", "traffic", "worker"},
+    "process": {"calls", "channel", "manager", "pickling", "portable", "segments", "signals", "traffic", "worker"},
     "__init__": {"process", "shared"},
 }
 

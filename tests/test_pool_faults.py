@@ -905,7 +905,8 @@ def test_the_parent_is_killed(tmp_path, method, also):
         assert all(alive(pid) for pid in pids)
         script.process.kill()
         workers = set(pids) - set(sibling)
-        assert wait_for(lambda: not any(alive(pid) for pid in workers), 1)
+        # A second is what is promised, where the machine has nothing else to do.
+        assert wait_for(lambda: not any(alive(pid) for pid in workers), 5)
         for pid in sibling:
             # The fork server ends, too. multiprocessing's resource tracker waits for the last of the family.
             assert wait_for(lambda: not [pid for pid in script.processes() if b"forkserver" in command(pid)])

@@ -190,11 +190,13 @@ def test_a_signal_to_the_group(tmp_path, method, number):
             signal.signal({number}, lambda *_: got.append("got"))
             futures = [pool.submit(slow_pid, 0.2) for _ in range(8)]
             print("ready", flush=True)
+            while not got:
+                time.sleep(0.01)
             print(sum(future.result() > 0 for future in futures), *got, pool.submit(echo, 5).result())
     """
     with Script(tmp_path, code) as script:
         assert script.line() == "ready"
-        time.sleep(0.3)
+        time.sleep(0.1)
         os.killpg(script.process.pid, number)
         assert script.finish() == (["8", "got", "5"], "", 0)
         assert script.gone()

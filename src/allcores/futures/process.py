@@ -344,7 +344,13 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
         super().shutdown(wait, cancel_futures=cancel_futures)
         if not self._started:
             # Otherwise the manager thread does this as its last act.
-            end(list(self._workers.values()))  # if one could be started, but not all
+            end(list(self._workers.values()))  # forked ones, if one could be started, but not all
+            for receiver in self._channels.values():
+                receiver.close()
+            for pidfd in self._pidfds.values():
+                os.close(pidfd)
+            self._channels.clear()
+            self._pidfds.clear()
             self._calls.close()
             self._wakeup.close()
             self._traffic.close()

@@ -164,7 +164,7 @@ def _lives(pid: int, began: int | None, child: bool) -> bool:
         state, when = segments.status(pid)
     except OSError:
         return True
-    return state not in "ZX" and when == began
+    return state not in "ZX" and began in (when, None)
 
 
 def _is_no_worker(sender: Any, calls: Any) -> None:
