@@ -32,8 +32,8 @@ from cursor cimport allcores_ahead_rows
 from fours cimport VECTORS
 from groups cimport WIDE, give_accepted, give_groups, straight, take_groups
 from merges cimport (
-    ARGMAX, ARGMIN, CORR, COUNT, COV, FIELDS, HUGE, INPUTS, KURT, MAX, MEAN, MIN, MOST, PLAIN, PROD, SKEW, STD, SUM, TINY, VAR, Kind,
-    Run, Window, add, factor, fields_of, finish, identity, is_moment, merge, row)
+    ARGMAX, ARGMIN, CORR, COUNT, COV, FIELDS, HUGE, INPUTS, KURT, MAX, MEAN, MIN, MOST, PLAIN, PROD, SKEW, STD, SUM, TINY, VAR,
+    Kind, Run, Window, add, factor, fields_of, finish, identity, is_moment, merge, row)
 from tiles cimport Before, Weights, back, forth, weigh
 from window cimport Job, Operand, Strip, open_small, run_small, run_windows, scratch
 

@@ -133,9 +133,7 @@ def add_moments(a: State, b: State) -> State:
     if len(a) > 4:
         known.append(a[4] + d * (d2 * (na * u * (v - u)) - 3 * (u * a[3])))
     if len(a) > 5:
-        known.append(
-            (a[5] + d2 * (d2 * (na * u * (v * v - u * v + u * u)) + 6 * (u * u * a[3]))) - 4 * d * (u * a[4])
-        )
+        known.append((a[5] + d2 * (d2 * (na * u * (v * v - u * v + u * u)) + 6 * (u * u * a[3]))) - 4 * d * (u * a[4]))
     return tuple(known)
 
 
