@@ -5,7 +5,7 @@
 
 Columns of an array are copied row by row, lines are turned, four groups at a time.
 """
-from libc.math cimport NAN
+from libc.math cimport INFINITY, NAN
 
 from cursor cimport allcores_ahead, allcores_ahead_rows
 from fours cimport four, load, store, turn
@@ -207,3 +207,16 @@ cdef inline void give_groups(
                 if low < high:
                     out.give(room + i * MOST + low, 1, high - low, to[i] + low * out.n_stride, out.n_stride)
         c += 4
+
+
+cdef inline void give_accepted(
+        Job *job, Strip *strip, Py_ssize_t group, Py_ssize_t groups, Py_ssize_t length, Py_ssize_t offset,
+        Py_ssize_t begin, Py_ssize_t end, const double *v, Py_ssize_t step) noexcept nogil:
+    """The same one by one, of those that are not infinite."""
+    cdef Operand *out = job.out
+    cdef Py_ssize_t lanes = strip.lanes, at, p, c
+    for p in range(length):
+        for c in range(groups * lanes):
+            at = (group + c // lanes) * length + p - offset
+            if begin <= at < end and v[p * step + c] != INFINITY:
+                out.give(v + p * step + c, 1, 1, strip.out[c % lanes] + at * out.n_stride, out.n_stride)

@@ -1,6 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """What is known of a run of elements, how two runs are merged, and the value of a window."""
-from libc.math cimport INFINITY, NAN, sqrt
+from libc.math cimport INFINITY, NAN, ldexp, sqrt
+from libc.stdint cimport int64_t
 
 cdef extern from *:
     """
@@ -15,6 +16,7 @@ cdef extern from *:
 
 cdef enum:
     FIELDS = 5
+    INPUTS = 2
     MOST = 64               # the largest window that is a group of its own
 
 
@@ -35,6 +37,28 @@ cdef enum Kind:
     CORR
 
 
+# Third and fourth moments of what is smaller than 1e-80 or greater than 1e77 are no float64. Windows whose sum of squares
+# is beyond these bounds are computed with elements multiplied by a power of two, which is exact. Each is computed at one
+# scale, which its own sum of squares decides; where that is subnormal or overflows there is no result.
+
+cdef enum Scale:
+    PLAIN
+    TINY
+    HUGE
+
+
+cdef inline double factor(Scale scale) noexcept nogil:
+    return ldexp(1, 350 if scale == TINY else -350 if scale == HUGE else 0)
+
+
+cdef inline double least_square(Scale scale) noexcept nogil:
+    return ldexp(1, -1022 + 700 if scale == TINY else 340 - 700 if scale == HUGE else -340)
+
+
+cdef inline double most_square(Scale scale) noexcept nogil:
+    return ldexp(1, -340 + 700 if scale == TINY else 1020 - 700 if scale == HUGE else 340)
+
+
 cdef struct Window:
     Kind kind
     Py_ssize_t window, offset, min_count, ddof
@@ -44,6 +68,9 @@ cdef struct Window:
     Py_ssize_t rest         # window - 1 = q * L + rest
     int inputs
     int fields              # of what is known of a run of elements
+    int pivots              # of moments: as many as inputs
+    Scale scale             # of skewness and kurtosis
+    int64_t tiny, huge      # whether such windows were met at scale 1
 
 
 cdef inline int fields_of(Kind kind) noexcept nogil:
@@ -108,163 +135,383 @@ cdef inline void merge_argmax(Py_ssize_t n, row a, row at, row b, row bt, row to
 
 
 # Moments of na and nb elements (Chan, Golub and LeVeque 1983; third and fourth: Pebay 2008). u and v are the shares of
-# b and a: exactly 0 or 1 where the other is empty.
+# b and a. The mean of a run is kept relative to its pivot, one of its elements (p, q): what lies outside of a window has
+# no part in it. d is how far apart the means are; an empty run has no mean, and changes nothing.
 
-cdef inline void moments2(
-        double ma, double sa, double mb, double sb, double na, double u, double *m, double *s) noexcept nogil:
-    cdef double d = mb - ma
-    m[0] = ma + d * u
-    s[0] = (sa + sb) + (d * d) * (na * u)
-
-
-cdef inline double moment3(
-        double ma, double sa, double ta, double mb, double sb, double tb, double na, double u, double v) noexcept nogil:
-    cdef double d = mb - ma
-    return (ta + tb) + d * ((d * d) * (na * u * (v - u)) + 3 * (v * sb - u * sa))
-
-
-cdef inline double moment4(
-        double ma, double sa, double ta, double fa, double mb, double sb, double tb, double fb,
-        double na, double u, double v) noexcept nogil:
-    cdef double d = mb - ma
-    cdef double d2 = d * d
-    return ((fa + fb) + d2 * (d2 * (na * u * (v * v - u * v + u * u)) + 6 * (v * v * sb + u * u * sa))
-            + 4 * d * (v * tb - u * ta))
+cdef inline double apart(double pa, double ma, double pb, double mb) noexcept nogil:
+    return (pb - pa) + (mb - ma)
 
 
 cdef inline double share(double part, double whole) noexcept nogil:
     return part / (whole if whole > 1 else 1)
 
 
+cdef inline double square(double d, double sa, double sb, double na, double u) noexcept nogil:
+    return (sa + sb) + (d * d) * (na * u)
+
+
+cdef inline double product(double dx, double dy, double ca, double cb, double na, double u) noexcept nogil:
+    return (ca + cb) + (dx * dy) * (na * u)
+
+
+cdef inline double cube(
+        double d, double sa, double ta, double sb, double tb, double na, double u, double v) noexcept nogil:
+    return (ta + tb) + d * ((d * d) * (na * u * (v - u)) + 3 * (v * sb - u * sa))
+
+
+cdef inline double fourth(
+        double d, double sa, double ta, double fa, double sb, double tb, double fb,
+        double na, double u, double v) noexcept nogil:
+    cdef double d2 = d * d
+    return ((fa + fb) + d2 * (d2 * (na * u * (v * v - u * v + u * u)) + 6 * (v * v * sb + u * u * sa))
+            + 4 * d * (v * tb - u * ta))
+
+
 cdef inline void merge_var(
-        Py_ssize_t n, double na, double nb, row ma, row sa, row mb, row sb, row m, row s) noexcept nogil:
+        Py_ssize_t n, double na, double nb, row pa, row ma, row sa, row pb, row mb, row sb, row m, row s) noexcept nogil:
     cdef Py_ssize_t j
+    cdef double d
     cdef double u = nb / (na + nb)
     for j in range(n):
-        moments2(ma[j], sa[j], mb[j], sb[j], na, u, &m[j], &s[j])
+        d = apart(pa[j], ma[j], pb[j], mb[j])
+        m[j] = ma[j] + d * u
+        s[j] = square(d, sa[j], sb[j], na, u)
 
 
 cdef inline void merge_var_counted(
-        Py_ssize_t n, row na, row nb, row ma, row sa, row mb, row sb, row m, row s) noexcept nogil:
+        Py_ssize_t n, row na, row nb, row pa, row ma, row sa, row pb, row mb, row sb, row m, row s) noexcept nogil:
     cdef Py_ssize_t j
+    cdef double d, u, k, l
     for j in range(n):
-        moments2(ma[j], sa[j], mb[j], sb[j], na[j], share(nb[j], na[j] + nb[j]), &m[j], &s[j])
+        d = apart(pa[j], ma[j], pb[j], mb[j])
+        u = share(nb[j], na[j] + nb[j])
+        d = d if na[j] * u > 0 else 0
+        k = ma[j]
+        l = mb[j]
+        m[j] = (k if na[j] > 0 else l) + d * u
+        s[j] = square(d, sa[j], sb[j], na[j], u)
 
 
 cdef inline void merge_skew(
-        Py_ssize_t n, double na, double nb, row ma, row sa, row ta, row mb, row sb, row tb,
+        Py_ssize_t n, double na, double nb, row pa, row ma, row sa, row ta, row pb, row mb, row sb, row tb,
         row m, row s, row t) noexcept nogil:
     cdef Py_ssize_t j
+    cdef double d
     cdef double u = nb / (na + nb)
     cdef double v = na / (na + nb)
     for j in range(n):
-        moments2(ma[j], sa[j], mb[j], sb[j], na, u, &m[j], &s[j])
-        t[j] = moment3(ma[j], sa[j], ta[j], mb[j], sb[j], tb[j], na, u, v)
+        d = apart(pa[j], ma[j], pb[j], mb[j])
+        m[j] = ma[j] + d * u
+        s[j] = square(d, sa[j], sb[j], na, u)
+        t[j] = cube(d, sa[j], ta[j], sb[j], tb[j], na, u, v)
 
 
 cdef inline void merge_skew_counted(
-        Py_ssize_t n, row na, row nb, row ma, row sa, row ta, row mb, row sb, row tb,
+        Py_ssize_t n, row na, row nb, row pa, row ma, row sa, row ta, row pb, row mb, row sb, row tb,
         row m, row s, row t) noexcept nogil:
     cdef Py_ssize_t j
-    cdef double u, v
+    cdef double d, u, v, k, l
     for j in range(n):
+        d = apart(pa[j], ma[j], pb[j], mb[j])
         u = share(nb[j], na[j] + nb[j])
+        d = d if na[j] * u > 0 else 0
         v = share(na[j], na[j] + nb[j])
-        moments2(ma[j], sa[j], mb[j], sb[j], na[j], u, &m[j], &s[j])
-        t[j] = moment3(ma[j], sa[j], ta[j], mb[j], sb[j], tb[j], na[j], u, v)
+        k = ma[j]
+        l = mb[j]
+        m[j] = (k if na[j] > 0 else l) + d * u
+        s[j] = square(d, sa[j], sb[j], na[j], u)
+        t[j] = cube(d, sa[j], ta[j], sb[j], tb[j], na[j], u, v)
 
 
 cdef inline void merge_kurt(
-        Py_ssize_t n, double na, double nb, row ma, row sa, row ta, row fa, row mb, row sb, row tb, row fb,
+        Py_ssize_t n, double na, double nb, row pa, row ma, row sa, row ta, row fa, row pb, row mb, row sb, row tb, row fb,
         row m, row s, row t, row f) noexcept nogil:
     cdef Py_ssize_t j
+    cdef double d
     cdef double u = nb / (na + nb)
     cdef double v = na / (na + nb)
     for j in range(n):
-        moments2(ma[j], sa[j], mb[j], sb[j], na, u, &m[j], &s[j])
-        t[j] = moment3(ma[j], sa[j], ta[j], mb[j], sb[j], tb[j], na, u, v)
-        f[j] = moment4(ma[j], sa[j], ta[j], fa[j], mb[j], sb[j], tb[j], fb[j], na, u, v)
+        d = apart(pa[j], ma[j], pb[j], mb[j])
+        m[j] = ma[j] + d * u
+        s[j] = square(d, sa[j], sb[j], na, u)
+        t[j] = cube(d, sa[j], ta[j], sb[j], tb[j], na, u, v)
+        f[j] = fourth(d, sa[j], ta[j], fa[j], sb[j], tb[j], fb[j], na, u, v)
 
 
 cdef inline void merge_kurt_counted(
-        Py_ssize_t n, row na, row nb, row ma, row sa, row ta, row fa, row mb, row sb, row tb, row fb,
+        Py_ssize_t n, row na, row nb, row pa, row ma, row sa, row ta, row fa, row pb, row mb, row sb, row tb, row fb,
         row m, row s, row t, row f) noexcept nogil:
     cdef Py_ssize_t j
-    cdef double u, v
+    cdef double d, u, v, k, l
     for j in range(n):
+        d = apart(pa[j], ma[j], pb[j], mb[j])
         u = share(nb[j], na[j] + nb[j])
+        d = d if na[j] * u > 0 else 0
         v = share(na[j], na[j] + nb[j])
-        moments2(ma[j], sa[j], mb[j], sb[j], na[j], u, &m[j], &s[j])
-        t[j] = moment3(ma[j], sa[j], ta[j], mb[j], sb[j], tb[j], na[j], u, v)
-        f[j] = moment4(ma[j], sa[j], ta[j], fa[j], mb[j], sb[j], tb[j], fb[j], na[j], u, v)
-
-
-cdef inline void comoment(
-        double xa, double ya, double ca, double xb, double yb, double cb, double na, double u,
-        double *x, double *y, double *c) noexcept nogil:
-    cdef double dx = xb - xa
-    cdef double dy = yb - ya
-    x[0] = xa + dx * u
-    y[0] = ya + dy * u
-    c[0] = (ca + cb) + (dx * dy) * (na * u)
+        k = ma[j]
+        l = mb[j]
+        m[j] = (k if na[j] > 0 else l) + d * u
+        s[j] = square(d, sa[j], sb[j], na[j], u)
+        t[j] = cube(d, sa[j], ta[j], sb[j], tb[j], na[j], u, v)
+        f[j] = fourth(d, sa[j], ta[j], fa[j], sb[j], tb[j], fb[j], na[j], u, v)
 
 
 cdef inline void merge_cov(
-        Py_ssize_t n, double na, double nb, row xa, row ya, row ca, row xb, row yb, row cb,
+        Py_ssize_t n, double na, double nb, row pa, row qa, row xa, row ya, row ca, row pb, row qb, row xb, row yb, row cb,
         row x, row y, row c) noexcept nogil:
-    cdef Py_ssize_t j
-    cdef double u = nb / (na + nb)
-    for j in range(n):
-        comoment(xa[j], ya[j], ca[j], xb[j], yb[j], cb[j], na, u, &x[j], &y[j], &c[j])
-
-
-cdef inline void merge_cov_counted(
-        Py_ssize_t n, row na, row nb, row xa, row ya, row ca, row xb, row yb, row cb,
-        row x, row y, row c) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(n):
-        comoment(xa[j], ya[j], ca[j], xb[j], yb[j], cb[j], na[j], share(nb[j], na[j] + nb[j]), &x[j], &y[j], &c[j])
-
-
-cdef inline void merge_corr(
-        Py_ssize_t n, double na, double nb, row xa, row ya, row ca, row pa, row qa, row xb, row yb, row cb, row pb, row qb,
-        row x, row y, row c, row p, row q) noexcept nogil:
     cdef Py_ssize_t j
     cdef double dx, dy
     cdef double u = nb / (na + nb)
     for j in range(n):
-        dx = xb[j] - xa[j]
-        dy = yb[j] - ya[j]
-        comoment(xa[j], ya[j], ca[j], xb[j], yb[j], cb[j], na, u, &x[j], &y[j], &c[j])
-        p[j] = (pa[j] + pb[j]) + (dx * dx) * (na * u)
-        q[j] = (qa[j] + qb[j]) + (dy * dy) * (na * u)
+        dx = apart(pa[j], xa[j], pb[j], xb[j])
+        dy = apart(qa[j], ya[j], qb[j], yb[j])
+        x[j] = xa[j] + dx * u
+        y[j] = ya[j] + dy * u
+        c[j] = product(dx, dy, ca[j], cb[j], na, u)
+
+
+cdef inline void merge_cov_counted(
+        Py_ssize_t n, row na, row nb, row pa, row qa, row xa, row ya, row ca, row pb, row qb, row xb, row yb, row cb,
+        row x, row y, row c) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double dx, dy, u, k, l
+    for j in range(n):
+        u = share(nb[j], na[j] + nb[j])
+        dx = apart(pa[j], xa[j], pb[j], xb[j])
+        dy = apart(qa[j], ya[j], qb[j], yb[j])
+        dx = dx if na[j] * u > 0 else 0
+        dy = dy if na[j] * u > 0 else 0
+        k = xa[j]
+        l = xb[j]
+        x[j] = (k if na[j] > 0 else l) + dx * u
+        k = ya[j]
+        l = yb[j]
+        y[j] = (k if na[j] > 0 else l) + dy * u
+        c[j] = product(dx, dy, ca[j], cb[j], na[j], u)
+
+
+cdef inline void merge_corr(
+        Py_ssize_t n, double na, double nb, row pa, row qa, row xa, row ya, row ca, row va, row wa,
+        row pb, row qb, row xb, row yb, row cb, row vb, row wb, row x, row y, row c, row v, row w) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double dx, dy
+    cdef double u = nb / (na + nb)
+    for j in range(n):
+        dx = apart(pa[j], xa[j], pb[j], xb[j])
+        dy = apart(qa[j], ya[j], qb[j], yb[j])
+        x[j] = xa[j] + dx * u
+        y[j] = ya[j] + dy * u
+        c[j] = product(dx, dy, ca[j], cb[j], na, u)
+        v[j] = square(dx, va[j], vb[j], na, u)
+        w[j] = square(dy, wa[j], wb[j], na, u)
 
 
 cdef inline void merge_corr_counted(
-        Py_ssize_t n, row na, row nb, row xa, row ya, row ca, row pa, row qa, row xb, row yb, row cb, row pb, row qb,
-        row x, row y, row c, row p, row q) noexcept nogil:
+        Py_ssize_t n, row na, row nb, row pa, row qa, row xa, row ya, row ca, row va, row wa,
+        row pb, row qb, row xb, row yb, row cb, row vb, row wb, row x, row y, row c, row v, row w) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double dx, dy, u, k, l
+    for j in range(n):
+        u = share(nb[j], na[j] + nb[j])
+        dx = apart(pa[j], xa[j], pb[j], xb[j])
+        dy = apart(qa[j], ya[j], qb[j], yb[j])
+        dx = dx if na[j] * u > 0 else 0
+        dy = dy if na[j] * u > 0 else 0
+        k = xa[j]
+        l = xb[j]
+        x[j] = (k if na[j] > 0 else l) + dx * u
+        k = ya[j]
+        l = yb[j]
+        y[j] = (k if na[j] > 0 else l) + dy * u
+        c[j] = product(dx, dy, ca[j], cb[j], na[j], u)
+        v[j] = square(dx, va[j], vb[j], na[j], u)
+        w[j] = square(dy, wa[j], wb[j], na[j], u)
+
+
+# One more element, e, for runs of na: `has` is 0 where it is missing. It becomes the pivot of an empty run.
+
+cdef inline double cube_added(double d, double sa, double ta, double na, double u, double v) noexcept nogil:
+    return ta + d * ((d * d) * (na * u * (v - u)) - 3 * (u * sa))
+
+
+cdef inline double fourth_added(
+        double d, double sa, double ta, double fa, double na, double u, double v) noexcept nogil:
+    cdef double d2 = d * d
+    return (fa + d2 * (d2 * (na * u * (v * v - u * v + u * u)) + 6 * (u * u * sa))) - 4 * d * (u * ta)
+
+
+cdef inline void add_var(Py_ssize_t n, double na, row e, row p, row ma, row sa, row m, row s) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double d
+    cdef double u = 1 / (na + 1)
+    for j in range(n):
+        d = (e[j] - p[j]) - ma[j]
+        m[j] = ma[j] + d * u
+        s[j] = sa[j] + (d * d) * (na * u)
+
+
+cdef inline void add_var_counted(
+        Py_ssize_t n, row na, row has, row e, row p, row ma, row sa, row m, row s) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double d, u
+    for j in range(n):
+        p[j] = p[j] if na[j] > 0 else e[j]
+        d = (e[j] - p[j]) - ma[j]
+        d = d if has[j] > 0 else 0
+        u = share(has[j], na[j] + has[j])
+        m[j] = ma[j] + d * u
+        s[j] = sa[j] + (d * d) * (na[j] * u)
+
+
+cdef inline void add_skew(
+        Py_ssize_t n, double na, row e, row p, row ma, row sa, row ta, row m, row s, row t) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double d
+    cdef double u = 1 / (na + 1)
+    cdef double v = na / (na + 1)
+    for j in range(n):
+        d = (e[j] - p[j]) - ma[j]
+        m[j] = ma[j] + d * u
+        s[j] = sa[j] + (d * d) * (na * u)
+        t[j] = cube_added(d, sa[j], ta[j], na, u, v)
+
+
+cdef inline void add_skew_counted(
+        Py_ssize_t n, row na, row has, row e, row p, row ma, row sa, row ta, row m, row s, row t) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double d, u, v
+    for j in range(n):
+        p[j] = p[j] if na[j] > 0 else e[j]
+        d = (e[j] - p[j]) - ma[j]
+        d = d if has[j] > 0 else 0
+        u = share(has[j], na[j] + has[j])
+        v = share(na[j], na[j] + has[j])
+        m[j] = ma[j] + d * u
+        s[j] = sa[j] + (d * d) * (na[j] * u)
+        t[j] = cube_added(d, sa[j], ta[j], na[j], u, v)
+
+
+cdef inline void add_kurt(
+        Py_ssize_t n, double na, row e, row p, row ma, row sa, row ta, row fa, row m, row s, row t, row f) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double d
+    cdef double u = 1 / (na + 1)
+    cdef double v = na / (na + 1)
+    for j in range(n):
+        d = (e[j] - p[j]) - ma[j]
+        m[j] = ma[j] + d * u
+        s[j] = sa[j] + (d * d) * (na * u)
+        t[j] = cube_added(d, sa[j], ta[j], na, u, v)
+        f[j] = fourth_added(d, sa[j], ta[j], fa[j], na, u, v)
+
+
+cdef inline void add_kurt_counted(
+        Py_ssize_t n, row na, row has, row e, row p, row ma, row sa, row ta, row fa,
+        row m, row s, row t, row f) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double d, u, v
+    for j in range(n):
+        p[j] = p[j] if na[j] > 0 else e[j]
+        d = (e[j] - p[j]) - ma[j]
+        d = d if has[j] > 0 else 0
+        u = share(has[j], na[j] + has[j])
+        v = share(na[j], na[j] + has[j])
+        m[j] = ma[j] + d * u
+        s[j] = sa[j] + (d * d) * (na[j] * u)
+        t[j] = cube_added(d, sa[j], ta[j], na[j], u, v)
+        f[j] = fourth_added(d, sa[j], ta[j], fa[j], na[j], u, v)
+
+
+cdef inline void add_cov(
+        Py_ssize_t n, double na, row e, row g, row p, row q, row xa, row ya, row ca, row x, row y, row c) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double dx, dy
+    cdef double u = 1 / (na + 1)
+    for j in range(n):
+        dx = (e[j] - p[j]) - xa[j]
+        dy = (g[j] - q[j]) - ya[j]
+        x[j] = xa[j] + dx * u
+        y[j] = ya[j] + dy * u
+        c[j] = ca[j] + (dx * dy) * (na * u)
+
+
+cdef inline void add_cov_counted(
+        Py_ssize_t n, row na, row has, row e, row g, row p, row q, row xa, row ya, row ca,
+        row x, row y, row c) noexcept nogil:
     cdef Py_ssize_t j
     cdef double dx, dy, u
     for j in range(n):
-        dx = xb[j] - xa[j]
-        dy = yb[j] - ya[j]
-        u = share(nb[j], na[j] + nb[j])
-        comoment(xa[j], ya[j], ca[j], xb[j], yb[j], cb[j], na[j], u, &x[j], &y[j], &c[j])
-        p[j] = (pa[j] + pb[j]) + (dx * dx) * (na[j] * u)
-        q[j] = (qa[j] + qb[j]) + (dy * dy) * (na[j] * u)
+        dx = p[j]
+        dy = q[j]
+        dx = dx if na[j] > 0 else e[j]
+        dy = dy if na[j] > 0 else g[j]
+        p[j] = dx
+        q[j] = dy
+        dx = (e[j] - dx) - xa[j]
+        dy = (g[j] - dy) - ya[j]
+        dx = dx if has[j] > 0 else 0
+        dy = dy if has[j] > 0 else 0
+        u = share(has[j], na[j] + has[j])
+        x[j] = xa[j] + dx * u
+        y[j] = ya[j] + dy * u
+        c[j] = ca[j] + (dx * dy) * (na[j] * u)
+
+
+cdef inline void add_corr(
+        Py_ssize_t n, double na, row e, row g, row p, row q, row xa, row ya, row ca, row va, row wa,
+        row x, row y, row c, row v, row w) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double dx, dy
+    cdef double u = 1 / (na + 1)
+    for j in range(n):
+        dx = (e[j] - p[j]) - xa[j]
+        dy = (g[j] - q[j]) - ya[j]
+        x[j] = xa[j] + dx * u
+        y[j] = ya[j] + dy * u
+        c[j] = ca[j] + (dx * dy) * (na * u)
+        v[j] = va[j] + (dx * dx) * (na * u)
+        w[j] = wa[j] + (dy * dy) * (na * u)
+
+
+cdef inline void add_corr_counted(
+        Py_ssize_t n, row na, row has, row e, row g, row p, row q, row xa, row ya, row ca, row va, row wa,
+        row x, row y, row c, row v, row w) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double dx, dy, u
+    for j in range(n):
+        dx = p[j]
+        dy = q[j]
+        dx = dx if na[j] > 0 else e[j]
+        dy = dy if na[j] > 0 else g[j]
+        p[j] = dx
+        q[j] = dy
+        dx = (e[j] - dx) - xa[j]
+        dy = (g[j] - dy) - ya[j]
+        dx = dx if has[j] > 0 else 0
+        dy = dy if has[j] > 0 else 0
+        u = share(has[j], na[j] + has[j])
+        x[j] = xa[j] + dx * u
+        y[j] = ya[j] + dy * u
+        c[j] = ca[j] + (dx * dy) * (na[j] * u)
+        v[j] = va[j] + (dx * dx) * (na[j] * u)
+        w[j] = wa[j] + (dy * dy) * (na[j] * u)
 
 
 cdef struct Run:            # what is known of n runs of elements, side by side
     double *field[FIELDS]
+    double *pivot[INPUTS]   # of moments: what their means are relative to
     double *count           # NULL: `number` elements each, none of them missing
     double number
 
 
 cdef inline void merge(Kind kind, Py_ssize_t n, Run *a, Run *b, Run *to) noexcept nogil:
-    """to = a, then b; `to` shares no memory with them. Its pointers are set, its number is not."""
+    """to = a, then b; `to` shares no memory with them. Its pointers are set, its number and its pivots are not: those of
+    moments are a's, or b's where a is empty."""
     cdef double **x = a.field
     cdef double **y = b.field
     cdef double **z = to.field
+    cdef double **p = a.pivot
+    cdef double **q = b.pivot
     cdef bint counted = a.count != NULL
     to.number = a.number + b.number
     if counted:
@@ -283,34 +530,80 @@ cdef inline void merge(Kind kind, Py_ssize_t n, Run *a, Run *b, Run *to) noexcep
         merge_argmax(n, x[0], x[1], y[0], y[1], z[0], z[1])
     elif kind == VAR or kind == STD:
         if counted:
-            merge_var_counted(n, a.count, b.count, x[0], x[1], y[0], y[1], z[0], z[1])
+            merge_var_counted(n, a.count, b.count, p[0], x[0], x[1], q[0], y[0], y[1], z[0], z[1])
         else:
-            merge_var(n, a.number, b.number, x[0], x[1], y[0], y[1], z[0], z[1])
+            merge_var(n, a.number, b.number, p[0], x[0], x[1], q[0], y[0], y[1], z[0], z[1])
     elif kind == SKEW:
         if counted:
-            merge_skew_counted(n, a.count, b.count, x[0], x[1], x[2], y[0], y[1], y[2], z[0], z[1], z[2])
+            merge_skew_counted(
+                n, a.count, b.count, p[0], x[0], x[1], x[2], q[0], y[0], y[1], y[2], z[0], z[1], z[2])
         else:
-            merge_skew(n, a.number, b.number, x[0], x[1], x[2], y[0], y[1], y[2], z[0], z[1], z[2])
+            merge_skew(n, a.number, b.number, p[0], x[0], x[1], x[2], q[0], y[0], y[1], y[2], z[0], z[1], z[2])
     elif kind == KURT:
         if counted:
             merge_kurt_counted(
-                n, a.count, b.count, x[0], x[1], x[2], x[3], y[0], y[1], y[2], y[3], z[0], z[1], z[2], z[3])
+                n, a.count, b.count, p[0], x[0], x[1], x[2], x[3], q[0], y[0], y[1], y[2], y[3],
+                z[0], z[1], z[2], z[3])
         else:
-            merge_kurt(n, a.number, b.number, x[0], x[1], x[2], x[3], y[0], y[1], y[2], y[3], z[0], z[1], z[2], z[3])
+            merge_kurt(
+                n, a.number, b.number, p[0], x[0], x[1], x[2], x[3], q[0], y[0], y[1], y[2], y[3],
+                z[0], z[1], z[2], z[3])
     elif kind == COV:
         if counted:
-            merge_cov_counted(n, a.count, b.count, x[0], x[1], x[2], y[0], y[1], y[2], z[0], z[1], z[2])
+            merge_cov_counted(
+                n, a.count, b.count, p[0], p[1], x[0], x[1], x[2], q[0], q[1], y[0], y[1], y[2], z[0], z[1], z[2])
         else:
-            merge_cov(n, a.number, b.number, x[0], x[1], x[2], y[0], y[1], y[2], z[0], z[1], z[2])
+            merge_cov(
+                n, a.number, b.number, p[0], p[1], x[0], x[1], x[2], q[0], q[1], y[0], y[1], y[2], z[0], z[1], z[2])
     elif kind == CORR:
         if counted:
             merge_corr_counted(
-                n, a.count, b.count, x[0], x[1], x[2], x[3], x[4], y[0], y[1], y[2], y[3], y[4],
+                n, a.count, b.count, p[0], p[1], x[0], x[1], x[2], x[3], x[4], q[0], q[1], y[0], y[1], y[2], y[3], y[4],
                 z[0], z[1], z[2], z[3], z[4])
         else:
             merge_corr(
-                n, a.number, b.number, x[0], x[1], x[2], x[3], x[4], y[0], y[1], y[2], y[3], y[4],
+                n, a.number, b.number, p[0], p[1], x[0], x[1], x[2], x[3], x[4], q[0], q[1], y[0], y[1], y[2], y[3], y[4],
                 z[0], z[1], z[2], z[3], z[4])
+
+
+cdef inline void add(Kind kind, Py_ssize_t n, Run *a, Run *element, Run *to) noexcept nogil:
+    """The same for moments, of which b is an element. The pivots of a become those of `to`, where they are."""
+    cdef double **e = element.field
+    cdef double **p = a.pivot
+    cdef double **x = a.field
+    cdef double **z = to.field
+    cdef bint counted = a.count != NULL
+    to.number = a.number + 1
+    if counted:
+        merge_sum(n, a.count, element.count, to.count)
+    if kind == VAR or kind == STD:
+        if counted:
+            add_var_counted(n, a.count, element.count, e[0], p[0], x[0], x[1], z[0], z[1])
+        else:
+            add_var(n, a.number, e[0], p[0], x[0], x[1], z[0], z[1])
+    elif kind == SKEW:
+        if counted:
+            add_skew_counted(n, a.count, element.count, e[0], p[0], x[0], x[1], x[2], z[0], z[1], z[2])
+        else:
+            add_skew(n, a.number, e[0], p[0], x[0], x[1], x[2], z[0], z[1], z[2])
+    elif kind == KURT:
+        if counted:
+            add_kurt_counted(n, a.count, element.count, e[0], p[0], x[0], x[1], x[2], x[3], z[0], z[1], z[2], z[3])
+        else:
+            add_kurt(n, a.number, e[0], p[0], x[0], x[1], x[2], x[3], z[0], z[1], z[2], z[3])
+    elif kind == COV:
+        if counted:
+            add_cov_counted(n, a.count, element.count, e[0], e[1], p[0], p[1], x[0], x[1], x[2], z[0], z[1], z[2])
+        else:
+            add_cov(n, a.number, e[0], e[1], p[0], p[1], x[0], x[1], x[2], z[0], z[1], z[2])
+    elif kind == CORR:
+        if counted:
+            add_corr_counted(
+                n, a.count, element.count, e[0], e[1], p[0], p[1], x[0], x[1], x[2], x[3], x[4],
+                z[0], z[1], z[2], z[3], z[4])
+        else:
+            add_corr(
+                n, a.number, e[0], e[1], p[0], p[1], x[0], x[1], x[2], x[3], x[4], z[0], z[1], z[2], z[3], z[4])
 
 
 # ---- from what is known of a window to its value
@@ -319,6 +612,40 @@ cdef inline double within(double v) noexcept nogil:
     """A correlation that rounding has taken past its limits."""
     v = 1 if v > 1 else v
     return -1 if v < -1 else v
+
+
+cdef inline void finish_scaled(Window *it, Py_ssize_t n, Run *known, const double *c, double *to) noexcept nogil:
+    """Skewness or kurtosis, of the windows that belong to this scale: infinity, which is no value, stands for others."""
+    cdef Py_ssize_t j
+    cdef const double *m2 = known.field[1]
+    cdef const double *m3 = known.field[2]
+    cdef const double *m4 = known.field[3]
+    cdef double least = it.min_count
+    cdef double low = least_square(it.scale)
+    cdef double high = most_square(it.scale)
+    cdef double other = NAN if it.scale == PLAIN else INFINITY
+    cdef double v, k, s
+    cdef int64_t tiny = 0, huge = 0
+    if it.kind == SKEW:
+        least = 3 if least < 3 else least
+        for j in range(n):
+            k = c[j]
+            s = m2[j] / k
+            v = (sqrt(k * (k - 1) if k >= least else 1) / (k - 2)) * ((m3[j] / k) / (s * sqrt(s)))
+            to[j] = v if (k >= least) & (m2[j] >= low) & (m2[j] <= high) else other
+            tiny |= (m2[j] > 0) & (m2[j] < low)
+            huge |= (m2[j] > high) & (m2[j] < INFINITY)
+    else:
+        least = 4 if least < 4 else least
+        for j in range(n):
+            k = c[j]
+            s = m2[j] / k
+            v = ((k * k - 1) * ((m4[j] / k) / (s * s)) - 3 * (k - 1) * (k - 1)) / ((k - 2) * (k - 3))
+            to[j] = v if (k >= least) & (m2[j] >= low) & (m2[j] <= high) else other
+            tiny |= (m2[j] > 0) & (m2[j] < low)
+            huge |= (m2[j] > high) & (m2[j] < INFINITY)
+    it.tiny |= tiny
+    it.huge |= huge
 
 
 cdef inline void finish(Window *it, Py_ssize_t n, Run *known, double *full, double *last, double *to) noexcept nogil:
@@ -332,14 +659,10 @@ cdef inline void finish(Window *it, Py_ssize_t n, Run *known, double *full, doub
     cdef const double *q = known.field[4]
     cdef double least = it.min_count
     cdef double ddof = it.ddof
-    cdef double v, k, s
+    cdef double v
     cdef Kind kind = it.kind
     if kind in (VAR, STD, COV) and least < ddof + 1:
         least = ddof + 1
-    if kind == SKEW and least < 3:
-        least = 3
-    if kind == KURT and least < 4:
-        least = 4
     if kind == COUNT:
         for j in range(n):
             to[j] = c[j] if c[j] >= least else NAN
@@ -367,18 +690,8 @@ cdef inline void finish(Window *it, Py_ssize_t n, Run *known, double *full, doub
         for j in range(n):
             v = sqrt((y[j] + (x[j] - x[j])) / (c[j] - ddof if c[j] >= least else 1))
             to[j] = v if c[j] >= least else NAN
-    elif kind == SKEW:
-        for j in range(n):
-            k = c[j]
-            s = y[j]
-            v = (sqrt(k * (k - 1) if k >= least else 1) / (k - 2)) * ((z[j] / k) / ((s / k) * sqrt(s / k)))
-            to[j] = v if k >= least else NAN
-    elif kind == KURT:
-        for j in range(n):
-            k = c[j]
-            s = y[j]
-            v = ((k * k - 1) * ((p[j] / k) / ((s / k) * (s / k))) - 3 * (k - 1) * (k - 1)) / ((k - 2) * (k - 3))
-            to[j] = v if k >= least else NAN
+    elif kind == SKEW or kind == KURT:
+        finish_scaled(it, n, known, c, to)
     elif kind == COV:
         for j in range(n):
             v = (z[j] + ((x[j] - x[j]) + (y[j] - y[j]))) / (c[j] - ddof)

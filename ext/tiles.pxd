@@ -11,9 +11,8 @@ from groups cimport WIDE
 from merges cimport MAX, MEAN, MIN, MOST, PROD, STD, SUM, VAR, Kind
 
 cdef struct Weights:        # of merged moments: u = nb / (na + nb), and na * u
-    double back[MOST]       # an element, and so many after it
-    double forth[MOST]      # so many, and an element
-    double forth_n[MOST]
+    double scan[MOST]       # so many elements, and one more
+    double scan_n[MOST]
     double head[MOST]       # the suffix with which a window that ends in this row starts, and whole groups
     double head_n[MOST]
     double join[MOST]       # these, and the prefix
@@ -25,6 +24,10 @@ cdef struct Before:         # what windows that end in a group consist of before
     double *late[2]         # of the others
     double *between[2]      # totals of the whole groups between; NULL: the group itself is a window, there are none
     double *fewer[2]        # one less, for the others
+    const double *early_pivot       # of moments, what the means of each are relative to
+    const double *late_pivot
+    const double *between_pivot
+    const double *fewer_pivot
     Py_ssize_t step         # from row to row of suffixes
     Py_ssize_t rest
 
@@ -33,9 +36,8 @@ cdef inline void weigh(Weights *it, Py_ssize_t rows, Py_ssize_t rest, Py_ssize_t
     cdef Py_ssize_t p
     cdef double a, b
     for p in range(rows):
-        it.back[p] = <double> p / <double> (p + 1)
-        it.forth[p] = 1.0 / <double> (p + 1)
-        it.forth_n[p] = p * it.forth[p]
+        it.scan[p] = 1.0 / <double> (p + 1)
+        it.scan_n[p] = p * it.scan[p]
         a = rows - (p + rows - rest) % rows
         if between:
             b = (between if p < rest else between - 1) * rows
@@ -83,44 +85,48 @@ cdef inline void forth_step(
     store(to, over(v, size) if kind == MEAN else v)
 
 
+cdef inline void add_four(const double *x, four pivot, four u, four nu, four *mean, four *square) noexcept nogil:
+    """One more element."""
+    cdef four d = minus(minus(load(x), pivot), mean[0])
+    mean[0] = plus(mean[0], times(d, u))
+    square[0] = plus(square[0], times(times(d, d), nu))
+
+
 cdef inline void back_step_two(
-        const double *x, const double *pivot, four u, double *to, double *squares, four *mean, four *square) noexcept nogil:
-    cdef four v = minus(load(x), load(pivot))
-    cdef four d = minus(mean[0], v)
-    mean[0] = plus(v, times(d, u))
-    square[0] = plus(square[0], times(times(d, d), u))
+        const double *x, four pivot, four u, four nu, double *to, double *squares, four *mean, four *square) noexcept nogil:
+    add_four(x, pivot, u, nu, mean, square)
     store(to, mean[0])
     store(squares, square[0])
 
 
-cdef inline void merge_two(four *mean, four *square, four m, four s, four u, four nu) noexcept nogil:
-    """m and s after the others."""
-    cdef four d = minus(m, mean[0])
+cdef inline void merge_two(four *mean, four *square, four by, four m, four s, four u, four nu) noexcept nogil:
+    """m and s after the others; `by` is what their pivot is beyond that of these."""
+    cdef four d = plus(by, minus(m, mean[0]))
     mean[0] = plus(mean[0], times(d, u))
     square[0] = plus(plus(square[0], s), times(times(d, d), nu))
 
 
 cdef inline void forth_step_two(
         Kind kind, bint between, bint first, bint has_suffix, const double *x, const double *pivot, const Weights *weights,
-        Py_ssize_t p, const double *suffix, const double *squares, const double *middle, const double *middles,
-        four degrees, double *to, four *mean, four *square) noexcept nogil:
-    cdef four v = minus(load(x), load(pivot))
-    cdef four m, s
+        Py_ssize_t p, const double *before, const double *suffix, const double *squares, const double *central,
+        const double *middle, const double *middles, four degrees, double *to, four *mean, four *square) noexcept nogil:
+    cdef four own = load(pivot)
+    cdef four m, s, start
     if first:
-        mean[0] = v
+        mean[0] = minus(load(x), own)
         square[0] = nought()
     else:
-        m = minus(v, mean[0])
-        mean[0] = plus(mean[0], times(m, spread(weights.forth[p])))
-        square[0] = plus(square[0], times(times(m, m), spread(weights.forth_n[p])))
+        add_four(x, own, spread(weights.scan[p]), spread(weights.scan_n[p]), mean, square)
     m = mean[0]
     s = square[0]
     if between or has_suffix:
         m = load(suffix)
         s = load(squares)
+        start = load(before)
         if between:
-            merge_two(&m, &s, load(middle), load(middles), spread(weights.head[p]), spread(weights.head_n[p]))
-        merge_two(&m, &s, mean[0], square[0], spread(weights.join[p]), spread(weights.join_n[p]))
+            merge_two(&m, &s, minus(load(central), start), load(middle), load(middles), spread(weights.head[p]),
+                      spread(weights.head_n[p]))
+        merge_two(&m, &s, minus(own, start), mean[0], square[0], spread(weights.join[p]), spread(weights.join_n[p]))
     # An infinity makes the mean infinite or NaN; sums of squares that overflow without one are infinite.
     s = over(plus(s, minus(m, m)), degrees)
     store(to, root(s) if kind == STD else s)
@@ -187,26 +193,26 @@ cdef inline void forth_one(
 
 
 cdef inline bint back_two(
-        const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width, const double *pivot, const Weights *weights,
+        const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width, const Weights *weights,
         double *to, double *squares, Py_ssize_t to_step) noexcept nogil:
-    """Means and sums of squares, relative to a pivot for each column."""
+    """Means and sums of squares, relative to the last element of each column."""
     cdef four mean[4]
     cdef four square[4]
+    cdef four pivot[4]
     cdef four found = nought()
-    cdef four u
+    cdef four u, nu
     cdef const double *v
-    cdef const double *middle
     cdef double *there
     cdef double *other
     cdef Py_ssize_t tile, p
     cdef int k
     for tile in range(width // WIDE):
-        middle = pivot + tile * WIDE
         v = x + (rows - 1) * step + tile * WIDE
         there = to + (rows - 1) * to_step + tile * WIDE
         other = squares + (rows - 1) * to_step + tile * WIDE
         for k in range(4):
-            mean[k] = minus(load(v + 4 * k), load(middle + 4 * k))
+            pivot[k] = load(v + 4 * k)
+            mean[k] = minus(pivot[k], pivot[k])
             square[k] = nought()
             store(there + 4 * k, mean[k])
             store(other + 4 * k, square[k])
@@ -214,11 +220,12 @@ cdef inline bint back_two(
             v -= step
             there -= to_step
             other -= to_step
-            u = spread(weights.back[p])
-            back_step_two(v, middle, u, there, other, &mean[0], &square[0])
-            back_step_two(v + 4, middle + 4, u, there + 4, other + 4, &mean[1], &square[1])
-            back_step_two(v + 8, middle + 8, u, there + 8, other + 8, &mean[2], &square[2])
-            back_step_two(v + 12, middle + 12, u, there + 12, other + 12, &mean[3], &square[3])
+            u = spread(weights.scan[p])
+            nu = spread(weights.scan_n[p])
+            back_step_two(v, pivot[0], u, nu, there, other, &mean[0], &square[0])
+            back_step_two(v + 4, pivot[1], u, nu, there + 4, other + 4, &mean[1], &square[1])
+            back_step_two(v + 8, pivot[2], u, nu, there + 8, other + 8, &mean[2], &square[2])
+            back_step_two(v + 12, pivot[3], u, nu, there + 12, other + 12, &mean[3], &square[3])
         for k in range(4):
             found = missing(found, mean[k])
     return not anything(found)
@@ -226,42 +233,46 @@ cdef inline bint back_two(
 
 cdef inline void forth_two(
         Kind kind, bint between, const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width,
-        const double *pivot, const Weights *weights, Before *before, double freedom, double *to,
-        Py_ssize_t to_step) noexcept nogil:
+        const Weights *weights, Before *before, double freedom, double *to, Py_ssize_t to_step) noexcept nogil:
     cdef four mean[4]
     cdef four square[4]
     cdef four degrees = spread(freedom)
-    cdef const double *m             # of suffixes: means
+    cdef const double *a             # of suffixes: pivots
+    cdef const double *m             # means
     cdef const double *s             # and sums of squares
-    cdef const double *mb            # of whole groups between
+    cdef const double *b             # of whole groups between
+    cdef const double *mb
     cdef const double *sb
     cdef const double *v
-    cdef const double *c
+    cdef const double *c             # of the group itself, its first elements
     cdef double *there
     cdef Py_ssize_t tile, p
     cdef bint more
     for tile in range(width // WIDE):
+        a = before.early_pivot + tile * WIDE
         m = before.early[0] + tile * WIDE
         s = before.early[1] + tile * WIDE
+        b = before.between_pivot + tile * WIDE
         mb = before.between[0] + tile * WIDE
         sb = before.between[1] + tile * WIDE
-        c = pivot + tile * WIDE
-        v = x + tile * WIDE
+        c = v = x + tile * WIDE
         there = to + tile * WIDE
         for p in range(rows):
             if p == before.rest:
+                a = before.late_pivot + tile * WIDE
                 m = before.late[0] + tile * WIDE
                 s = before.late[1] + tile * WIDE
+                b = before.fewer_pivot + tile * WIDE
                 mb = before.fewer[0] + tile * WIDE
                 sb = before.fewer[1] + tile * WIDE
             more = p < before.rest
-            forth_step_two(kind, between, p == 0, more, v, c, weights, p, m, s, mb, sb, degrees, there, &mean[0], &square[0])
-            forth_step_two(kind, between, p == 0, more, v + 4, c + 4, weights, p, m + 4, s + 4, mb + 4, sb + 4, degrees,
-                           there + 4, &mean[1], &square[1])
-            forth_step_two(kind, between, p == 0, more, v + 8, c + 8, weights, p, m + 8, s + 8, mb + 8, sb + 8, degrees,
-                           there + 8, &mean[2], &square[2])
-            forth_step_two(kind, between, p == 0, more, v + 12, c + 12, weights, p, m + 12, s + 12, mb + 12, sb + 12, degrees,
-                           there + 12, &mean[3], &square[3])
+            forth_step_two(kind, between, p == 0, more, v, c, weights, p, a, m, s, b, mb, sb, degrees, there, &mean[0], &square[0])
+            forth_step_two(kind, between, p == 0, more, v + 4, c + 4, weights, p, a + 4, m + 4, s + 4, b + 4, mb + 4, sb + 4,
+                           degrees, there + 4, &mean[1], &square[1])
+            forth_step_two(kind, between, p == 0, more, v + 8, c + 8, weights, p, a + 8, m + 8, s + 8, b + 8, mb + 8, sb + 8,
+                           degrees, there + 8, &mean[2], &square[2])
+            forth_step_two(kind, between, p == 0, more, v + 12, c + 12, weights, p, a + 12, m + 12, s + 12, b + 12, mb + 12,
+                           sb + 12, degrees, there + 12, &mean[3], &square[3])
             m += before.step
             s += before.step
             v += step
@@ -271,7 +282,7 @@ cdef inline void forth_two(
 # ---- for kinds that are known when it runs
 
 cdef inline bint back(
-        Kind kind, const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width, const double *pivot,
+        Kind kind, const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width,
         const Weights *weights, double **to, Py_ssize_t to_step) noexcept nogil:
     if kind == PROD:
         return back_one(PROD, x, step, rows, width, to[0], to_step)
@@ -281,11 +292,11 @@ cdef inline bint back(
         return back_one(MAX, x, step, rows, width, to[0], to_step)
     if kind == SUM or kind == MEAN:
         return back_one(SUM, x, step, rows, width, to[0], to_step)
-    return back_two(x, step, rows, width, pivot, weights, to[0], to[1], to_step)
+    return back_two(x, step, rows, width, weights, to[0], to[1], to_step)
 
 
 cdef inline void forth_of(
-        Kind kind, bint between, const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width, const double *pivot,
+        Kind kind, bint between, const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width,
         const Weights *weights, Before *before, double window, double ddof, double *to, Py_ssize_t to_step) noexcept nogil:
     if kind == SUM:
         forth_one(SUM, between, x, step, rows, width, before, window, to, to_step)
@@ -298,15 +309,15 @@ cdef inline void forth_of(
     elif kind == MAX:
         forth_one(MAX, between, x, step, rows, width, before, window, to, to_step)
     elif kind == STD:
-        forth_two(STD, between, x, step, rows, width, pivot, weights, before, window - ddof, to, to_step)
+        forth_two(STD, between, x, step, rows, width, weights, before, window - ddof, to, to_step)
     else:
-        forth_two(VAR, between, x, step, rows, width, pivot, weights, before, window - ddof, to, to_step)
+        forth_two(VAR, between, x, step, rows, width, weights, before, window - ddof, to, to_step)
 
 
 cdef inline void forth(
-        Kind kind, const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width, const double *pivot,
+        Kind kind, const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width,
         const Weights *weights, Before *before, double window, double ddof, double *to, Py_ssize_t to_step) noexcept nogil:
     if before.between[0] != NULL:
-        forth_of(kind, True, x, step, rows, width, pivot, weights, before, window, ddof, to, to_step)
+        forth_of(kind, True, x, step, rows, width, weights, before, window, ddof, to, to_step)
     else:
-        forth_of(kind, False, x, step, rows, width, pivot, weights, before, window, ddof, to, to_step)
+        forth_of(kind, False, x, step, rows, width, weights, before, window, ddof, to, to_step)

@@ -17,20 +17,24 @@ window itself is the group, L = window, and there is nothing between.
 Groups lie side by side in scratch: row p holds the elements p of all groups of a block, so that every merge is a loop
 over adjoining numbers, the same for lines and for columns. A block without missing elements merges with constant
 weights; others keep counts. A window without missing elements gets the same bits from both: the weights are equal.
+
+Means are relative to the element with which a scan begins, the last of a group that is not missing for suffixes, the
+first for prefixes: it belongs to every window of which the suffix or prefix is a part. What stands outside of a window
+has no part in its moments.
+
 Without missing elements sums, products, extrema and variances are scanned in registers (tiles.pxd).
 """
-from libc.math cimport isfinite
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 from buffers cimport PyBuffer_Release, any_code, is_native
 from cursor cimport allcores_ahead_rows
 from fours cimport VECTORS
-from groups cimport WIDE, give_groups, straight, take_groups
+from groups cimport WIDE, give_accepted, give_groups, straight, take_groups
 from integers cimport digits_of, exact_digits, fill_integers, within
 from merges cimport (
-    ARGMAX, ARGMIN, CORR, COUNT, COV, FIELDS, KURT, MAX, MEAN, MIN, MOST, PROD, SKEW, STD, SUM, VAR, Kind, Run, Window, fields_of,
-    finish, identity, is_moment, merge, row)
+    ARGMAX, ARGMIN, CORR, COUNT, COV, FIELDS, HUGE, INPUTS, KURT, MAX, MEAN, MIN, MOST, PLAIN, PROD, SKEW, STD, SUM, TINY, VAR,
+    Kind, Run, Window, add, factor, fields_of, finish, identity, is_moment, merge, row)
 from tiles cimport Before, Weights, back, forth, weigh
 from window cimport HALF_MOST, Job, Operand, Strip, open_small, run_small, run_windows, scratch
 
@@ -53,6 +57,7 @@ cdef struct Block:
     Py_ssize_t step         # numbers from row to row
     double *field[FIELDS]
     double *count           # of elements that are not missing
+    double *pivot[INPUTS]   # of moments: for each period a row of elements that means are relative to
 
 
 # ---- bringing groups up
@@ -88,15 +93,15 @@ cdef void mask_two(Py_ssize_t n, row x, row y, row count) noexcept nogil:
         y[j] = w if both else 0.0
 
 
-cdef void subtract(Py_ssize_t n, row x, row pivot) noexcept nogil:
+cdef void multiply(Py_ssize_t n, row x, double by) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(n):
-        x[j] -= pivot[j]
+        x[j] *= by
 
 
 cdef bint bring(
         Job *job, Strip *strip, Window *it, Block *block, Py_ssize_t at, Py_ssize_t group, Py_ssize_t groups,
-        bint counted, bint look, double *const *pivot) noexcept nogil:
+        bint counted, bint look) noexcept nogil:
     """Take groups, into columns `at`... False, unless they are to be counted, where something is missing; of NaN, if
     asked to look."""
     cdef Py_ssize_t length = it.group, width = groups * strip.lanes, p, g, l
@@ -110,8 +115,8 @@ cdef bint bring(
         for p in range(length):
             if look and not counted and job.operand[f].may_miss and any_missing(to + p * block.step, width):
                 return False
-            if is_moment(it.kind):
-                subtract(width, to + p * block.step, pivot[f])
+            if it.scale != PLAIN:
+                multiply(width, to + p * block.step, factor(it.scale))
     if it.kind == ARGMIN or it.kind == ARGMAX:
         for p in range(length):
             to = block.field[1] + at + p * block.step
@@ -163,6 +168,13 @@ cdef inline Run elements(Window *it, Block *block, Py_ssize_t at, bint counted, 
     return run
 
 
+cdef inline void relate(Window *it, Run *run, Block *block, Py_ssize_t at) noexcept nogil:
+    """Tell a run of moments what its means are relative to."""
+    cdef int f
+    for f in range(it.pivots):
+        run.pivot[f] = block.pivot[f] + at
+
+
 cdef inline void advance(Run *run, Py_ssize_t by, int fields) noexcept nogil:
     """To another row: cheaper than to begin anew for each row of some 80 numbers."""
     cdef int f
@@ -181,6 +193,38 @@ cdef inline void copy(Window *it, Py_ssize_t n, Run *a, Run *to) noexcept nogil:
     to.number = a.number
 
 
+cdef void begin_runs(Window *it, Py_ssize_t n, Run *element, Run *to) noexcept nogil:
+    """Elements as runs of one, which are their own pivots: their means are 0, or NaN of what is infinite."""
+    cdef Py_ssize_t j
+    cdef int f
+    cdef double *x
+    copy(it, n, element, to)
+    for f in range(it.pivots):
+        x = to.field[f]
+        memcpy(to.pivot[f], x, n * sizeof(double))
+        for j in range(n):
+            x[j] -= x[j]
+
+
+cdef void choose(Py_ssize_t n, row count, row a, row b, row to) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double v, w
+    for j in range(n):
+        v = a[j]
+        w = b[j]
+        to[j] = v if count[j] > 0 else w
+
+
+cdef void pass_on(Window *it, Py_ssize_t n, Run *a, Run *b, Run *to) noexcept nogil:
+    """The pivots of merged moments: those of a, or of b where a is empty."""
+    cdef int f
+    for f in range(it.pivots):
+        if a.count == NULL:
+            memcpy(to.pivot[f], a.pivot[f], n * sizeof(double))
+        else:
+            choose(n, a.count, a.pivot[f], b.pivot[f], to.pivot[f])
+
+
 # ---- a stretch of groups, of all lanes of a strip
 
 cdef struct Room:           # the scratch
@@ -195,7 +239,6 @@ cdef struct Room:           # the scratch
     Block between           # of q groups in a row
     Block power             # of 1, 2, 4, ... groups in a row
     Block spare
-    double *pivot[2]
     double *zeros
     double *full
     double *ends
@@ -208,30 +251,21 @@ cdef inline double *part(double **at, Py_ssize_t numbers) noexcept nogil:
     return here
 
 
-cdef inline void reserve(Block *block, double **at, int fields, Py_ssize_t rows, Py_ssize_t step) noexcept nogil:
+cdef inline void reserve(
+        Block *block, double **at, int fields, Py_ssize_t rows, Py_ssize_t step, int pivots, Py_ssize_t periods) noexcept nogil:
     cdef int f
     block.step = step
     for f in range(FIELDS):
         block.field[f] = part(at, rows * step if f < fields else 0)
     block.count = part(at, rows * step)
+    for f in range(INPUTS):
+        block.pivot[f] = part(at, periods * step if f < pivots else 0)
 
 
 cdef inline Py_ssize_t spaced(Py_ssize_t width) noexcept nogil:
     """Numbers from row to row: rows a power of two apart would share a few sets of the cache."""
     cdef Py_ssize_t step = (width + 7) // 8 * 8
     return step + 8 if step % 32 == 0 else step
-
-
-cdef double pivot_of(Job *job, Strip *strip, int f, Py_ssize_t lane) noexcept nogil:
-    """The first finite element of a line: near the others, so that their differences from it are exact or nearly so."""
-    cdef Operand *x = &job.operand[f]
-    cdef Py_ssize_t i
-    cdef double v = 0
-    for i in range(job.n):
-        x.take(strip.lane[f][lane] + i * x.n_stride, x.n_stride, 1, &v, 1)
-        if isfinite(v):
-            return v
-    return 0
 
 
 cdef struct Tiles:
@@ -243,6 +277,7 @@ cdef struct Tiles:
     double *to              # of results
     Py_ssize_t step
     double *suffix[2]       # of windows that are one group: of the group before a tile, then of those of the tile
+    double *pivot           # what their means are relative to
     Py_ssize_t apart        # from row to row of these
     Block kept              # suffixes of all groups of a stretch, of longer windows
     Weights weights
@@ -254,8 +289,9 @@ cdef inline Py_ssize_t rounded(Py_ssize_t width) noexcept nogil:
 
 cdef bint furnish(Job *job, Strip *strip, Window *it, Room *room, Tiles *tiles, Py_ssize_t total) noexcept nogil:
     """Lay the scratch out for stretches of so many groups in which windows end. False where there is no memory."""
-    cdef Py_ssize_t lanes = strip.lanes, step, most, kept, own, wide = 0, j, l
-    cdef int f, given = given_of(it)
+    cdef Py_ssize_t lanes = strip.lanes, step, most, kept, own, wide = 0, j
+    cdef Py_ssize_t periods = it.group // it.period
+    cdef int f, given = given_of(it), pivots = it.pivots
     cdef double *at
     tiles.step = spaced(rounded(tiles.batch * lanes))
     tiles.apart = spaced(lanes + rounded(tiles.batch * lanes))
@@ -266,42 +302,36 @@ cdef bint furnish(Job *job, Strip *strip, Window *it, Room *room, Tiles *tiles, 
     own = 0 if room.keep or it.between == 0 or tiles.batch == 0 else most
     if it.between:
         wide = (total + it.between + 1) * lanes
-    at = scratch(job, (given + 1 + it.fields + 1) * it.group * kept + (given + 1) * it.group * step
-                 + 2 * it.group * (tiles.step + tiles.apart) + (it.fields + 1) * it.group * own
-                 + 5 * (it.fields + 1) * wide + (4 * (it.fields + 1) + 5) * step)
+    at = scratch(job, ((given + 1 + it.fields + 1) * it.group + pivots * periods) * kept + (given + 1) * it.group * step
+                 + 2 * it.group * (tiles.step + tiles.apart) + tiles.apart + ((it.fields + 1) * it.group + pivots) * own
+                 + 5 * (it.fields + 1 + pivots) * wide + (4 * (it.fields + 1) + 2 * pivots + 3) * step)
     if at == NULL:
         return False
-    reserve(&room.start, &at, given, it.group, kept)
-    reserve(&room.suffix, &at, it.fields, it.group, kept)
+    reserve(&room.start, &at, given, it.group, kept, 0, 0)
+    reserve(&room.suffix, &at, it.fields, it.group, kept, pivots, periods)
     if room.keep:
         room.stop = room.start
         tiles.kept = room.suffix
     else:
-        reserve(&room.stop, &at, given, it.group, step)
-        reserve(&tiles.kept, &at, it.fields, it.group, own)
+        reserve(&room.stop, &at, given, it.group, step, 0, 0)
+        reserve(&tiles.kept, &at, it.fields, it.group, own, pivots, 1)
     tiles.x = part(&at, it.group * tiles.step)
     tiles.to = part(&at, it.group * tiles.step)
     for f in range(2):
         tiles.suffix[f] = part(&at, it.group * tiles.apart)
-    reserve(&room.work, &at, it.fields, 4, step)
-    reserve(&room.totals, &at, it.fields, 1, wide)
-    reserve(&room.fewer, &at, it.fields, 1, wide)
-    reserve(&room.between, &at, it.fields, 1, wide)
-    reserve(&room.power, &at, it.fields, 1, wide)
-    reserve(&room.spare, &at, it.fields, 1, wide)
+    tiles.pivot = part(&at, tiles.apart)
+    reserve(&room.work, &at, it.fields, 4, step, pivots, 2)
+    reserve(&room.totals, &at, it.fields, 1, wide, pivots, 1)
+    reserve(&room.fewer, &at, it.fields, 1, wide, pivots, 1)
+    reserve(&room.between, &at, it.fields, 1, wide, pivots, 1)
+    reserve(&room.power, &at, it.fields, 1, wide, pivots, 1)
+    reserve(&room.spare, &at, it.fields, 1, wide, pivots, 1)
     room.zeros = part(&at, step)
     room.full = part(&at, step)
     room.ends = part(&at, step)
     for j in range(step):
         room.zeros[j] = 0
         room.full[j] = it.window
-    for f in range(2):
-        room.pivot[f] = part(&at, step)
-        if f < it.inputs and is_moment(it.kind):
-            for l in range(lanes):
-                room.pivot[f][l] = pivot_of(job, strip, f, l)
-            for j in range(lanes, step):
-                room.pivot[f][j] = room.pivot[f][j - lanes]
     return True
 
 
@@ -312,9 +342,13 @@ cdef void scan_suffixes(Window *it, Room *room, Py_ssize_t width, Py_ssize_t at,
     cdef Run b, to = row_of(it, &room.suffix, (it.group - 1) * step + at, counted, 1)
     cdef int given = given_of(it)
     cdef Py_ssize_t p
+    cdef bint moments = is_moment(it.kind)
     for p in range(it.group):               # from the last row on
         if p % it.period == 0:
-            copy(it, width, &a, &to)
+            relate(it, &to, &room.suffix, (it.group - 1 - p) // it.period * step + at)
+            begin_runs(it, width, &a, &to)
+        elif moments:
+            add(it.kind, width, &b, &a, &to)
         else:
             merge(it.kind, width, &a, &b, &to)
         b = to
@@ -330,7 +364,7 @@ cdef bint scan(
     cdef int f
     # What is added or multiplied makes NaN of NaN: to look at whole groups is enough, and saves 0.1 ns an element.
     cdef bint look = it.kind in (COUNT, MIN, MAX, ARGMIN, ARGMAX)
-    if not bring(job, strip, it, &room.start, at, group, count, counted, look, room.pivot):
+    if not bring(job, strip, it, &room.start, at, group, count, counted, look):
         return False
     scan_suffixes(it, room, width, at, counted)
     if not counted and not look:
@@ -351,22 +385,32 @@ cdef void add_up(
     cdef Run a = row_of(it, x, 0, counted, groups * it.group)
     cdef Run b = row_of(it, y, shift, counted, more * it.group)
     cdef Run c = row_of(it, to, 0, counted, 0)
+    relate(it, &a, x, 0)
+    relate(it, &b, y, shift)
+    relate(it, &c, to, 0)
     merge(it.kind, width, &a, &b, &c)
+    pass_on(it, width, &a, &b, &c)
+
+
+cdef void copy_runs(Window *it, Py_ssize_t n, Block *x, Py_ssize_t at, Block *to, Py_ssize_t there, bint counted) noexcept nogil:
+    """Runs of a row 0, with their pivots."""
+    cdef Run a = row_of(it, x, at, counted, 0)
+    cdef Run b = row_of(it, to, there, counted, 0)
+    cdef int f
+    copy(it, n, &a, &b)
+    for f in range(it.pivots):
+        memcpy(to.pivot[f] + there, x.pivot[f] + at, n * sizeof(double))
 
 
 cdef void whole_groups(Window *it, Room *room, Py_ssize_t known, Py_ssize_t lanes, bint counted) noexcept nogil:
     """From the totals of so many groups, but for the first one, to those of q - 1 and of q groups in a row, by doubling."""
     cdef Py_ssize_t q = it.between, have = 0, power = 1
-    cdef Run a = row_of(it, &room.totals, lanes, counted, 0)
-    cdef Run to = row_of(it, &room.power, 0, counted, 0)
     cdef Block swap
-    copy(it, known * lanes, &a, &to)
+    copy_runs(it, known * lanes, &room.totals, lanes, &room.power, 0, counted)
     while power <= q - 1:
         if (q - 1) & power:
             if have == 0:
-                a = row_of(it, &room.power, 0, counted, 0)
-                to = row_of(it, &room.between, 0, counted, 0)
-                copy(it, (known - power + 1) * lanes, &a, &to)
+                copy_runs(it, (known - power + 1) * lanes, &room.power, 0, &room.between, 0, counted)
             else:
                 add_up(it, (known - have - power + 1) * lanes, &room.fewer, &room.power, have * lanes, &room.between,
                        counted, have, power)
@@ -410,22 +454,39 @@ cdef void windows(
     cdef Run middle, swap
     # Without missing elements a sum, product or extremum is the value: it is merged where it is to be.
     cdef bint direct = not counted and it.kind in (SUM, PROD, MIN, MAX)
+    cdef bint moments = is_moment(it.kind)
+    cdef int f
     if q:
         middle = row_of(it, &room.between, (group - first) * lanes, counted, q * length)
+        relate(it, &middle, &room.between, (group - first) * lanes)
+    relate(it, &suffix, &room.suffix, (length // it.period - 1) * room.suffix.step + from_)
+    relate(it, &prefix, &room.work, 0)
+    relate(it, &other, &room.work, 0)
+    relate(it, &head, &room.work, room.work.step)
     for p in range(length):
         if p % it.period == 0:
-            copy(it, width, &element, &prefix)
+            if p and not q:
+                relate(it, &suffix, &room.suffix, (p // it.period - 1) * room.suffix.step + from_ + lanes)
+            begin_runs(it, width, &element, &prefix)
             if it.kind == SUM:
                 never_negative_zero(width, prefix.field[0])
         else:
-            merge(it.kind, width, &prefix, &element, &other)
+            if moments:
+                add(it.kind, width, &prefix, &element, &other)
+            else:
+                merge(it.kind, width, &prefix, &element, &other)
             swap = prefix
             prefix = other
             other = swap
         if p == it.rest:
-            suffix = row_of(it, &room.suffix, from_ + lanes, counted, length)
+            for f in range(it.fields):
+                suffix.field[f] = room.suffix.field[f] + from_ + lanes
+            if counted:
+                suffix.count = room.suffix.count + from_ + lanes
             if q:
+                relate(it, &suffix, &room.suffix, from_ + lanes)
                 middle = row_of(it, &room.fewer, (group - first + 1) * lanes, counted, (q - 1) * length)
+                relate(it, &middle, &room.fewer, (group - first + 1) * lanes)
         left = (p + length - it.rest) % it.period           # of a group, before the window
         suffix.number = it.period - left
         if it.kind == ARGMIN or it.kind == ARGMAX:
@@ -436,6 +497,10 @@ cdef void windows(
             whole.field[0] = room.stop.field[0] + p * step + at
         if q:
             merge(it.kind, width, &suffix, &middle, &head)
+            if counted:
+                pass_on(it, width, &suffix, &middle, &head)
+            else:
+                head.pivot = suffix.pivot
             merge(it.kind, width, &head, &prefix, &whole)
         elif left:
             merge(it.kind, width, &suffix, &prefix, &whole)
@@ -454,7 +519,6 @@ cdef bint stretch(
     an element is missing."""
     cdef Py_ssize_t lanes = strip.lanes, q = it.between, group = first - q - 1, count, at
     cdef Py_ssize_t known = last if not room.keep else last + 1
-    cdef Run a, to
     cdef int f
     while group < known:
         count = room.batch + 1 if group + room.batch + 1 < known else known - group
@@ -462,14 +526,14 @@ cdef bint stretch(
         if not scan(job, strip, it, room, group, count, at if room.keep else 0, counted):
             return False
         if q and not room.keep:
-            a = row_of(it, &room.suffix, 0, counted, 0)
-            to = row_of(it, &room.totals, at, counted, 0)
-            copy(it, count * lanes, &a, &to)
+            copy_runs(it, count * lanes, &room.suffix, 0, &room.totals, at, counted)
         group += count
     if q:
         if room.keep:
             for f in range(FIELDS):
                 room.totals.field[f] = room.suffix.field[f]
+            for f in range(INPUTS):
+                room.totals.pivot[f] = room.suffix.pivot[f]
             room.totals.count = room.suffix.count
         whole_groups(it, room, last - first + q, lanes, counted)
     group = first
@@ -479,10 +543,13 @@ cdef bint stretch(
         if not room.keep:
             if not scan(job, strip, it, room, group - q - 1, count + 1, 0, counted):
                 return False
-            if not bring(job, strip, it, &room.stop, 0, group, count, counted, True, room.pivot):
+            if not bring(job, strip, it, &room.stop, 0, group, count, counted, True):
                 return False
         windows(it, room, lanes, group, count, first, counted)
-        give_groups(job, strip, group, count, it.group, it.offset, begin, end, room.stop.field[0] + at, room.stop.step)
+        if it.scale == PLAIN:
+            give_groups(job, strip, group, count, it.group, it.offset, begin, end, room.stop.field[0] + at, room.stop.step)
+        else:
+            give_accepted(job, strip, group, count, it.group, it.offset, begin, end, room.stop.field[0] + at, room.stop.step)
         group += count
     return True
 
@@ -529,23 +596,24 @@ cdef const double *tile_of(
 
 
 cdef bint tile_back(
-        Strip *strip, Window *it, Room *room, Tiles *tiles, const double *x, Py_ssize_t step, Py_ssize_t count,
-        double **to, Py_ssize_t to_step) noexcept nogil:
-    """Suffixes of the groups of a tile. False where an element is missing."""
+        Strip *strip, Window *it, Tiles *tiles, const double *x, Py_ssize_t step, Py_ssize_t count,
+        double **to, Py_ssize_t to_step, double *pivot) noexcept nogil:
+    """Suffixes of the groups of a tile, and for moments their last elements. False where an element is missing."""
     cdef Py_ssize_t p = 0
     cdef double *at[2]
     while p < it.group:
         at[0] = to[0] + p * to_step
         at[1] = to[1] + p * to_step
-        if not back(it.kind, x + p * step, step, it.period, rounded(count * strip.lanes), room.pivot[0], &tiles.weights,
-                    at, to_step):
+        if not back(it.kind, x + p * step, step, it.period, rounded(count * strip.lanes), &tiles.weights, at, to_step):
             return False
         p += it.period
+    if it.pivots:
+        memcpy(pivot, x + (it.group - 1) * step, count * strip.lanes * sizeof(double))
     return True
 
 
 cdef void tile_forth(
-        Job *job, Strip *strip, Window *it, Room *room, Tiles *tiles, const double *x, Py_ssize_t step, Py_ssize_t group,
+        Job *job, Strip *strip, Window *it, Tiles *tiles, const double *x, Py_ssize_t step, Py_ssize_t group,
         Py_ssize_t count, Before *before, double **suffix, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     """The windows that end in the groups of a tile, handed over. Within a group of several, `suffix` is of the same."""
     cdef Operand *out = job.out
@@ -561,7 +629,8 @@ cdef void tile_forth(
         if p:
             before.early[0] = suffix[0] + (p - it.period + 1) * before.step
             before.early[1] = suffix[1] + (p - it.period + 1) * before.step
-        forth(it.kind, x + p * step, step, it.period, rounded(count * strip.lanes), room.pivot[0], &tiles.weights, before,
+            before.early_pivot = x + (p - 1) * step
+        forth(it.kind, x + p * step, step, it.period, rounded(count * strip.lanes), &tiles.weights, before,
               <double> it.window, <double> it.ddof, to + p * to_step, to_step)
         p += it.period
     if not there:
@@ -583,20 +652,23 @@ cdef bint short_tiles(
     for f in range(2):
         before.late[f] = before.between[f] = before.fewer[f] = NULL
         suffix[f] = tiles.suffix[f] + lanes
-    if not tile_back(strip, it, room, tiles, x, step, 1, tiles.suffix, tiles.apart):
+    before.late_pivot = before.between_pivot = before.fewer_pivot = NULL
+    if not tile_back(strip, it, tiles, x, step, 1, tiles.suffix, tiles.apart, tiles.pivot):
         return False
     while group <= last:
         count = tiles.batch if group + tiles.batch <= last + 1 else last + 1 - group
         x = tile_of(job, strip, it, tiles, group, count, &step)
-        if not tile_back(strip, it, room, tiles, x, step, count, suffix, tiles.apart):
+        if not tile_back(strip, it, tiles, x, step, count, suffix, tiles.apart, tiles.pivot + lanes):
             return False
         for f in range(2):
             before.early[f] = tiles.suffix[f] + behind
-        tile_forth(job, strip, it, room, tiles, x, step, group, count, &before, suffix, begin, end)
+        before.early_pivot = tiles.pivot
+        tile_forth(job, strip, it, tiles, x, step, group, count, &before, suffix, begin, end)
         for f in range(it.fields):
             for p in range(it.group - it.period, it.group):
                 memcpy(tiles.suffix[f] + p * tiles.apart, suffix[f] + p * tiles.apart + (count - 1) * lanes,
                        lanes * sizeof(double))
+        memcpy(tiles.pivot, tiles.pivot + count * lanes, lanes * sizeof(double))
         group += count
     return True
 
@@ -616,11 +688,13 @@ cdef bint long_tiles(
         x = tile_of(job, strip, it, tiles, group, count, &step)
         for f in range(2):
             to[f] = tiles.kept.field[f] + (group - first + q + 1) * lanes
-        if not tile_back(strip, it, room, tiles, x, step, count, to, tiles.kept.step):
+        if not tile_back(strip, it, tiles, x, step, count, to, tiles.kept.step,
+                         tiles.kept.pivot[0] + (group - first + q + 1) * lanes):
             return False
         group += count
     for f in range(FIELDS):
         room.totals.field[f] = tiles.kept.field[f]
+    room.totals.pivot[0] = tiles.kept.pivot[0]
     whole_groups(it, room, last - first + q, lanes, False)
     group = first
     while group <= last:
@@ -632,7 +706,11 @@ cdef bint long_tiles(
             before.late[f] = tiles.kept.field[f] + at + lanes
             before.between[f] = room.between.field[f] + at
             before.fewer[f] = room.fewer.field[f] + at + lanes
-        tile_forth(job, strip, it, room, tiles, x, step, group, count, &before, NULL, begin, end)
+        before.early_pivot = tiles.kept.pivot[0] + at
+        before.late_pivot = tiles.kept.pivot[0] + at + lanes
+        before.between_pivot = room.between.pivot[0] + at
+        before.fewer_pivot = room.fewer.pivot[0] + at + lanes
+        tile_forth(job, strip, it, tiles, x, step, group, count, &before, NULL, begin, end)
         group += count
     return True
 
@@ -645,6 +723,21 @@ cdef bint uncounted(
     if it.between:
         return long_tiles(job, strip, it, room, tiles, first, last, begin, end)
     return short_tiles(job, strip, it, room, tiles, first, last, begin, end)
+
+
+cdef void at_other_scales(
+        Job *job, Strip *strip, Window *it, Room *room, Py_ssize_t first, Py_ssize_t last,
+        Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    """`stretch` once more for the windows that are beyond the bounds of scale 1: for tiny ones, then for huge ones."""
+    cdef bint tiny = it.tiny != 0, huge = it.huge != 0
+    if tiny:
+        it.scale = TINY
+        stretch(job, strip, it, room, first, last, begin, end, True)
+    if huge:
+        it.scale = HUGE
+        stretch(job, strip, it, room, first, last, begin, end, True)
+    it.scale = PLAIN
+    it.tiny = it.huge = 0
 
 
 cdef int fill(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -688,6 +781,8 @@ cdef int fill(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept
             pause = failed
         if counted:
             stretch(job, strip, it, &room, first, stop, begin, end, True)
+        if it.tiny or it.huge:
+            at_other_scales(job, strip, it, &room, first, stop, begin, end)
         first = stop + 1
     return 0
 
@@ -734,6 +829,9 @@ cdef void open_window(
     it.rest = (window - 1) % it.group
     it.inputs = inputs
     it.fields = fields_of(kind)
+    it.pivots = inputs if is_moment(kind) else 0
+    it.scale = PLAIN
+    it.tiny = it.huge = 0
 
 
 cdef int run(

@@ -9,9 +9,10 @@ The window of output i holds the elements i - window + 1 .. i, or with ``center=
 its left (one more to the left where the window is even), as in pandas. NaN is missing, and so is what lies outside of
 the series. Where fewer than `min_count` elements are left, the result is NaN.
 
-A window is an exact function of its own elements: nothing is added and later subtracted again, so an infinity or NaN
-that has left leaves no trace, and rounding errors don't grow with the length of the series. Float32 is computed in
-float64. The order of operations depends on the window and on positions alone: the same bits for any number of workers.
+A window is a function of its own elements: nothing is added and later subtracted again, so an infinity, NaN or huge
+number outside leaves no trace, and rounding errors don't grow with the length of the series.
+Float32 is computed in float64. The order of operations depends on the window and on positions alone: the same bits for
+any number of workers.
 
 Integers are never rounded before the result, whatever their size: order, ranks and positions are those of the integers
 themselves, and of their sum, their least, or the mean of the two in the middle the float64 next to it is the result. A
@@ -244,8 +245,9 @@ def move_std(
     -----
     Each line is cut into groups of elements at fixed positions; a window is the end of one group, whole groups between,
     and the beginning of another [1]_: three operations an element, whatever the window.
-    Means and sums of squared deviations, relative to the first finite element of the line, are merged pairwise [2]_:
-    never negative, and exactly 0 where all elements are equal.
+    Means and sums of squared deviations, relative to elements of the window, are merged pairwise [2]_: never negative,
+    and exactly 0 where all elements are equal. The relative error of a variance is at most 1e-14 up to 50 elements and
+    grows no faster than the window, also far from zero, and whatever stands outside of the window.
 
     References
     ----------
@@ -315,8 +317,9 @@ def move_var(
     -----
     Each line is cut into groups of elements at fixed positions; a window is the end of one group, whole groups between,
     and the beginning of another [1]_: three operations an element, whatever the window.
-    Means and sums of squared deviations, relative to the first finite element of the line, are merged pairwise [2]_:
-    never negative, and exactly 0 where all elements are equal.
+    Means and sums of squared deviations, relative to elements of the window, are merged pairwise [2]_: never negative,
+    and exactly 0 where all elements are equal. The relative error of a variance is at most 1e-14 up to 50 elements and
+    grows no faster than the window, also far from zero, and whatever stands outside of the window.
 
     References
     ----------
@@ -968,7 +971,9 @@ def move_skew(
     -----
     Each line is cut into groups of elements at fixed positions; a window is the end of one group, whole groups between,
     and the beginning of another [1]_: three operations an element, whatever the window.
-    Central moments, relative to the first finite element of the line, are merged pairwise [2]_.
+    Central moments, relative to elements of the window, are merged pairwise [2]_. Elements are multiplied by a power
+    of two where their third or fourth powers would under- or overflow: the result is NaN only where the variance is 0,
+    subnormal, or close to overflow.
 
     References
     ----------
@@ -1035,7 +1040,9 @@ def move_kurt(
     -----
     Each line is cut into groups of elements at fixed positions; a window is the end of one group, whole groups between,
     and the beginning of another [1]_: three operations an element, whatever the window.
-    Central moments, relative to the first finite element of the line, are merged pairwise [2]_.
+    Central moments, relative to elements of the window, are merged pairwise [2]_. Elements are multiplied by a power
+    of two where their third or fourth powers would under- or overflow: the result is NaN only where the variance is 0,
+    subnormal, or close to overflow.
 
     References
     ----------
@@ -1106,8 +1113,8 @@ def move_cov(
     -----
     Each line is cut into groups of elements at fixed positions; a window is the end of one group, whole groups between,
     and the beginning of another [1]_: three operations an element, whatever the window.
-    Means and sums of products of deviations, relative to the first finite elements of the lines, are merged pairwise
-    [2]_.
+    Means and sums of products of deviations, relative to elements of the window, are merged pairwise [2]_: what stands
+    outside of the window has no part in it.
 
     References
     ----------
@@ -1175,8 +1182,8 @@ def move_corr(
     -----
     Each line is cut into groups of elements at fixed positions; a window is the end of one group, whole groups between,
     and the beginning of another [1]_: three operations an element, whatever the window.
-    Means and sums of products of deviations, relative to the first finite elements of the lines, are merged pairwise
-    [2]_.
+    Means and sums of products of deviations, relative to elements of the window, are merged pairwise [2]_: what stands
+    outside of the window has no part in it.
 
     References
     ----------

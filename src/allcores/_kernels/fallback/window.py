@@ -17,6 +17,12 @@ from .drive import LEAVES, LINES, TILE, Array, claim
 MOST = 64  # the largest window that is a group of its own
 GROUP = 32
 DIGITS = 53  # of a float64
+# Factors for third and fourth moments, and the least and greatest sum of squares of which each is right.
+SCALES = (
+    (1.0, 2.0**-340, 2.0**340),
+    (2.0**350, 2.0 ** (-1022 + 700), 2.0 ** (-340 + 700)),
+    (2.0**-350, 2.0 ** (340 - 700), 2.0 ** (1020 - 700)),
+)
 
 State = tuple[Array, ...]
 Merge = Callable[[State, State], State]
@@ -57,14 +63,6 @@ def within(block: Array, digits: int) -> bool:
     return -(1 << digits) <= int(block.min()) and int(block.max()) < 1 << digits
 
 
-def pivot_of(x: Array, positions: tuple[Any, ...], columns: slice) -> Array:
-    """The first finite element of each line, or 0."""
-    block = x[(*positions, slice(None), columns)]
-    finite = np.isfinite(block)
-    first = np.take_along_axis(block, finite.argmax(axis=1)[:, None], axis=1)
-    return np.where(finite.any(axis=1, keepdims=True), first, 0).astype(np.float64)
-
-
 # ---- states
 
 
@@ -102,35 +100,71 @@ def share(part: Array, whole: Array) -> Array:
     return np.asarray(part / np.maximum(whole, 1))
 
 
+# Moments: (count, a pivot for each input, a mean relative to it for each, sums). An empty run has no mean.
+
+
+def apart(a: State, b: State, at: int, inputs: int) -> Array:
+    """How far b's mean is from a's."""
+    d = (b[at] - a[at]) + (b[at + inputs] - a[at + inputs])
+    return np.where((a[0] > 0) & (b[0] > 0), d, 0.0)
+
+
+def met(a: State, b: State, distances: list[Array], u: Array) -> list[Array]:
+    """The count, pivots and means of both."""
+    inputs, some = len(distances), a[0] > 0
+    pivots = [np.where(some, a[1 + f], b[1 + f]) for f in range(inputs)]
+    means = [np.where(some, a[at], b[at]) + d * u for at, d in enumerate(distances, 1 + inputs)]
+    return [a[0] + b[0], *pivots, *means]
+
+
 def merge_moments(a: State, b: State) -> State:
-    """(count, mean, M2[, M3[, M4]])"""
+    """(count, pivot, mean, M2[, M3[, M4]])"""
     na, nb = a[0], b[0]
-    n = na + nb
-    u = share(nb, n)
-    d = b[1] - a[1]
-    known = [n, a[1] + d * u, (a[2] + b[2]) + (d * d) * (na * u)]
-    if len(a) > 3:
-        v = share(na, n)
-        d2 = d * d
-        known.append((a[3] + b[3]) + d * (d2 * (na * u * (v - u)) + 3 * (v * b[2] - u * a[2])))
+    u, v = share(nb, na + nb), share(na, na + nb)
+    d = apart(a, b, 1, 1)
+    known = [*met(a, b, [d], u), (a[3] + b[3]) + (d * d) * (na * u)]
+    d2 = d * d
     if len(a) > 4:
+        known.append((a[4] + b[4]) + d * (d2 * (na * u * (v - u)) + 3 * (v * b[3] - u * a[3])))
+    if len(a) > 5:
         known.append(
-            ((a[4] + b[4]) + d2 * (d2 * (na * u * (v * v - u * v + u * u)) + 6 * (v * v * b[2] + u * u * a[2])))
-            + 4 * d * (v * b[3] - u * a[3])
+            ((a[5] + b[5]) + d2 * (d2 * (na * u * (v * v - u * v + u * u)) + 6 * (v * v * b[3] + u * u * a[3])))
+            + 4 * d * (v * b[4] - u * a[4])
         )
     return tuple(known)
 
 
-def merge_comoments(a: State, b: State) -> State:
-    """(count, mean of x, mean of y, Cxy[, Cxx, Cyy])"""
-    n = a[0] + b[0]
-    u = share(b[0], n)
-    dx, dy = b[1] - a[1], b[2] - a[2]
-    known = [n, a[1] + dx * u, a[2] + dy * u, (a[3] + b[3]) + (dx * dy) * (a[0] * u)]
+def add_moments(a: State, b: State) -> State:
+    """The same where b is an element, before a or after it: its mean is 0 relative to itself, and so are its sums."""
+    na, nb = a[0], b[0]
+    u, v = share(nb, na + nb), share(na, na + nb)
+    pivot = np.where(na > 0, a[1], b[1])
+    d = np.where(nb > 0, (b[1] - pivot) - a[2], 0.0)
+    known = [na + nb, pivot, a[2] + d * u, a[3] + (d * d) * (na * u)]
+    d2 = d * d
     if len(a) > 4:
-        known.append((a[4] + b[4]) + (dx * dx) * (a[0] * u))
-        known.append((a[5] + b[5]) + (dy * dy) * (a[0] * u))
+        known.append(a[4] + d * (d2 * (na * u * (v - u)) - 3 * (u * a[3])))
+    if len(a) > 5:
+        known.append((a[5] + d2 * (d2 * (na * u * (v * v - u * v + u * u)) + 6 * (u * u * a[3]))) - 4 * d * (u * a[4]))
     return tuple(known)
+
+
+def merge_comoments(a: State, b: State) -> State:
+    """(count, pivots, mean of x, mean of y, Cxy[, Cxx, Cyy])"""
+    u = share(b[0], a[0] + b[0])
+    dx, dy = apart(a, b, 1, 2), apart(a, b, 2, 2)
+    products = (dx * dy, dx * dx, dy * dy)[: len(a) - 5]
+    sums = [(a[at] + b[at]) + product * (a[0] * u) for at, product in enumerate(products, 5)]
+    return (*met(a, b, [dx, dy], u), *sums)
+
+
+def add_comoments(a: State, b: State) -> State:
+    u = share(b[0], a[0] + b[0])
+    p, q = (np.where(a[0] > 0, a[f], b[f]) for f in (1, 2))
+    dx, dy = (np.where(b[0] > 0, (b[f] - pivot) - a[f + 2], 0.0) for f, pivot in ((1, p), (2, q)))
+    products = (dx * dy, dx * dx, dy * dy)[: len(a) - 5]
+    sums = [a[at] + product * (a[0] * u) for at, product in enumerate(products, 5)]
+    return (a[0] + b[0], p, q, a[3] + dx * u, a[4] + dy * u, *sums)
 
 
 # ---- windows
@@ -144,14 +178,15 @@ class Operation:
     finish: Callable[..., Array]  # of the state, the position of the end, and the kernel's own parameters
     least: Callable[[int, int], int] = lambda count, ddof: count
     nothing: float = 0.0  # stands for a missing element
-    moments: int = 0  # fields that begin as zero
-    centred: bool = False  # relative to a pivot
+    add: Merge | None = None  # of moments: one more element
+    sums: int = 0  # of products of deviations
+    scaled: bool = False  # of elements multiplied by a power of two, where the sum of squares asks for it
     position: bool = False
     digits: Callable[[int], int] = lambda window: 64  # of integers, up to which float64 is exact; 64: it need not be
 
 
 def elements(operation: Operation, given: list[Array], begin: int) -> State:
-    """The states of single elements."""
+    """The states of single elements. Those of moments are their own pivots, and their means are 0, or NaN."""
     present = np.logical_and.reduce([values == values for values in given])
     count = present.astype(np.float64)
     nothing = operation.nothing
@@ -161,17 +196,24 @@ def elements(operation: Operation, given: list[Array], begin: int) -> State:
     if operation.position:
         at = np.arange(begin, begin + count.shape[1], dtype=np.float64)[:, None]
         fields.append(np.where(present, at, -1.0))
-    return (count, *fields, *(np.zeros_like(count) for _ in range(operation.moments)))
+    if operation.add is not None:
+        fields += [values - values for values in fields]
+    return (count, *fields, *(np.zeros_like(count) for _ in range(operation.sums)))
 
 
-def scan(merge: Merge, states: State, length: int, *, backwards: bool) -> State:
+def scan(operation: Operation, states: State, length: int, *, backwards: bool) -> State:
     """Within groups (axis 2): what is known of the elements up to each one, or from each one on."""
     known = tuple(np.empty_like(field) for field in states)
     order = range(length - 1, -1, -1) if backwards else range(length)
     before: State = ()
     for p in order:
         here = tuple(field[:, :, p] for field in states)
-        before = here if not before else merge(here, before) if backwards else merge(before, here)
+        if not before:
+            before = here
+        elif operation.add is not None:
+            before = operation.add(before, here)
+        else:
+            before = operation.merge(here, before) if backwards else operation.merge(before, here)
         for field, value in zip(known, before, strict=True):
             field[:, :, p] = value
     return known
@@ -198,12 +240,13 @@ def in_a_row(merge: Merge, totals: State, q: int) -> tuple[State, State]:
     return fewer, merge(part(fewer, 0, width), part(totals, have, have + width))
 
 
-def windows(merge: Merge, states: State, length: int, window: int) -> State:
+def windows(operation: Operation, states: State, length: int, window: int) -> State:
     """What is known of the windows that end in the groups (axis 1) after the first q + 1."""
+    merge = operation.merge
     q, rest = divmod(window - 1, length)
     groups = states[0].shape[1]
-    prefix = part(scan(merge, states, length, backwards=False), q + 1, groups)
-    suffix = scan(merge, states, length, backwards=True)
+    prefix = part(scan(operation, states, length, backwards=False), q + 1, groups)
+    suffix = scan(operation, states, length, backwards=True)
     count = groups - q - 1
     # A window starts `rest` elements before element p of a group: in that group or the one before.
     later = tuple(field[:, 1 : count + 1, : length - rest] for field in suffix)
@@ -234,14 +277,17 @@ def slide(
         low, high = (first - q - 1) * length, (last + 1) * length
         with np.errstate(all="ignore"):
             given = [take(x, positions, low, high, columns, operation.digits(window)) for x in inputs]
-            if operation.centred:
-                given = [v - pivot_of(x, positions, columns) for v, x in zip(given, inputs, strict=True)]
-            states = elements(operation, given, low)
             lines, _, width = given[0].shape
-            states = tuple(field.reshape(lines, -1, length, width) for field in states)
-            known = tuple(field.reshape(lines, -1, width) for field in windows(operation.merge, states, length, window))
             ends = np.arange(first * length, high, dtype=np.float64)[:, None]
-            values = operation.finish(known, ends, ddof)
+            values = np.asarray(np.nan)
+            for scale, least, most in SCALES if operation.scaled else SCALES[:1]:
+                states = elements(operation, [v * scale for v in given] if operation.scaled else given, low)
+                states = tuple(field.reshape(lines, -1, length, width) for field in states)
+                known = tuple(field.reshape(lines, -1, width) for field in windows(operation, states, length, window))
+                found = operation.finish(known, ends, ddof)
+                if operation.scaled:
+                    found = np.where((known[3] >= least) & (known[3] <= most), found, values)
+                values = found
             values = np.where(known[0] >= operation.least(min_count, ddof), values, np.nan)
             at = begin + offset - first * length
             out[(*positions, slice(begin, end), columns)] = values[:, at : at + end - begin]
@@ -254,24 +300,24 @@ def spoilt(mean: Array) -> Array:
 
 
 def variance(known: State, ends: Array, ddof: int) -> Array:
-    return np.asarray((known[2] + spoilt(known[1])) / (known[0] - ddof))
+    return np.asarray((known[3] + spoilt(known[2])) / (known[0] - ddof))
 
 
 def skewness(known: State, ends: Array, ddof: int) -> Array:
-    n, _, m2, m3 = known
+    n, _, _, m2, m3 = known
     v = m2 / n
     return np.asarray((np.sqrt(n * (n - 1)) / (n - 2)) * ((m3 / n) / (v * np.sqrt(v))))
 
 
 def kurtosis(known: State, ends: Array, ddof: int) -> Array:
-    n, _, m2, _, m4 = known
+    n, _, _, m2, _, m4 = known
     v = m2 / n
     kurt = ((n * n - 1) * ((m4 / n) / (v * v)) - 3 * (n - 1) * (n - 1)) / ((n - 2) * (n - 3))
     return np.asarray(kurt)
 
 
 def correlation(known: State, ends: Array, ddof: int) -> Array:
-    r = known[3] / (np.sqrt(known[4]) * np.sqrt(known[5]))
+    r = known[5] / (np.sqrt(known[6]) * np.sqrt(known[7]))
     r = np.where(r > 1, 1.0, r)
     return np.where(r < -1, -1.0, r)
 
@@ -308,18 +354,18 @@ MIN = Operation(merge_min, value, nothing=np.inf, digits=all_digits)
 MAX = Operation(merge_max, value, nothing=-np.inf, digits=all_digits)
 ARGMIN = Operation(merge_argmin, position_of, nothing=np.inf, position=True, digits=all_digits)
 ARGMAX = Operation(merge_argmax, position_of, nothing=-np.inf, position=True, digits=all_digits)
-VAR = Operation(merge_moments, variance, beyond, moments=1, centred=True)
-STD = Operation(merge_moments, lambda *known: np.sqrt(variance(*known)), beyond, moments=1, centred=True)
-SKEW = Operation(merge_moments, skewness, lambda count, ddof: max(count, 3), moments=2, centred=True)
-KURT = Operation(merge_moments, kurtosis, lambda count, ddof: max(count, 4), moments=3, centred=True)
+VAR = Operation(merge_moments, variance, beyond, add=add_moments, sums=1)
+STD = Operation(merge_moments, lambda *known: np.sqrt(variance(*known)), beyond, add=add_moments, sums=1)
+SKEW = Operation(merge_moments, skewness, lambda count, ddof: max(count, 3), add=add_moments, sums=2, scaled=True)
+KURT = Operation(merge_moments, kurtosis, lambda count, ddof: max(count, 4), add=add_moments, sums=3, scaled=True)
 COV = Operation(
     merge_comoments,
-    lambda known, ends, ddof: (known[3] + (spoilt(known[1]) + spoilt(known[2]))) / (known[0] - ddof),
+    lambda known, ends, ddof: (known[5] + (spoilt(known[3]) + spoilt(known[4]))) / (known[0] - ddof),
     beyond,
-    moments=1,
-    centred=True,
+    add=add_comoments,
+    sums=1,
 )
-CORR = Operation(merge_comoments, correlation, moments=3, centred=True)
+CORR = Operation(merge_comoments, correlation, add=add_comoments, sums=3)
 
 
 def move_count(a: Array, window: int, offset: int, min_count: int, cursor: Array, out: Array) -> int:
