@@ -353,10 +353,9 @@ cdef inline bint settle_state(Kind kind, int fields, double **known, Py_ssize_t 
 
 cdef inline Py_ssize_t span_of(double decay, Py_ssize_t most) noexcept nogil:
     """So many elements, a multiple of four, leave more than LEAST of a count, or four."""
-    cdef double left = 1
-    cdef Py_ssize_t i, span = 4
-    for i in range(4):
-        left *= decay
+    cdef double left
+    cdef Py_ssize_t span = 4
+    left = decay * decay * (decay * decay)
     if left == 0:
         return most             # all of them forget everything
     while span < most and left * left >= LEAST:

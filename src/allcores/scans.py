@@ -4,20 +4,25 @@
 ``workers=``. Inputs are array-likes as `numpy.asarray` takes them, pandas and xarray objects among them; results are
 ndarrays of the input's shape.
 
-In the exponential family an element i steps before the last one counts with the weight (1 - alpha)**i, where alpha may
-differ from element to element. NaN is missing: it counts for nothing, but time passes. An infinity stays, as nothing
-is ever quite forgotten. Compiled for bool, all integer widths, float32 and float64, in any layout; other dtypes are
-converted, and masked elements become NaN. Float32 is computed in float64, and so are integers, of which those beyond
-2**53 are rounded first: subtract one of them from time stamps in nanoseconds. What fills gaps or replaces values never
-computes with elements, and integers stay what they are. Truth values among which some are missing (pandas, pyarrow,
-polars) become float64 with NaN, as missing numbers do.
+In the exponential family an element i steps before the last one counts with the weight (1 - alpha)**i, where alpha
+may differ from element to element. NaN is missing: it counts for nothing, but time passes. In a gap counts and sums
+decay to 0, while means, variances, covariances and correlations stay what they are, however long it is: these are
+relative to weights of which only the ratios matter. An infinity stays, as nothing is ever quite forgotten; except by
+an `alpha` of 1, which begins anew: before that element nothing has weight, and where it is missing there is no mean
+and no variance.
+
+Compiled for bool, all integer widths, float32 and float64, in any layout; other dtypes are converted, and masked
+elements become NaN (quantities are refused, as results have no unit). Float32 is computed in float64, and so are
+integers, of which those beyond 2**53 are rounded first: subtract one of them from time stamps in nanoseconds. What
+fills gaps or replaces values never computes with elements, and integers stay what they are. Truth values among which
+some are missing (pandas, pyarrow, polars) become float64 with NaN, as missing numbers do.
 
 Many series are computed side by side. A few long ones are cut into leaves of 512 elements, each begun with nothing,
 and what comes before is added by its decay. Counts, sums and means of one `alpha`, without `min_weight`, take four
 elements of a series at a time. How depends on the arguments, the number of series, their length and their order in
 memory alone: the same bits for any number of workers.
 
-Memory: the result, and less than one MiB for each worker; 0.03 to 0.13 bytes for each element of long series besides.
+Memory: the result, and less than one MiB for each worker; 0.1 to 0.2 bytes for each element of long series besides.
 """
 
 from __future__ import annotations

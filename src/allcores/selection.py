@@ -1,8 +1,9 @@
 """Partitions under NumPy's names, and the largest or smallest elements, on all cores.
 
-Compiled for bool, all integer widths, float32 and float64, in any layout; float16 and other byte orders are searched as
-a copy in a wider or native dtype. Masked arrays and other subclasses of ndarray, and other dtypes (object, complex,
-longdouble, datetime64), get NumPy's own answer. NaN comes last, and both zeros are equal.
+Compiled for bool, all integer widths, float32 and float64, in any layout; float16 and other byte orders are searched
+as a copy in a wider or native dtype. `topk` takes masked elements for missing, and no quantities. Masked arrays and
+other subclasses of ndarray, and other dtypes (object, complex, longdouble, datetime64), get NumPy's own answer. NaN
+comes last, and both zeros are equal.
 
 Results are the same for any number of workers: elements that are equal, or between the same two of those that were
 asked for, keep their order. NumPy promises no order there, and has another one.

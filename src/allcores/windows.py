@@ -3,7 +3,7 @@
 Each takes what bottleneck's function takes, and ``out=``, ``workers=`` and ``center=``. Inputs are array-likes as
 `numpy.asarray` takes them, pandas and xarray objects among them; results are ndarrays of the input's shape. Compiled
 for bool, all integer widths, float16, float32 and float64, in any layout and byte order; longdouble and objects that
-are numbers are converted first, and masked elements become NaN.
+are numbers are converted first, and masked elements become NaN. Quantities are refused, as results have no unit.
 
 The window of output i holds the elements i - window + 1 .. i, or with ``center=True`` as many to the right of i as to
 its left (one more to the left where the window is even), as in pandas. NaN is missing, and so is what lies outside of

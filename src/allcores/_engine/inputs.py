@@ -36,7 +36,7 @@ def with_nan(array: Array) -> Array:
     return np.array([np.nan if type(v) in missing else v for v in values], np.float64).reshape(array.shape)
 
 
-# ---- what is more than its elements: the one rule for subclasses of ndarray, which docs/guide.md tells
+# ---- what is more than its elements: the one rule for subclasses of ndarray, which docs/subclasses.md tells
 #
 #     a function that NumPy has          gets all of them as they are: NumPy's own function answers (`is_more`)
 #     one that NumPy does not have       masked elements are missing; no other meaning is lost silently (`elements`)
@@ -58,7 +58,7 @@ def elements(name: str, a: Any) -> Array:
     if isinstance(a, np.ma.MaskedArray):
         if a.dtype.kind in "biu":
             a = a.astype(np.float64)
-        missing = np.array("NaT", a.dtype) if a.dtype.kind in "mM" else np.nan
+        missing: Any = np.array("NaT", a.dtype) if a.dtype.kind in "mM" else np.nan
         if a.dtype.kind in "fcmMO" or np.ma.is_masked(a):
             a = np.ma.filled(a, missing)
     elif is_more(a) and any(getattr(type(a), method) is not getattr(np.ndarray, method) for method in PROTOCOLS):

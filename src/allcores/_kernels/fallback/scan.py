@@ -76,7 +76,7 @@ def forget(operation: Operation, state: State, forgets: Array) -> None:
 def join_mean(mean: Array, x: Array, u: Array) -> Array:
     """What is known no longer counts where u is 1, but that it was infinite: mean + (x - mean) would leave errors."""
     d = x - mean
-    return np.where(u == 1, x + (d - d), mean + d * u)
+    return np.asarray(np.where(u == 1, x + (d - d), mean + d * u))
 
 
 def step_count(given: list[Array], here: Array, decay: Array, state: State) -> None:
