@@ -114,15 +114,16 @@ def prepare(
     workers: int | None = None,
     same_axes: bool = True,
 ) -> tuple[Any, Request | None]:
-    """The operand, and a request where kernels cover the call; otherwise None: NumPy is to answer, or to complain."""
-    a, request = examine(kernel, a, axis, out, keepdims, where, workers, same_axes)
-    return a.load() if request is None and isinstance(a, Source) else a, request
+    """The operand, and a request where kernels cover the call; otherwise None: `ask_numpy` is to answer, or to
+    complain."""
+    with briefly:
+        workers = settings.resolve_workers(workers)
+    return examine(kernel, a, axis, out, keepdims, where, workers, same_axes)
 
 
 def examine(
-    kernel: str, a: Any, axis: Any, out: Any, keepdims: Any, where: Any, workers: int | None, same_axes: bool
+    kernel: str, a: Any, axis: Any, out: Any, keepdims: Any, where: Any, workers: int, same_axes: bool
 ) -> tuple[Any, Request | None]:
-    workers = settings.resolve_workers(workers)
     if isinstance(a, Source) and a.size > SMALL and a.dtype.char in KERNELS[kernel].cells:
         plain = True
     else:  # what is no larger, and what no kernel covers, is like any array
@@ -327,6 +328,10 @@ def transposed(door: Any, a: Array, reduced: tuple[int, ...], keepdims: Any, mor
 def ask_numpy(function: Callable[..., Any], a: Any, **arguments: Any) -> Any:
     """NumPy's own function, with the arguments that were given. If it raises, `out` is as it was."""
     given = {name: value for name, value in arguments.items() if value is not NoValue}
+    with briefly:
+        rehearse(function, a, given)
+    if isinstance(a, Source):
+        a = a.load()
     out = given.get("out")
     before = out.copy() if isinstance(out, np.ndarray) else None
     try:
@@ -335,3 +340,87 @@ def ask_numpy(function: Callable[..., Any], a: Any, **arguments: Any) -> Any:
         if isinstance(out, np.ndarray) and out.flags.writeable:
             out[...] = before
         raise
+
+
+# ---- bad arguments
+
+LARGE = 1 << 20  # elements from which bad arguments are looked for before NumPy computes
+
+ARRAYS = ("out", "where", "weights", "mean")  # arguments whose shape has to go with that of the array
+
+
+class _Briefly:
+    """Errors of a ``with`` block have the traceback of who called this function, and no other cause."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, Exception):
+            error.__traceback__ = error.__cause__ = None
+            error.__suppress_context__ = True
+
+
+briefly = _Briefly()
+
+
+def rehearse(function: Callable[..., Any], a: Any, given: dict[str, Any]) -> None:
+    """Raise what NumPy raises for bad arguments, which it often finds after it has computed: by the same call in small.
+
+    All lengths that are equal stay so, as do 0 and 1, so that shapes go together in small where they do in large.
+    """
+    if a.size < LARGE or a.dtype.kind not in "biufcmMSU" or not (type(a) is np.ndarray or isinstance(a, Source)):
+        return
+    arrays = {name: np.asanyarray(given[name]) for name in ARRAYS if isinstance(given.get(name), (np.ndarray, list))}
+    if any(type(array) is not np.ndarray for array in arrays.values()):
+        return
+    lengths = sorted({0, 1, *a.shape, *(length for array in arrays.values() for length in array.shape)})
+
+    def in_small(array: Any, fill: int) -> Array:
+        result: Array = np.full([lengths.index(length) for length in array.shape], fill).astype(array.dtype)
+        return result
+
+    few = given | {name: in_small(array, name != "out") for name, array in arrays.items()}
+    if isinstance(given.get("out"), np.ndarray):
+        few["out"].flags.writeable = given["out"].flags.writeable
+    elif "out" in given:
+        few["out"] = given["out"]
+    if isinstance(given.get("ddof"), (int, float)):
+        few["ddof"] = 0  # or NumPy would warn of too few elements
+    if "kth" in given:
+        few["kth"] = good_place(given["kth"], a, given["axis"])
+    example = in_small(a, 0)
+    try:
+        with np.errstate(all="ignore"):
+            function(example, **few)
+    except Exception as error:
+        shape_matters = type(error) is ValueError and any(word in str(error) for word in ("shape", "dimension"))
+        for name, array in arrays.items() if shape_matters else ():
+            if works(function, example, {key: value for key, value in few.items() if key != name}):
+                raise ValueError(
+                    f"{name} has the shape {array.shape}, which does not go with axis {given.get('axis')!r} of an array"
+                    f" of shape {a.shape}"
+                ) from None
+        raise
+
+
+def works(function: Callable[..., Any], a: Array, given: dict[str, Any]) -> bool:
+    try:
+        with np.errstate(all="ignore"):
+            function(a, **given)
+    except Exception:
+        return False
+    return True
+
+
+def good_place(kth: Any, a: Any, axis: Any) -> Any:
+    """What stands for places in a lane, if they are there; what is not an integer is NumPy's to refuse."""
+    places = np.asarray(kth)
+    if places.dtype.kind not in "iu":
+        return kth
+    if axis is None or (isinstance(axis, int) and -a.ndim <= axis < a.ndim):
+        n = a.size if axis is None else a.shape[axis]
+        bad = places[(places < -n) | (places >= n)]
+        if bad.size:
+            raise ValueError(f"kth(={bad.flat[0]}) out of bounds ({n})")
+    return np.zeros_like(places)

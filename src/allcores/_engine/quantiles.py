@@ -128,8 +128,7 @@ def operand(a: Any) -> tuple[Any, bool]:
 
 
 def answer(name: str, a: Any, **given: Any) -> Any:
-    """NumPy's, of a source that is loaded."""
-    return ask_numpy(getattr(np, name), a.load() if isinstance(a, Source) else a, **given)
+    return ask_numpy(getattr(np, name), a, **given)
 
 
 def warn_of_empty(counts: Array, skip: bool) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._kernels.fallback.sort import DIFFERENT, EQUAL, METHODS, NOTHING, ranks
 from . import doors, settings, sorting
-from .arguments import as_operand
+from .arguments import as_operand, ask_numpy
 from .inputs import elements, is_more
 from .operands import Array, in_native
 from .registry import REALS
@@ -115,11 +115,11 @@ def sort(a: Any, axis: Any, kind: Any, order: Any, stable: Any, descending: Any,
     workers = settings.resolve_workers(workers)
     a, work, arguments = prepare(a, axis, kind, order, stable, descending)
     if work is None:
-        result = np.sort(a, **arguments)
-        if out is None:
-            return result
-        check_out(out, result.shape, result.dtype)
-        return deliver(result, out)
+        good = None if out is None else line_or_axis(a, axis)
+        if good is not None:
+            check_out(out, good[0].shape, a.dtype)
+        result = ask_numpy(np.sort, a, **arguments)
+        return result if out is None else deliver(result, out)
     values, along = work
     if out is not None:
         check_out(out, values.shape, values.dtype)
@@ -142,7 +142,7 @@ def argsort(a: Any, axis: Any, kind: Any, order: Any, stable: Any, descending: A
     workers = settings.resolve_workers(workers)
     a, work, arguments = prepare(a, axis, kind, order, stable, descending)
     if work is None:
-        return np.argsort(a, **arguments)
+        return ask_numpy(np.argsort, a, **arguments)
     values, along = work
     result = np.empty_like(values, POSITION, subok=False)
     if values.size:

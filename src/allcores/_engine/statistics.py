@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from types import GeneratorType
 from typing import Any
 
@@ -368,7 +370,7 @@ def truth(name: str, a: Any, axis: Any, out: Any, keepdims: Any, where: Any, wor
     a, request = prepare(name, a, axis, out=out, keepdims=keepdims, where=where, workers=workers)
     if request is None or other_dtype(out, np.bool_):
         function = getattr(np, name.removesuffix("nan"))
-        a = is_missing(a) if name.endswith("nan") else a
+        function = partial(of_missing, function) if name.endswith("nan") else function
         return ask_numpy(function, a, axis=axis, out=out, keepdims=keepdims, where=where)
 
     def finish(slots: Slots, count: Array | int) -> tuple[Array]:
@@ -385,9 +387,7 @@ def count(name: str, a: Any, axis: Any, keepdims: Any, workers: int | None) -> A
         return small
     a, request = prepare(name, a, axis, keepdims=keepdims, workers=workers)
     if request is None:
-        if name == "count_nonzero":
-            return np.count_nonzero(a, axis=axis, keepdims=keepdims)
-        return np.sum(~is_missing(a), axis=axis, keepdims=keepdims, dtype=np.intp)
+        return ask_numpy(np.count_nonzero if name == "count_nonzero" else np_nancount, a, axis=axis, keepdims=keepdims)
 
     def finish(slots: Slots, count: Array | int) -> tuple[Array]:
         return (slots[0].astype(np.intp, copy=False),)
@@ -400,3 +400,12 @@ def count(name: str, a: Any, axis: Any, keepdims: Any, workers: int | None) -> A
 
 # int in NumPy before 2.4, np.intp since.
 COUNT_TYPE: Any = type(np.count_nonzero(np.ones(1)))
+
+
+def of_missing(function: Callable[..., Any], a: Any, **arguments: Any) -> Any:
+    """Of whether elements are missing."""
+    return function(is_missing(a), **arguments)
+
+
+def np_nancount(a: Any, **arguments: Any) -> Any:
+    return np.sum(~is_missing(a), dtype=np.intp, **arguments)

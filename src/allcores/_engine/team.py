@@ -22,9 +22,9 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
 from typing import Any
@@ -65,15 +65,15 @@ def _become_worker() -> None:
     here.worker = True
 
 
-@contextmanager
-def alone() -> Iterator[None]:
+class alone:
     """Calls of this thread are no team meanwhile: within one, or where locks of the standard library are held, and a
     signal or garbage collection begins a call."""
-    before, here.worker = here.worker, True
-    try:
-        yield
-    finally:
-        here.worker = before
+
+    def __enter__(self) -> None:
+        self.before, here.worker = here.worker, True
+
+    def __exit__(self, *_: object) -> None:
+        here.worker = self.before
 
 
 def pool(size: int) -> ThreadPoolExecutor:

@@ -110,7 +110,8 @@ def map_blocks(
     with a parameter ``block_info`` a dict that has for the position of each array its ``shape``, ``num-chunks``,
     ``array-location`` and ``chunk-location``, as in dask.array.
 
-    Calls of allcores in the function run in the thread that calls them.
+    `workers` are those of the whole call: calls of allcores in the function run in the thread that calls them where
+    several blocks are computed at a time, and with no more than `workers` where it is one.
 
     Examples
     --------
