@@ -214,7 +214,7 @@ def seconds(call) -> float:
 def test_a_series_that_begins_with_gaps_costs_what_others_do(name, backend, monkeypatch):
     """Nothing is looked up from the beginning of the line, by each of a thousand chunks."""
     monkeypatch.setattr(windowing, "chunk_size", 1000)
-    noise = sample((500_000 if backend != "fallback" else 200_000,), "d")
+    noise = sample((300_000 if backend != "fallback" else 30_000,), "d")
     gaps = noise.copy()
     gaps[:-10] = np.nan
     plain, late, none = (
