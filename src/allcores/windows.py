@@ -10,9 +10,9 @@ its left (one more to the left where the window is even), as in pandas. NaN is m
 the series. Where fewer than `min_count` elements are left, the result is NaN.
 
 A window is a function of its own elements: nothing is added and later subtracted again, so an infinity, NaN or huge
-number outside leaves no trace, and rounding errors don't grow with the length of the series.
-Float32 is computed in float64. The order of operations depends on the window and on positions alone: the same bits for
-any number of workers.
+number that has left, or is still to come, leaves no trace, and rounding errors don't grow with the length of the
+series. Float32 is computed in float64. The order of operations depends on the window and on positions alone: the same
+bits for any number of workers.
 
 Integers are never rounded before the result, whatever their size: order, ranks and positions are those of the integers
 themselves, and of their sum, their least, or the mean of the two in the middle the float64 next to it is the result. A
