@@ -1354,6 +1354,7 @@ cdef object small(Kind kind, tuple inputs, object alpha, object min_weight, obje
     cdef Py_buffer view[INPUTS]
     cdef int held = 0, along = 0, f
     cdef char code = 0
+    cdef double share
     if not is_share(alpha) or not is_share(min_weight):
         return None
     it.kind = kind
@@ -1362,10 +1363,12 @@ cdef object small(Kind kind, tuple inputs, object alpha, object min_weight, obje
     it.least = min_weight
     it.constant = True
     it.ends = False
-    it.decays = it.fields <= 2 and it.least == 0 and alpha < 1
+    share = alpha
+    it.decays = it.fields <= 2 and it.least == 0 and share < 1
     try:
         for f in range(it.given):
-            if not open_small(&view[f], inputs[f], axis, &along):
+            # A mask would be lost. The first one is an ndarray.
+            if type(inputs[f]) is not type(inputs[0]) or not open_small(&view[f], inputs[f], axis, &along):
                 return None
             held += 1
             if any_code(&view[f]) in (b"d", b"e", b"f") and not is_native(&view[f]):
@@ -1376,7 +1379,7 @@ cdef object small(Kind kind, tuple inputs, object alpha, object min_weight, obje
         if kind == COUNT and code == b"e" and view[0].shape[along] > HALF_MOST:
             return None                     # counts that float16 does not have
         out = empty_like(inputs[0]) if code in (b"e", b"f") else empty_like(inputs[0], DOUBLE)
-        return out if run_small(&it, view, alpha, along, out) else None
+        return out if run_small(&it, view, share, along, out) else None
     finally:
         for f in range(held):
             PyBuffer_Release(&view[f])

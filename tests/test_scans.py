@@ -265,11 +265,13 @@ def gaps_in_a_line(name, alpha):
 @pytest.mark.parametrize("alpha", [0.125, 0.5, 0.9375])
 def test_long_gaps(name, alpha, backend, team):
     """Means and moments outlast gaps in which all weights underflow: of one line, of many, of columns, with alphas."""
+    if backend == "fallback" and alpha != 0.5:
+        pytest.skip("takes seconds")
     x, y, at, want = gaps_in_a_line(name, alpha)
     many, others = np.random.default_rng(9).normal(size=(2, 70, x.size))
     many[:, 1::3] = np.nan
     many[[0, 33, 66]], others[[0, 33, 66]] = x, y
-    for rows, axis in ((1, 1), (70, 1), (70, 0)):
+    for rows, axis in ((1, 1),) if backend == "fallback" else ((1, 1), (70, 1), (70, 0)):
         inputs = (many[:rows], others[:rows])[: SCANS[name].inputs]
         inputs = [v if axis else np.ascontiguousarray(v.T) for v in inputs]
         for shares in (alpha, np.full(x.size, alpha)) if alpha == 0.5 else (alpha,):
@@ -282,7 +284,7 @@ def test_long_gaps(name, alpha, backend, team):
 
 
 @pytest.mark.parametrize("name", EXPONENTIAL)
-def test_gaps_of_any_length(name, backend, team):
+def test_gaps_of_any_length(name, backend):
     """Two elements around a gap: the mean between them goes to the second one, the variance is half of the square."""
     for gap in (10, 1100):
         a = np.concatenate([[10.0], np.full(gap, np.nan), [12.0], np.full(gap, np.nan)])

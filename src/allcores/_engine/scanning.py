@@ -39,10 +39,9 @@ MORE = 5  # fields of a state besides those of the row: weight, decay, and three
 POSITION = np.dtype(np.int64)
 
 
-def short(arrays: tuple[Any, ...], workers: Any) -> bool:
-    """Whether a call of one array or two may try a door."""
-    plain = type(arrays[0]) is np.ndarray and type(arrays[-1]) is np.ndarray
-    return plain and settings.doors > 0 and (workers is None or settings.is_count(workers))
+def short(a: Any, workers: Any) -> bool:
+    """Whether a call may try a door."""
+    return settings.doors > 0 and type(a) is np.ndarray and (workers is None or settings.is_count(workers))
 
 
 # ---- the exponential family
@@ -82,7 +81,7 @@ def exponential(
     name: str, arrays: tuple[Any, ...], alpha: Any, min_weight: Any, axis: Any, out: Any, workers: int | None
 ) -> Array:
     """The exponentially weighted statistics of one call."""
-    if short(arrays, workers) and out is None:
+    if short(arrays[0], workers) and out is None:
         small: Array | None = getattr(doors, name)(*arrays, alpha, min_weight, axis)
         if small is not None:
             return small
@@ -141,7 +140,7 @@ def known_before(
 
 def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None, *, backwards: bool = False) -> Array:
     """The last number before each gap of a series, or the first one after it; `name` is that of the limit."""
-    if short((a,), workers) and out is None:
+    if short(a, workers) and out is None:
         small: Array | None = (doors.bfill if backwards else doors.ffill)(a, limit, axis)
         if small is not None:
             return small
@@ -228,7 +227,7 @@ def check_integer(name: str, value: Any, dtype: np.dtype[Any]) -> int:
 
 
 def replace(a: Any, old: Any, new: Any, workers: int | None) -> Array:
-    if short((a,), workers):
+    if short(a, workers):
         small: Array | None = doors.replace(a, old, new)
         if small is not None:
             return small

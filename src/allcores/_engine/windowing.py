@@ -183,8 +183,7 @@ def move(
     `planes` is the shape of what a position has several results for: it comes before the input's shape.
     """
     plain = workers is None or settings.is_count(workers)
-    plain = plain and type(arrays[0]) is np.ndarray and type(arrays[-1]) is np.ndarray
-    if plain and settings.doors > 0 and out is None:
+    if plain and settings.doors > 0 and out is None and type(arrays[0]) is np.ndarray:
         small: Array | None = getattr(doors, name)(*arrays, window, min_count, axis, bool(center), *parameters)
         if small is not None:
             return small
