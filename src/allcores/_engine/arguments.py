@@ -369,7 +369,7 @@ def rehearse(function: Callable[..., Any], a: Any, given: dict[str, Any]) -> Non
 
     All lengths that are equal stay so, as do 0 and 1, so that shapes go together in small where they do in large.
     """
-    if a.size < LARGE or a.dtype.kind not in "biufcmMSU" or not (type(a) is np.ndarray or isinstance(a, Source)):
+    if not (type(a) is np.ndarray or isinstance(a, Source)) or a.size < LARGE or a.dtype.kind not in "biufcmMSU":
         return
     arrays = {name: np.asanyarray(given[name]) for name in ARRAYS if isinstance(given.get(name), (np.ndarray, list))}
     if any(type(array) is not np.ndarray for array in arrays.values()):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from functools import cache
 
 # Held by whoever imports: `with importing: from . import calls`.
@@ -21,5 +22,5 @@ if hasattr(os, "register_at_fork"):
 @cache
 def load_masked_arrays() -> None:
     """NumPy imports them when somebody names them, as some of its functions do."""
-    with importing:
+    with importing, suppress(ImportError):  # when the interpreter goes down nothing is imported any more
         import numpy.ma  # noqa: F401
