@@ -15,7 +15,8 @@ def in_memory(a: Any) -> Array:
 
     A source is loaded, which fails where it is not there or is beyond the budget. Libraries that mark missing values
     (pandas, pyarrow, polars) have no dtype of NumPy's for truth values among which some are missing, and give objects.
-    These become float64, with NaN for None and NA, as missing numbers do anyway. Lists keep NumPy's meaning.
+    These become float64, with NaN for None and NA, as missing numbers do anyway. Lists, and what is a single object to
+    NumPy (None), keep NumPy's meaning.
     """
     if type(a) is np.ndarray:
         return a
@@ -23,7 +24,8 @@ def in_memory(a: Any) -> Array:
     if source is not None:
         return source.load()
     array: Array = np.asarray(a)
-    return array if array.dtype.kind != "O" or isinstance(a, (list, tuple, np.ndarray)) else with_nan(array)
+    marks = array.dtype.kind == "O" and array.ndim > 0 and not isinstance(a, (list, tuple, np.ndarray))
+    return with_nan(array) if marks else array
 
 
 def with_nan(array: Array) -> Array:
