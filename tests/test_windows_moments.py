@@ -154,7 +154,7 @@ def test_what_stands_outside_has_no_part_in_it(name, backend):
             clean[rng.random(shape) < gaps] = np.nan
             inputs = inputs_of(name, clean)
             outside = [slice(None)] * len(shape)
-            for window in (3, 64, 65, 200) if name not in SORTING else (3, 65):
+            for window in (3, 65) if name in SORTING or backend == "fallback" else (3, 64, 65, 200):
                 want = function(name)(*inputs, window, 1, axis)
                 for junk in (*OUTSIDE, rng.choice(OUTSIDE, size=n)):
                     if backend == "fallback" and np.ndim(junk) == 0 and name not in MOMENTS:
