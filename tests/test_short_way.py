@@ -238,6 +238,10 @@ def test_exponential(name, level):
             for axis in range(-a.ndim, a.ndim):
                 for alpha, least in ((0.2, 0), (np.float64(0.01), 0.5), (0, 0), (1, 0), (1.0, 0.1)):
                     got, want = door(*inputs, alpha, least, axis), getattr(ac, name)(*inputs, alpha, least, axis)
+                    if got is None:  # counts that float16 does not have
+                        assert (name, char, want.dtype) == ("move_exp_nancount", "e", np.float64)
+                        assert a.shape[axis] > 2048
+                        continue
                     assert (got.dtype, got.strides) == (want.dtype, want.strides)
                     assert bits(got) == bits(want), (char, a.shape, a.strides, axis, alpha, least)
 

@@ -17,7 +17,7 @@ from .. import __version__
 from . import doors, place, settings, windowing
 from .grid import Stretches, cut_scans, cut_windows, leaves_of, scan_leaf
 from .inputs import elements, is_more
-from .operands import Array, in_native, side_by_side
+from .operands import Array, in_native, native, side_by_side
 from .registry import FLOATS, REALS, SCANS
 from .task import Field, Task
 from .windowing import (
@@ -155,20 +155,25 @@ def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None
         raise TypeError(f"a must be an array of numbers or times, not of dtype {values.dtype}")
     if out is not None:
         check_out(out, values.shape, values.dtype)
-    covered, dtype = values.dtype.char in FLOATS, values.dtype
-    if covered:
-        values = in_native(values)
-    takes = is_plain(out) and (out.dtype == values.dtype or not covered)
-    apart = takes and not np.may_share_memory(out, values)
+    covered = values.dtype.char in FLOATS
+    apart = is_plain(out) and not np.may_share_memory(out, values)
     result = np.asarray(out) if apart else np.empty_like(values, subok=False)
-    source, sink = (np.flip(values, axis), np.flip(result, axis)) if backwards else (values, result)
+    swapped = covered and not (values.dtype.isnative and result.dtype.isnative)
+    if swapped:  # in the machine's byte order meanwhile; no number moves, so that gaps can be filled where they are
+        own = result.view(native(result.dtype))
+        own[...] = values
+        values = own
+    target = values if swapped else result
+    source, sink = (np.flip(values, axis), np.flip(target, axis)) if backwards else (values, target)
     if values.dtype.kind in "biu" or not values.size:
         np.copyto(result, values)
     elif covered:
         push(source, sink, axis, most, workers)
     else:
         push_blocks(source, sink, axis, most)
-    return deliver(result if out is not None else result.astype(dtype, copy=False), out)
+    if swapped and not result.dtype.isnative:
+        values.byteswap(inplace=True)
+    return deliver(result, out)
 
 
 def push(a: Array, result: Array, axis: int, limit: int, workers: int) -> None:
