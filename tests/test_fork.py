@@ -66,6 +66,38 @@ def test_a_child_forked_during_the_first_call(call):
     assert (result.stdout.strip(), result.returncode) == ("0", 0), result.stderr[-3000:]
 
 
+@pytest.mark.parametrize(
+    "need", ["logging.getLogger('new')", "pool.submit(int).result()", "later_lock.acquire(timeout=20)"]
+)
+def test_an_import_needs_a_lock_that_a_fork_takes(need):
+    """Of logging, of thread pools, or of a library that was imported after this package."""
+    result = python(f"""
+        import allcores  # before those whose locks are needed
+        import faulthandler, logging, os, threading, time, warnings
+        from concurrent.futures import ThreadPoolExecutor
+        from allcores._engine import later
+        later._PATIENCE = 0.5
+        warnings.simplefilter("ignore", DeprecationWarning)
+        faulthandler.dump_traceback_later(10, exit=True)
+        later_lock, begun, pool = threading.Lock(), threading.Event(), ThreadPoolExecutor(1)
+        os.register_at_fork(before=later_lock.acquire, after_in_parent=later_lock.release)
+        def first():
+            with later.importing:
+                begun.set()
+                time.sleep(0.2)  # the fork is under way
+                {need}
+        thread = threading.Thread(target=first)
+        thread.start()
+        begun.wait()
+        pid = os.fork()
+        if not pid:
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        thread.join()
+    """)
+    assert (result.stdout.strip(), result.returncode) == ("0", 0), result.stderr[-3000:]
+
+
 def test_what_calls_import_a_fork_waits_for():
     """Every function, of arrays that kernels take and of others: whoever imports holds one of the two locks."""
     result = python(f"""
