@@ -61,16 +61,22 @@ from allcores.futures.manager import Wakeup
 LARGE = np.arange(1 << 17)
 
 
-@pytest.fixture(autouse=True)
-def stderr(tmp_path):
-    """No descriptor, no segment, no name, no thread may be left, and nothing on the workers' stderr.
-
-    Its value is the path of a file to which the workers' stderr goes: that of a fork server of the test's own. (Other
-    workers have pytest's.) The server stays, and so does the resource tracker.
-    """
-    path = tmp_path / "stderr"
+@pytest.fixture(scope="module")
+def server_stderr(tmp_path_factory):
+    """A file to which the stderr of the fork server goes, and so that of its workers. (Other workers have pytest's.)"""
     forkserver._forkserver._stop()
-    ours, theirs = os.dup(2), os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND)
+    yield tmp_path_factory.mktemp("server") / "stderr"
+    forkserver._forkserver._stop()
+
+
+@pytest.fixture(autouse=True)
+def stderr(server_stderr):
+    """No descriptor, no segment, no name, no thread may be left, and nothing on the workers' stderr: in this file.
+
+    The fork server stays, and so does the resource tracker.
+    """
+    path = server_stderr
+    ours, theirs = os.dup(2), os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_TRUNC)
     os.dup2(theirs, 2)
     try:
         with ProcessPoolExecutor(1) as first:
