@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import zlib
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -264,6 +265,43 @@ def test_a_zarr_array_that_is_gone(saved, zarr):
         assert ac.mean(source) == 0  # chunks that were never written, or deleted, have the fill value
 
 
+def zstd_frame(data, says):
+    """A zstd frame of one block, stored as it is, which says how many bytes it has, or does not."""
+    head = b"\x28\xb5\x2f\xfd" + (b"\xa0" + len(data).to_bytes(4, "little") if says else b"\x00\x58")
+    return head + (len(data) << 3 | 1).to_bytes(3, "little") + data
+
+
+@pytest.mark.parametrize("codec", ["zstd that says its size", "zstd that does not", "none", "gzip of HDF5"])
+def test_chunks_of_another_length(tmp_path, codec, zarr, h5py):
+    """A chunk has all of its elements, or is an error: never what was in memory before."""
+    path = tmp_path / ("x.h5" if "HDF5" in codec else "x.zarr")
+    if "HDF5" in codec:
+        with h5py.File(path, "w") as file:
+            file.create_dataset("x", data=np.arange(1000.0), chunks=(100,), compression="gzip")
+    else:
+        options = {"compressors": None} if codec == "none" else {}
+        zarr.create_array(path, shape=(1000,), chunks=(100,), dtype="f8", **options)[...] = np.arange(1000.0)
+
+    def store(data):
+        if "HDF5" in codec:
+            with h5py.File(path, "r+") as file:
+                file["x"].id.write_direct_chunk((300,), zlib.compress(data))
+        else:
+            (path / "c" / "3").write_bytes(data if codec == "none" else zstd_frame(data, "says" in codec))
+
+    whole = np.arange(300.0, 400).tobytes()
+    for data, good in [(whole, True), (whole[:400], False), (whole + whole, False), (b"", False), (whole[:-1], False)]:
+        store(data)
+        assert ac.sum(ac.open(path)[400:]) == sum(range(400, 1000))
+        if good:
+            np.testing.assert_array_equal(ac.open(path), np.arange(1000.0))
+            continue
+        for call in (lambda: ac.open(path)[350:360], lambda: ac.sum(ac.open(path))):
+            with pytest.raises(OSError, match=r"x\.(zarr|h5).*: can't read") as raised:
+                call()
+            del raised  # which keeps the file open
+
+
 @pytest.mark.parametrize("saved", ["npy", "contiguous", "gzip", "lzf"], indirect=True)
 @pytest.mark.parametrize("change", [os.remove, lambda path: os.replace("other", path)], ids=["removed", "replaced"])
 def test_files_that_are_gone_or_replaced(saved, change, monkeypatch, pools):
@@ -284,6 +322,76 @@ def test_files_that_are_gone_or_replaced(saved, change, monkeypatch, pools):
     os.replace("copy", saved)
     monkeypatch.setattr(sources.platform, "node", lambda: "another")
     np.testing.assert_array_equal(pickle.loads(handle)[...], X)
+
+
+def test_a_file_is_known_by_more_than_its_number(tmp_path):
+    """A file's number is free for the next one when it is gone, and each file system has its own."""
+    path = tmp_path / "x.npy"
+    for _ in range(3):
+        np.save(path, X)
+        handle = pickle.dumps(ac.open(path))
+        np.testing.assert_array_equal(pickle.loads(handle)[...], X)
+        with open(path, "r+b") as file:  # the same file, of other values
+            file.seek(-8, os.SEEK_END)
+            file.write(bytes(8))
+        assert pickle.loads(handle)[-1, -1] == 0
+        os.remove(path)
+        np.save(path, -X)
+        with pytest.raises(OSError, match=r"x\.npy: another file is there now"):
+            pickle.loads(handle)
+    mark = sources.mark_of(os.fspath(path))
+    sources.check_same("x.npy", os.fspath(path), mark)
+    sources.check_same("x.npy", os.fspath(path), mark._replace(computer="another", device=7, inode=7, birth=7))
+    for field in ("device", "inode", "birth"):
+        with pytest.raises(OSError, match=r"^x\.npy: another file is there now"):
+            sources.check_same("x.npy", os.fspath(path), mark._replace(**{field: getattr(mark, field) + 1}))
+
+
+@pytest.mark.parametrize("other", [X.view("i8"), X.T, X.reshape(300, 600), X.astype(">f8"), X.view("f8,f8")], ids=str)
+def test_npy_files_that_are_written_anew_in_place(tmp_path, other, pools):
+    """Another array's bytes are never read as the array that was opened; the same kind of array is what it is now."""
+    path = tmp_path / "x.npy"
+    np.save(path, X)
+    source = ac.open(path)
+    handle = pickle.dumps(source)
+    np.save(path, -X)
+    for each in (source, pickle.loads(handle)):
+        np.testing.assert_array_equal(each[...], -X)
+    np.save(path, other)
+    calls = [
+        lambda: source[3:5],
+        lambda: ac.mean(source, axis=0),
+        lambda: ac.median(source),
+        lambda: ac.map_blocks(negative, source),
+        lambda: pickle.loads(handle),
+        lambda: pickle.dumps(source),
+        *(lambda pool=pool: ac.mean(source, executor=pool) for pool in pools),
+    ]
+    for call in calls:
+        with pytest.raises(OSError, match=r"x\.npy: .*another array has been written to the file"):
+            call()
+
+
+@pytest.mark.parametrize("chunks", [None, (60, 300)])
+def test_other_drivers_of_hdf5(tmp_path, monkeypatch, chunks, h5py):
+    """No descriptor says which file is open: HDF5 itself is asked whether it is the one in its path."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    save_hdf5(chunks=chunks)("x.h5")
+    shutil.copy("x.h5", "elsewhere/x.h5")
+    shutil.copy("x.h5", "other.h5")
+    with h5py.File("x.h5", "r", driver="stdio") as file:
+        source = ac.open(file["g/x"])
+        monkeypatch.chdir("elsewhere")
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(source))[...], X)
+        with pytest.raises(FileNotFoundError, match=r"x\.h5: the file that was opened is not there"):
+            pickle.dumps(ac.open(file["g/x"]))
+        monkeypatch.chdir(tmp_path)
+        os.replace("other.h5", "x.h5")
+        for call in (lambda: pickle.dumps(source), lambda: pickle.dumps(ac.open(file["g/x"]))):
+            with pytest.raises(OSError, match=r"x\.h5: (another file|the file that was opened is not there)"):
+                call()
+        np.testing.assert_array_equal(source[...], X)
 
 
 def test_an_open_file_whose_path_has_another(tmp_path, h5py):

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import os
 import platform
+import struct
 import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -222,24 +225,65 @@ def as_source(a: Any) -> Source | None:
 GAP, THROUGH = 4096, 1 << 20
 
 
-Mark = tuple[str, int]  # a computer's name, and a file's number there
+class Mark(NamedTuple):
+    """A file, whatever it is called. Its number may be another file's once it is gone, and is one of many where several
+    file systems are mounted: device and birth (0 where nobody knows) tell these apart."""
+
+    computer: str  # since it was started: devices have other numbers then
+    device: int
+    inode: int
+    birth: int
+
+
+@cache
+def _boot() -> str:
+    """Another text each time that this machine is started, where it has one."""
+    with suppress(OSError), open("/proc/sys/kernel/random/boot_id", "rb") as file:
+        return file.read().decode("latin-1").strip()
+    return ""
 
 
 def mark_of(file: int | str) -> Mark:
     """What tells a file from another one that has its path later."""
-    return platform.node(), os.stat(file).st_ino
+    status, computer = os.stat(file), f"{platform.node()} {_boot()}"
+    birth = getattr(status, "st_birthtime", None)
+    return Mark(computer, status.st_dev, status.st_ino, _birth(file) if birth is None else int(birth * 1e9))
+
+
+@cache
+def _statx() -> Any:
+    """Linux tells when a file was made by this call alone, which `os` has not had before Python 3.15."""
+    import ctypes
+
+    return getattr(ctypes.CDLL(None), "statx", None) if sys.platform == "linux" else None
+
+
+def _birth(file: int | str) -> int:
+    """When a file was made, in ns; 0 where nobody knows."""
+    import ctypes
+
+    statx, known = _statx(), ctypes.create_string_buffer(256)
+    if statx is None:
+        return 0
+    number, path = (file, b"") if isinstance(file, int) else (-100, os.fsencode(file))  # AT_FDCWD
+    if statx(number, path, 0x1000, 0x800, known):  # AT_EMPTY_PATH, STATX_BTIME
+        return 0
+    (given,) = struct.unpack_from("I", known, 0)
+    seconds, nanoseconds = struct.unpack_from("qI", known, 80)
+    return int(seconds * 10**9 + nanoseconds) if given & 0x800 else 0
 
 
 def check_same(path: str, file: int | str, mark: Mark) -> None:
     """Whether an open file, or a path, is the file that was marked. On another computer nobody can tell."""
-    here, number = mark_of(file)
-    if here == mark[0] and number != mark[1]:
+    here = mark_of(file)
+    if here != mark and here.computer == mark.computer:
         raise OSError(f"{path}: another file is there now than the one that was opened")
 
 
 class FlatFile(Source):
     """One array as it would be in memory, somewhere in a file. `ghost` is that array, mapped: it says where elements
-    are, and is never read, since an error would be a signal then."""
+    are, and is never read, since an error would be a signal then. `head` is how the file begins, if that says what its
+    bytes mean: they may be written anew in place, as another array."""
 
     def __init__(
         self,
@@ -250,6 +294,7 @@ class FlatFile(Source):
         order: str = "C",
         name: str | None = None,
         mark: Mark | None = None,
+        head: bytes = b"",
     ) -> None:
         self.path, self.offset, self.shape, self.order = os.path.abspath(path), offset, shape, order
         self.stored = np.dtype(dtype)
@@ -258,9 +303,11 @@ class FlatFile(Source):
         self.file = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         self.mark = mark_of(self.file) if mark is None else mark
         check_same(self.path, self.file, self.mark)
+        self.head = head
         there = os.fstat(self.file).st_size - offset
         if there < self.nbytes:
             raise OSError(f"{self.name}: the array has {self.nbytes:,} bytes, {max(there, 0):,} are there")
+        self.check_head(f"{self.name}: ")
         # What is empty can't be mapped.
         self.ghost: Array = (
             np.asarray(np.memmap(self.path, self.dtype, "r", offset, shape, order))  # type: ignore[call-overload]
@@ -277,7 +324,16 @@ class FlatFile(Source):
 
     def __reduce__(self) -> tuple[Any, ...]:
         check_same(self.path, self.path, self.mark)
-        return type(self), (self.path, self.offset, self.shape, self.stored, self.order, self.name, self.mark)
+        self.check_head(f"{self.name}: ")
+        layout = self.path, self.offset, self.shape, self.stored, self.order
+        return type(self), (*layout, self.name, self.mark, self.head)
+
+    def check_head(self, prefix: str = "") -> None:
+        """Whether the bytes still mean what they meant when the file was opened."""
+        there = bytearray(len(self.head))
+        self.fill(memoryview(there), 0)
+        if there != self.head:
+            raise OSError(f"{prefix}another array has been written to the file since it was opened")
 
     def view(self, ghost: Array) -> FlatView:
         """Where the elements of a view of the ghost are."""
@@ -344,6 +400,7 @@ class FlatView:
                 self.file.fill(data[number * run : (number + 1) * run].data, at)
         if self.file.stored != self.file.dtype:
             to.byteswap(inplace=True)
+        self.file.check_head()  # afterwards: what is right now was right then
 
     def starts(self, axes: int) -> Iterator[int]:
         """Where in the file the elements begin that have an index along the first axes."""

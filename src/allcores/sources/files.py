@@ -35,12 +35,13 @@ def open_npy(path: str) -> Source:
     with open(path, "rb") as stream:
         try:
             shape, order, dtype = read_header(stream)
+            if dtype.hasobject:
+                raise ValueError("it holds Python objects, which can't be read without running code")
+            offset = stream.tell()
+            stream.seek(0)
+            return FlatFile(path, offset, shape, dtype, order, head=stream.read(offset))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-        offset = stream.tell()
-    if dtype.hasobject:
-        raise ValueError(f"{path}: it holds Python objects, which can't be read without running code")
-    return FlatFile(path, offset, shape, dtype, order)
 
 
 def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], str, np.dtype[Any]]:

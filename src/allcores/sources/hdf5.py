@@ -104,7 +104,7 @@ def place_of(file: Any) -> tuple[str, Mark | None]:
     """
     path = os.path.abspath(os.fsdecode(file.filename))
     if file.driver != "sec2":
-        return path, None
+        return path, mark_by_hdf5(path, file) if file.driver in PLAIN_FILES else None
     descriptor = file.id.get_vfd_handle()
     mark = mark_of(descriptor)
     for found in (path, os.path.realpath(f"/proc/self/fd/{descriptor}")):
@@ -112,6 +112,21 @@ def place_of(file: Any) -> tuple[str, Mark | None]:
             check_same(found, found, mark)
             return found, mark
     return path, None
+
+
+def mark_by_hdf5(path: str, file: Any) -> Mark | None:
+    """What tells an open file from others if it is the one in that path, where its descriptor can't be asked. HDF5 has
+    one number for a file, however often it is open."""
+    import h5py
+
+    number = h5py.h5o.get_info(file["/"].id).fileno
+    with suppress(OSError):
+        check_regular(path)
+        mark = mark_of(path)
+        with h5py.File(path, "r", driver=file.driver) as again:
+            if h5py.h5o.get_info(again["/"].id).fileno == number:
+                return mark
+    return None
 
 
 def reopened(
@@ -159,7 +174,7 @@ class Hdf5(Source):
             raise TypeError(f"{self.name} can't be read in another process: {why}")
         if self.mark is not None:
             check_same(self.path, self.path, self.mark)
-        elif file.driver == "sec2":
+        else:
             raise FileNotFoundError(f"{self.path}: the file that was opened is not there any more")
         if file.mode != "r":
             file.flush()

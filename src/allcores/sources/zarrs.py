@@ -135,6 +135,18 @@ def zstd() -> Callable[..., Any]:
     return found
 
 
+def content_size(frame: bytes) -> int | None:
+    """How many bytes a zstd frame says that it has, decompressed; None where it does not say (RFC 8878, 3.1.1.1)."""
+    if not frame.startswith(b"\x28\xb5\x2f\xfd"):
+        return None
+    flags = frame[4] if len(frame) > 4 else 0
+    single = flags >> 5 & 1
+    length = (single, 2, 4, 8)[flags >> 6]
+    begin = 5 + (1 - single) + (0, 1, 2, 4)[flags & 3]
+    size = int.from_bytes(frame[begin : begin + length], "little")
+    return None if not length else size + 256 if length == 2 else size
+
+
 @dataclass(frozen=True, slots=True)
 class ChunkFiles:
     """Chunks in files of their own, which a worker reads and decompresses without zarr: all reading there goes through
@@ -178,5 +190,7 @@ class ChunkFiles:
                 raise
             return None
         if self.decompress is not None:
-            data = self.decompress(data, np.empty(prod(self.chunks) * self.dtype.itemsize, np.uint8))
+            # Into memory of ours where the frame fits it exactly: of what is shorter the rest would stay as it was.
+            size = prod(self.chunks) * self.dtype.itemsize
+            data = self.decompress(data, np.empty(size, np.uint8) if content_size(data) == size else None)
         return checked(data, self.dtype, self.chunks, first)
