@@ -209,7 +209,7 @@ def test_relative_paths(saved, opened, monkeypatch, pools, h5py, zarr):
     np.testing.assert_array_equal(ac.map_blocks(negative, source, executor=pools[0]), -X)
 
 
-@pytest.mark.parametrize("kind", ["zip", "logging", "logging zip", "fsspec", "memory"])
+@pytest.mark.parametrize("kind", ["zip", "logging", "logging zip", "fsspec", "relative fsspec", "memory"])
 def test_other_stores_of_zarr(tmp_path, monkeypatch, kind, zarr):
     from zarr.storage import FsspecStore, LocalStore, LoggingStore, MemoryStore, ZipStore
 
@@ -222,6 +222,13 @@ def test_other_stores_of_zarr(tmp_path, monkeypatch, kind, zarr):
         pytest.importorskip("fsspec")
         save_zarr("g/x")("x.zarr")
         store = FsspecStore.from_url("file://" + os.path.abspath("x.zarr"), read_only=True)
+    elif kind == "relative fsspec":
+        pytest.importorskip("fsspec")
+        from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
+        from fsspec.implementations.local import LocalFileSystem
+
+        save_zarr("g/x")("x.zarr")
+        store = FsspecStore(AsyncFileSystemWrapper(LocalFileSystem(), asynchronous=True), True, "x.zarr")
     elif kind == "memory":
         store = MemoryStore()
         save_zarr("g/x")(store)
@@ -237,7 +244,7 @@ def test_other_stores_of_zarr(tmp_path, monkeypatch, kind, zarr):
     np.testing.assert_array_equal(source[...], X)
     if "logging" not in kind:
         np.testing.assert_array_equal(pickle.loads(pickle.dumps(source))[...], X)
-    if kind in ("logging", "fsspec"):
+    if kind in ("logging", "fsspec", "relative fsspec"):
         shutil.rmtree(tmp_path / "x.zarr")
         with pytest.raises(OSError, match=r"x\.zarr.*/g/x: can't read .* there is no zarr array"):
             ac.mean(source)
@@ -263,6 +270,61 @@ def test_a_zarr_array_that_is_gone(saved, zarr):
     shutil.rmtree(os.path.join(saved, "g/x" if "g" in os.listdir(saved) else "c"), ignore_errors=True)
     if "zarr.json" in os.listdir(saved) and "g" not in os.listdir(saved):
         assert ac.mean(source) == 0  # chunks that were never written, or deleted, have the fill value
+
+
+CHANGES = ["fewer rows", "dtype", "chunks", "fill value", "shrunk", "a group", "damaged"]
+CHANGED = [*(("zarr", change) for change in CHANGES), ("zarr through zarr", "chunks"), ("format 2", "a group")]
+
+
+@pytest.mark.parametrize(("saved", "change"), CHANGED, indirect=["saved"])
+def test_a_zarr_array_that_is_another_now(saved, change, zarr):
+    """What is read by another array's chunks, or is not there any more, is an error, not numbers."""
+    source, array = ac.open(saved), zarr.open_array(saved, mode="r+")
+    own = ac.open(array)
+    handles = [pickle.dumps(each) for each in (source, own)]
+    array.attrs["unit"] = "m"
+    array.append(np.ones((60, 300)))
+    for each in (source, own, *map(pickle.loads, handles)):  # has grown: what was opened is there
+        assert each.shape == X.shape
+        np.testing.assert_array_equal(each[...], X)
+    other = {"shape": X.shape, "dtype": "f8", "chunks": (60, 300), "zarr_format": array.metadata.zarr_format}
+    others = {"fewer rows": {"shape": (60, 300)}, "dtype": {"dtype": "i8"}, "chunks": {"chunks": (30, 300)}}
+    others["fill value"] = {"fill_value": 3}
+    if change == "shrunk":
+        array.resize((60, 300))
+    elif change == "damaged":
+        for name in (".zarray", "zarr.json"):
+            if os.path.exists(f"{saved}/{name}"):
+                Path(saved, name).write_text("{")
+    elif change == "a group":
+        shutil.rmtree(saved)
+        zarr.create_group(saved, zarr_format=other["zarr_format"])
+        if other["zarr_format"] == 2:
+            shutil.copy(f"{saved}/.zgroup", f"{saved}/.zarray")
+    else:
+        zarr.create_array(saved, overwrite=True, **{**other, **others[change]})[...] = 7
+    calls = [lambda source=source: source[...], lambda source=source: ac.mean(source), lambda: own[100:200]]
+    calls += [lambda handle=handle: pickle.loads(handle) for handle in handles]
+    calls += [lambda: pickle.dumps(own), lambda: own.write(np.s_[:60, :300], 1.0)]
+    for call in calls:
+        with pytest.raises(OSError, match=r"x\.zarr.*than the one that was opened|there is no zarr array in .*x\.zarr"):
+            call()
+
+
+def test_a_zip_of_zarr_that_is_replaced(tmp_path, zarr):
+    """What is open is read on; who opens the path would find another file, and says so."""
+    from zarr.storage import ZipStore
+
+    for name, value in (("x.zip", 1.0), ("y.zip", 2.0)):
+        with ZipStore(tmp_path / name, mode="w") as store:
+            zarr.create_array(store, shape=(100,), chunks=(10,), dtype="f8")[...] = value
+    source = ac.open(zarr.open_array(ZipStore(tmp_path / "x.zip", mode="r"), mode="r"))
+    handle = pickle.dumps(source)
+    os.replace(tmp_path / "y.zip", tmp_path / "x.zip")
+    assert ac.sum(source) == 100
+    for call in (lambda: pickle.dumps(source), lambda: pickle.loads(handle)):
+        with pytest.raises(OSError, match=r"x\.zip: another file"):
+            call()
 
 
 def zstd_frame(data, says):
@@ -347,7 +409,16 @@ def test_a_file_is_known_by_more_than_its_number(tmp_path):
             sources.check_same("x.npy", os.fspath(path), mark._replace(**{field: getattr(mark, field) + 1}))
 
 
-@pytest.mark.parametrize("other", [X.view("i8"), X.T, X.reshape(300, 600), X.astype(">f8"), X.view("f8,f8")], ids=str)
+OTHERS = {
+    "dtype": X.view("i8"),
+    "order": np.asfortranarray(X),
+    "shape": X.reshape(300, 600),
+    "byte order": X.astype(">f8"),
+    "records": X.view("f8,f8"),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
 def test_npy_files_that_are_written_anew_in_place(tmp_path, other, pools):
     """Another array's bytes are never read as the array that was opened; the same kind of array is what it is now."""
     path = tmp_path / "x.npy"

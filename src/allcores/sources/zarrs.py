@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy as np
 
 from .._engine.later import importing
 from .._engine.operands import Array, native
-from .._engine.sources import Region, Source
+from .._engine.sources import Mark, Region, Source, check_same, mark_of
 from .chunked import checked, put_together
 
 KINDS = "biufc"
@@ -54,27 +55,60 @@ def opened(path: str, name: str | None) -> Any:
 
 
 class Zarr(Source):
-    def __init__(self, array: Any) -> None:
+    """An array of zarr's. `metadata` are those that it was opened with: zarr changes its object when it is resized."""
+
+    def __init__(self, array: Any, metadata: Any = None, mark: Mark | None = None) -> None:
         self.array = located(array)
         self.name = str(self.array.store_path)
-        self.shape, self.stored = tuple(array.shape), np.dtype(array.dtype)
+        self.metadata = self.array.metadata if metadata is None else metadata
+        self.shape, self.stored = tuple(self.metadata.shape), np.dtype(array.dtype)
         self.dtype = native(self.stored)
         self.chunks = tuple(array.shards or array.chunks)
-        check_there(self.array)
+        self.file = file_of(self.array.store_path.store)
+        self.mark = mark
+        if self.file is not None:
+            path, number = self.file
+            self.mark = mark_of(number) if mark is None else mark
+            check_same(path, number, self.mark)
+        self._looked_at = b""
+        self.check_there()
         self.files = ChunkFiles.of(self.array)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Zarr, (self.array,)
+        if self.file is not None and self.mark is not None:
+            check_same(self.file[0], self.file[0], self.mark)
+        self.check_there()
+        return Zarr, (self.array, self.metadata, self.mark)
+
+    def check_there(self) -> None:
+        """Whether the array that was opened is there. For zarr what is missing has the fill value: that would be
+        everything where a store is gone, or where its path leads nowhere, as it may in another process; and chunks of
+        another array are those of this one."""
+        there = stored_metadata(self.array)
+        if there is None:
+            raise FileNotFoundError(f"there is no zarr array in {self.name}")
+        if there != self._looked_at and not has_what(self.metadata, there):
+            raise OSError(f"another zarr array is in {self.name} now than the one that was opened, or it has shrunk")
+        self._looked_at = there
+
+    # What is right after chunks were read was right before.
 
     def read(self, region: Region) -> Array:
-        if self.files is not None:
-            return put_together(region, self.files.chunks, self.dtype, self.array.fill_value, self.files.chunk)
-        values = np.ascontiguousarray(self.array[region], self.dtype).reshape([s.stop - s.start for s in region])
-        check_there(self.array)
+        try:
+            if self.files is None:
+                values = np.ascontiguousarray(self.array[region], self.dtype).reshape(
+                    [s.stop - s.start for s in region]
+                )
+            else:
+                values = put_together(region, self.files.chunks, self.dtype, self.array.fill_value, self.files.chunk)
+        except Exception:
+            self.check_there()  # says more than what is wrong with another array's chunks
+            raise
+        self.check_there()
         return values
 
     def write(self, region: Region, values: Any) -> None:
-        check_there(self.array)
+        self.check_there()
         self.array[region] = values
 
 
@@ -90,7 +124,7 @@ def located(array: Any) -> Any:
 
 
 def absolute(store: Any) -> Any:
-    from zarr.storage import LocalStore, WrapperStore, ZipStore
+    from zarr.storage import FsspecStore, LocalStore, WrapperStore, ZipStore
 
     if isinstance(store, WrapperStore):
         inside = absolute(store._store)
@@ -98,11 +132,14 @@ def absolute(store: Any) -> Any:
     place = ""
     if isinstance(store, LocalStore):
         place = "root"
-    elif isinstance(store, ZipStore) and store.read_only:  # a copy of one that is being written would write it, too
+    elif isinstance(store, ZipStore):
+        # A copy of one that is being written would write it, too.
+        place = "path" if store.read_only else ""
+    elif isinstance(store, FsspecStore) and getattr(getattr(store.fs, "sync_fs", None), "local_file", False):
         place = "path"
-    if place and not getattr(store, place).is_absolute():
-        store, path = copy.copy(store), getattr(store, place).absolute()
-        setattr(store, place, path)
+    if place and not os.path.isabs(getattr(store, place)):
+        store, path = copy.copy(store), getattr(store, place)
+        setattr(store, place, type(path)(os.path.abspath(path)))
     return store
 
 
@@ -111,19 +148,51 @@ def directory_of(array: Any) -> str:
     return os.path.join(str(array.store_path.store.root), *array.store_path.path.split("/"))
 
 
-def check_there(array: Any) -> None:
-    """For zarr what is missing has the fill value: that would be everything where a store is gone, or where its path
-    leads nowhere, as it may in another process."""
+def file_of(store: Any) -> tuple[str, int] | None:
+    """The path and the descriptor of a store that is one file, read from where it is open."""
+    from zarr.storage import WrapperStore, ZipStore
+
+    if isinstance(store, WrapperStore):
+        return file_of(store._store)
+    if isinstance(store, ZipStore) and store.read_only and store._is_open:
+        zipped: Any = store._zf.fp
+        return str(store.path), zipped.fileno()
+    return None
+
+
+def stored_metadata(array: Any) -> bytes | None:
+    """The metadata of an array as they are in its store now; None where there are none."""
+    from zarr.core.buffer import default_buffer_prototype
     from zarr.core.sync import sync
     from zarr.storage import LocalStore
 
     name = METADATA[array.metadata.zarr_format]
     if isinstance(array.store_path.store, LocalStore):
-        there = os.path.exists(os.path.join(directory_of(array), name))
-    else:
-        there = sync((array.store_path / name).exists())
-    if not there:
-        raise FileNotFoundError(f"there is no zarr array in {array.store_path}")
+        try:
+            with open(os.path.join(directory_of(array), name), "rb") as file:
+                return file.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+    found = sync((array.store_path / name).get(default_buffer_prototype()))
+    return None if found is None else bytes(found.to_bytes())
+
+
+def has_what(opened: Any, stored: bytes) -> bool:
+    """Whether stored metadata are of the array that was opened; it may have grown since, and have other attributes."""
+    try:
+        there = type(opened).from_dict(json.loads(stored))
+    except Exception:  # of a group, or damaged
+        return False
+    one, other = (meaning(metadata) for metadata in (opened, there))
+    return one == other and len(opened.shape) == len(there.shape) and all(map(int.__le__, opened.shape, there.shape))
+
+
+def meaning(metadata: Any) -> str:
+    """What chunks mean."""
+    given = metadata.to_dict()
+    for name in ("shape", "attributes", "dimension_names"):
+        given.pop(name, None)
+    return json.dumps(given, sort_keys=True, default=str)
 
 
 def zstd() -> Callable[..., Any]:
@@ -186,8 +255,6 @@ class ChunkFiles:
             with open(os.path.join(self.directory, key), "rb") as file:
                 data = file.read()
         except FileNotFoundError:
-            if not os.path.exists(os.path.join(self.directory, METADATA[3])):
-                raise
             return None
         if self.decompress is not None:
             # Into memory of ours where the frame fits it exactly: of what is shorter the rest would stay as it was.
