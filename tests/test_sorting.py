@@ -280,6 +280,14 @@ def test_other_dtypes(backend):
     fields = np.array([(2, 1.0), (1, 3.0), (1, 2.0)], [("a", int), ("b", float)])
     np.testing.assert_array_equal(ac.sort(fields, order=["a", "b"]), np.sort(fields, order=["a", "b"]))
     np.testing.assert_array_equal(ac.argsort(fields, order="b"), [0, 2, 1])
+    many = np.zeros(300, [("a", "i4"), ("b", ">f4"), ("c", "i8")])  # sorts that are not stable are so in few
+    many["a"], many["b"] = np.random.default_rng(0).integers(0, 5, (2, 300))
+    many["c"] = np.arange(300)
+    for order in ("a", ["b", "a"], None):
+        for how in ({}, {"kind": "heapsort"}, {"stable": False}):
+            x = many if order else many[["a", "b"]]
+            np.testing.assert_array_equal(ac.argsort(x, order=order, **how), np.argsort(x, kind="stable", order=order))
+            np.testing.assert_array_equal(ac.sort(x, order=order, **how), np.sort(x, kind="stable", order=order))
     masked = np.ma.array([3, 1, 2], mask=[0, 1, 0])
     assert isinstance(ac.sort(masked), np.ma.MaskedArray)
     assert ac.sort([[3, 1], [2, 4]]).tolist() == [[1, 3], [2, 4]]

@@ -173,6 +173,34 @@ def test_chunks_give_the_same_bits_wherever_they_are(stores, function, shape, h5
                 np.testing.assert_allclose(*near, rtol=1e-11, atol=1e-11)
 
 
+class Turned(ac.Source):
+    """Gives its parts in another layout, and in the other byte order."""
+
+    def __init__(self, x, chunks):
+        self.name, self.shape, self.dtype, self.chunks, self.x = "turned", x.shape, x.dtype, chunks, x
+
+    def read(self, region):
+        return np.asfortranarray(self.x[region]).astype(self.dtype.newbyteorder())
+
+
+@pytest.mark.parametrize("shape", [(300, 400), (500, 600)], ids=str)  # loaded, and read by chunks
+def test_layouts_of_what_is_read_change_no_bit(tmp_path, shape):
+    x, chunks = np.random.default_rng(0).normal(size=shape), (50, 70)
+    np.save(tmp_path / "c.npy", x)
+    np.save(tmp_path / "f.npy", np.asfortranarray(x))
+    given = [ac.open(ac.open(tmp_path / f"{order}.npy"), chunks=chunks) for order in "cf"]
+    given += [ac.open(np.asfortranarray(x), chunks=chunks), Turned(x, chunks), ac.open(Turned(x, None), chunks=chunks)]
+    for function in ("sum", "mean", "nanstd", "prod", "ss", "argmax"):
+        for axis in (None, 0, 1):
+            want = outcome(function, ac.open(x, chunks=chunks), axis=axis)
+            for source in given:
+                assert outcome(function, source, axis=axis) == want, (function, axis, source)
+    for source in given:
+        part = source[100:160, 60:80]
+        np.testing.assert_array_equal(part, x[100:160, 60:80])
+        assert part.dtype == x.dtype
+
+
 def test_chunks_of_whole_leaves_have_the_bits_of_memory():
     line, table = example((1 << 18,)), example((4096, 70))
     for function in ("sum", "nanmean", "nanvar", "argmax"):

@@ -251,3 +251,17 @@ def test_integers_with_fields(name, door):
         if "partition" in name:
             part, want = np.sort(part), np.sort(want)  # NumPy has an arrangement of its own
         np.testing.assert_array_equal(np.asarray(part).view(np.asarray(want).dtype), want)
+
+
+@pytest.mark.parametrize("kind", [np.ma.MaskedArray, Length, Quantity], ids=lambda kind: kind.__name__)
+def test_sources_have_no_meaning_beside_their_elements(kind):
+    for options in ({}, {"chunks": (3,)}):
+        with pytest.raises(TypeError, match="source is "):
+            ac.open(X.view(kind), **options)
+    for plain in (
+        X.astype([("a", float)]).view(np.recarray)["a"],
+        X.view(type("Own", (np.ndarray,), {})),
+    ):
+        for source in (ac.open(plain), ac.open(plain, chunks=plain.shape)):
+            assert ac.sum(source) == X.sum()
+            assert type(source[...]) is type(ac.sum(source, axis=0, keepdims=True)) is np.ndarray

@@ -48,9 +48,9 @@ def prepare(
         arguments["descending"] = descending
     good = isinstance(kind, (str, type(None))) and kind in KINDS
     good = good and stable in (None, True, False) and descending in (None, True, False)
-    if plain and good and (kind is None or stable is descending is None):
+    if not is_more(a) and good and (kind is None or stable is descending is None):
         arguments |= {"kind": None, "stable": True}
-        if order is None and covered(a):
+        if plain and order is None and covered(a):
             return a, line_or_axis(in_native(a), axis), arguments
     return a, None, arguments
 
@@ -163,17 +163,26 @@ def lexsort(keys: Any, axis: Any, workers: int | None) -> Any:
             keys = [key for key, _ in given]
             given = keys if all(plain for _, plain in given) else None
     if given is None or not len(given) or axis is None:
-        return np.lexsort(keys, axis)
+        return lexsort_by_numpy(keys, axis)
     columns = [np.asarray(key) if not covered(key) else in_native(key) for key in given]
     shape = columns[0].shape
     work = line_or_axis(columns[0], axis)
     if work is None or not shape or any(not covered(key) or key.shape != shape for key in columns):
-        return np.lexsort(keys, axis)
+        return lexsort_by_numpy(keys, axis)
     along = work[1]
     result: Array = np.empty(shape, POSITION)
     if result.size:
         sorting.lexsort(columns, result, along, workers)
     return result.astype(np.intp, copy=False)
+
+
+def lexsort_by_numpy(keys: Any, axis: Any) -> Any:
+    """NumPy's own reads strings and complex numbers of the other byte order as if they were in the machine's."""
+    if isinstance(keys, np.ndarray):
+        return np.lexsort(in_native(keys), axis)
+    if isinstance(keys, (list, tuple)):
+        keys = [in_native(key) if isinstance(key, np.ndarray) else key for key in keys]
+    return np.lexsort(keys, axis)
 
 
 # ---- ranks

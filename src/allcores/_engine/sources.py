@@ -114,7 +114,8 @@ class Source(ABC):
         return self.load().astype(dtype or self.dtype, copy=bool(copy))
 
     def part(self, region: Region, *memory: Array | None) -> Array:
-        """What `read` gives, with errors that say what was read.
+        """What `read` gives, C-contiguous (but of a file that is laid out as in memory), with errors that say what was
+        read.
 
         Parameters
         ----------
@@ -135,7 +136,8 @@ class Source(ABC):
         lengths = tuple(part.stop - part.start for part in region)
         if values.shape != lengths:
             raise OSError(f"{self.name}: {written(region)} has the shape {values.shape} instead of {lengths}")
-        return values
+        # Bits follow the layout, which is not the source's to choose where the chunks say what they are.
+        return values if isinstance(self, FlatFile) else contiguous(values)
 
     def load(self) -> Array:
         """All of it, if that is within the memory budget.
@@ -439,7 +441,7 @@ class InMemory(Source):
         self.shape, self.dtype = array.shape, native(array.dtype)
 
     def read(self, region: Region) -> Array:
-        return contiguous(self.array[region])
+        return self.array[region]
 
 
 class Rechunked(Source):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from .._engine import sources
+from .._engine.inputs import elements
 from .._engine.later import importing
 from .._engine.sources import InMemory, Rechunked, Source
 from . import files
@@ -53,6 +54,8 @@ def open(source: Any, name: str | None = None, *, chunks: Sequence[int] | None =
     ------
     ValueError
         If the format is not known, `name` does not name an array, or `chunks` do not fit the shape.
+    TypeError
+        If `source` is a masked array, or a kind of ndarray that gives its elements a meaning, such as a unit.
     OSError
         If the file can't be read, or is too short. A part that can't be read is named in the message.
 
@@ -84,7 +87,9 @@ def open(source: Any, name: str | None = None, *, chunks: Sequence[int] | None =
     found = sources.as_source(source)
     if found is None:
         if isinstance(source, np.ndarray):
-            found = InMemory(source, None)
+            if isinstance(source, np.ma.MaskedArray):
+                raise TypeError("source is a masked array, whose mask would be lost: give its filled()")
+            found = InMemory(elements("source", source), None)
         elif isinstance(source, (str, os.PathLike)):
             found = open_path(os.fsdecode(source), name)
         else:

@@ -17,7 +17,7 @@ import numpy as np
 
 from .._engine.later import importing
 from .._engine.operands import Array, native
-from .._engine.sources import FlatFile, InMemory, Mark, Region, Source, check_same, contiguous, mark_of
+from .._engine.sources import FlatFile, InMemory, Mark, Region, Source, check_same, mark_of
 from .chunked import checked, put_together
 from .files import check_regular, named
 
@@ -194,7 +194,7 @@ class Hdf5(Source):
             self.dataset.read_direct(values, outer)
             return values
         found: Array = np.asarray(self.dataset[outer], self.dtype)  # without axes it is a scalar, or a string
-        return contiguous(found[(*(slice(None) for _ in outer), *inner)] if inner else found)
+        return found[(*(slice(None) for _ in outer), *inner)] if inner else found
 
     def write(self, region: Region, values: Any) -> None:
         outer, inner = region[: self.dataset.ndim], region[self.dataset.ndim :]
