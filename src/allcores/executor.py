@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from ._engine import settings
+from ._engine.contexts import contextmanager
 from ._engine.later import importing
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
+
+from .contexts import contextmanager
 
 
 class Stopped(BaseException):

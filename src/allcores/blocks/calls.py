@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._engine import settings, team
+from .._engine.contexts import contextmanager
 from .._engine.sources import Source
 from ..futures.cluster import Courier, check_executor
 from . import executors, threads

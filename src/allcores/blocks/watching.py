@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
+from .._engine.contexts import contextmanager
 from .._engine.later import importing
 
 Tell = Callable[[int, int], None]
