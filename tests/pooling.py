@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+import types
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -182,6 +183,25 @@ class Wordless(Exception):
         raise ValueError("no pickle")
 
 
+class Speechless(Exception):
+    """Ends who looks at it."""
+
+    def __str__(self):
+        raise SystemExit("speechless")
+
+    def __getattr__(self, name):
+        raise SystemExit(name)
+
+
+class Homesick(Exception):
+    """Comes out of its pickle where it was raised, and nowhere else."""
+
+    def __setstate__(self, state):
+        if state["home"] != os.getpid():
+            raise KeyError("home")
+        self.__dict__.update(state)
+
+
 class Reduces(Exception):
     """Pickles by itself, to something else."""
 
@@ -228,6 +248,20 @@ def in_a_circle():
     return error
 
 
+def homesick():
+    error = Homesick("one")
+    error.home = os.getpid()
+    return error
+
+
+def foreign():
+    """Of a class that only the worker can import."""
+    module = types.ModuleType("of_the_worker")
+    module.Foreign = type("Foreign", (Awkward,), {"__module__": "of_the_worker"})
+    sys.modules["of_the_worker"] = module
+    return module.Foreign("one", "two")
+
+
 def many():
     parts = [Awkward("one", "two"), ValueError(threading.Lock()), KeyError("key")]
     return ExceptionGroup("several", [*parts, ExceptionGroup("inside", parts), OSError(2, "no", "file")])
@@ -253,15 +287,19 @@ ODD = {
     "an array": lambda: Awkward(np.arange(1 << 17), "two"),
     "a group": many,
     "an exit": lambda: Quits("one", "two"),
+    "speechless": lambda: Speechless("one"),
+    "homesick": homesick,
+    "foreign": foreign,
+    "a foreign group": lambda: ExceptionGroup("foreign", [foreign(), KeyError("key")]),
 }
 
 
 def check_odd(name, error):
     """Whether an exception is what ODD[name] made, as far as it can be."""
     made = ODD[name]()
-    kind = Awkward if name == "a local class" else type(made)
-    assert type(error) is kind
-    if kind is Wordless:
+    sys.modules.pop("of_the_worker", None)
+    assert type(error) is (Awkward if name in ("a local class", "foreign") else type(made))
+    if isinstance(made, (Wordless, Speechless)):
         return
     if isinstance(made, Awkward):
         assert error.two == "two" or "generator" in error.two
@@ -278,6 +316,11 @@ def check_odd(name, error):
         assert "lock" in error.args[1]
     elif name == "an array":
         np.testing.assert_array_equal(error.args[0], np.arange(1 << 17))
+    elif name == "foreign":
+        assert error.__notes__ == ["(the exception was a of_the_worker.Foreign, which can't be unpickled)"]
+    elif name == "a foreign group":
+        assert error.message == "foreign"
+        assert [type(each) for each in error.exceptions] == [Awkward, KeyError]
     elif name == "a group":
         for group in (error, error.exceptions[3]):
             assert [type(each) for each in group.exceptions[:3]] == [Awkward, ValueError, KeyError]

@@ -16,6 +16,7 @@ import pytest
 from helpers import GIL, collect, python
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pooling import Frozen, Speechless
 
 import allcores as ac
 from allcores._engine import blocking, place
@@ -542,6 +543,43 @@ def test_an_error_names_its_block(threads):
     with pytest.raises(TypeError) as caught:
         ac.reduction([1, 2], lambda x: x, np.sum)
     assert "allcores.reduction" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("kind", [Frozen, Speechless])
+def test_errors_that_refuse_attributes(threads, kind):
+    """contextlib answers a frozen one with another error; no context manager here does."""
+
+    x = np.zeros((4, 30))
+
+    def fails(*_, **__):
+        raise kind(7)
+
+    calls = [
+        lambda: ac.map_blocks(fails, x, block_size=2),
+        lambda: ac.map_overlap(fails, x, 1, block_size=2),
+        lambda: ac.reduction(x, fails, fails, axis=0),
+        lambda: ac.apply_along_axis(fails, 0, x),
+        lambda: ac.submit(ac.map_blocks, fails, x).result(timeout=60),
+        lambda: ac.map_blocks(np.negative, x, progress=fails),
+    ]
+    for context in (ac.set_workers(1), ac.set_memory_budget(1 << 28), ac.set_executor(None)):
+        calls.append(context(fails))
+    for call in calls:
+        with pytest.raises(kind) as caught:
+            call()
+        assert type(caught.value) is kind
+
+
+def test_context_managers_decorate_functions():
+    @ac.set_workers(1)
+    def workers():
+        return ac.get_workers()
+
+    before = ac.get_workers()
+    assert (workers(), workers(), ac.get_workers()) == (1, 1, before)
+    with pytest.raises(ValueError, match="workers"), ac.set_workers(0):
+        pass
+    assert ac.get_workers() == before
 
 
 def test_an_error_cancels_the_rest(threads):

@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 import numpy as np
 import pytest
 from clustering import WEIGHTS, fails_from, naps, own, spoils, stdlib, total
+from pooling import Speechless, Wordless
 
 import allcores as ac
 from allcores.futures import ProcessPoolExecutor, cluster, shared
@@ -274,6 +275,8 @@ def test_what_is_explained(simulated):
         assert isinstance(found, BrokenProcessPool)
         assert "a worker of test_cluster_courier.Simulated was lost: BrokenExecutor: killed" in str(found)
         assert courier.explained(ModuleNotFoundError("No module named 'other'")).__cause__ is None
+        for silent in (Wordless("one"), Speechless("one")):
+            assert courier.explained(silent) is silent
 
 
 def test_an_executor_that_is_shut_down_before_a_task_is_sent_again(simulated, monkeypatch):

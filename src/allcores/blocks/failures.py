@@ -30,7 +30,7 @@ class BlockFailure:
 def note(error: BaseException, plan: Plan, number: int) -> None:
     """Add to an exception in which block it was raised."""
     slices = ", ".join(f"{part.start}:{part.stop}" for part in plan.slices(number))
-    with contextlib.suppress(Exception):  # an exception may refuse attributes
+    with contextlib.suppress(Exception, SystemExit):  # an exception may refuse attributes, or worse
         error.add_note(f"in block {number} of {plan.count} of allcores.{plan.name}, [{slices}]")
 
 

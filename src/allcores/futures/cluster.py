@@ -21,6 +21,7 @@ This module knows no pools, and imports none: it looks at the class of the execu
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import pickle
@@ -290,16 +291,21 @@ def _run(package: Any, tokens: list[Any], packages: tuple[Any, ...]) -> Any:
 
 
 class Failed:
-    """The answer of a worker whose task has raised what an executor could not bring: the standard library's and loky's
+    """The answer of a worker whose task has raised what an executor may not bring: the standard library's and loky's
     are broken by an exception that does not come out of its pickle."""
 
-    def __init__(self, data: bytes, text: str) -> None:
-        self.data, self.text = data, text
+    def __init__(self, data: bytes, parts: Any, text: str) -> None:
+        self.data, self.parts, self.text = data, parts, text
 
     def exception(self) -> BaseException:
         from . import exceptions
 
-        error: BaseException = pickle.loads(self.data)
+        error: BaseException
+        try:
+            error = pickle.loads(self.data)
+        except BaseException as failed:
+            error = failed if self.parts is None else self.parts.together()
+            exceptions.forget_frames(error)
         exceptions.set_cause(error, self.text)
         return error
 
@@ -317,19 +323,23 @@ def _failed(error: BaseException) -> Failed | None:
         return pickling.dumps(thing, main=False, handles=False)
 
     stand_in = exceptions.sendable(error, lambda thing: exceptions.arrives(pickled(thing)))
-    return Failed(pickled(stand_in).data, text)
+    return Failed(pickled(stand_in).data, exceptions.Parts.of(error), text)
 
 
 def _ordinary(error: BaseException) -> bool:
-    """Whether an exception can be pickled, unpickled, and given a cause, as executors do."""
+    """Whether an exception can be pickled, unpickled anywhere, and given a cause, as executors do."""
+    from . import exceptions
+
     try:
         traceback.format_exception(error)
         buffers: list[pickle.PickleBuffer] = []  # of arrays, which are not copied here
-        copy = pickle.loads(pickle.dumps(error, 5, buffer_callback=buffers.append), buffers=buffers)
+        pickled = pickle.dumps(error, 5, buffer_callback=buffers.append)
+        imports = exceptions.Imports(io.BytesIO(pickled), buffers=buffers)
+        copy = imports.load()
         copy.__cause__ = copy.__traceback__ = None
     except BaseException:
         return False
-    return isinstance(copy, BaseException)
+    return isinstance(copy, BaseException) and imports.everywhere
 
 
 def _fill(value: Any, values: list[Any]) -> Any:
@@ -557,7 +567,7 @@ class Courier:
                 self._end(outer)
                 outer.set_result(result)
                 return
-            if isinstance(error, shared.Unreachable) and task.sharing:
+            if issubclass(type(error), shared.Unreachable) and task.sharing:
                 self.stop_sharing()
                 self._send(task, ())
                 return
@@ -584,12 +594,15 @@ class Courier:
 
     def explained(self, error: BaseException) -> BaseException:
         """An exception of a task; where a worker was lost or has no allcores, one that says so."""
-        if self.ours or not isinstance(error, Exception):
+        from . import exceptions
+
+        kind = type(error)
+        if self.ours or not issubclass(kind, Exception):
             return error
-        text, kind = f"{type(error).__name__}: {error}", type(error)
+        text = f"{kind.__name__}: {exceptions.message(error)}"
         if "No module named 'allcores" in text:
             found: Exception = _absent(f"a worker of {self.name}")
-        elif isinstance(error, BrokenExecutor) or kind.__name__ in ("KilledWorker", "WorkerCrashedError"):
+        elif issubclass(kind, BrokenExecutor) or kind.__name__ in ("KilledWorker", "WorkerCrashedError"):
             from concurrent.futures.process import BrokenProcessPool
 
             found = BrokenProcessPool(f"a worker of {self.name} was lost: {text}")

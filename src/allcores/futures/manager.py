@@ -194,6 +194,8 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
             failed = answer.kind == ERROR
         except BaseException as error:
             value, failed = _catchable(error, "unpickling the result"), True
+            if answer.parts is not None:
+                value = answer.parts.together()
             exceptions.forget_frames(value)
         self.traffic.reserve.refill()
         if failed and answer.text:

@@ -57,6 +57,7 @@ class Answer(NamedTuple):
     shared: Sequence[segments.AnyHandle] = ()  # segments of shared arrays; their descriptors come along, the last ones
     inline: Sequence[bytes | bytearray] = ()
     text: str = ""  # a traceback
+    parts: exceptions.Parts | None = None  # of an exception
     released: bool = True  # no view of the arguments is left
     exit_pid: int | None = None
 
@@ -325,7 +326,10 @@ def _failure(call: Call, error: BaseException, setup: Setup, rooms: Rooms) -> Re
     def arrives(thing: object) -> bool:
         return exceptions.arrives(pickling.dumps(thing, setup.threshold))
 
-    return _reply(call, ERROR, pickling.dumps(exceptions.sendable(error, arrives), setup.threshold), setup, rooms, text)
+    parts = exceptions.Parts.of(error)
+    pickled = pickling.dumps(exceptions.sendable(error, arrives), setup.threshold)
+    reply = _reply(call, ERROR, pickled, setup, rooms, text)
+    return reply._replace(answer=reply.answer._replace(parts=parts))
 
 
 class Rooms:
