@@ -672,6 +672,23 @@ def test_what_another_process_cannot_open(tmp_path, h5py):
 
 # ---- damaged files
 
+
+def npy_header(version, header):
+    text = header.encode() + b"\n"
+    return (
+        b"\x93NUMPY" + bytes([version, 0]) + len(text).to_bytes(2 if version == 1 else 4, "little") + text + bytes(999)
+    )
+
+
+SHAPES = ["(True,)", f"(0, {2**63})", f"(0, {2**70})", "(1,) * 70", str((1,) * 70), "(3.7,)", "'33'", "[3]", "3"]
+HEADERS = [
+    "{'descr': '<f8', 'fortran_order': 'x', 'shape': (3,), }",
+    "{'descr': '<f8', 'fortran_order': 1, 'shape': (3,), }",
+    "{'descr': '<f8', 'fortran_order': False, 'shape': (3,), 'more': 1, }",
+    "{'descr': '<f8', 'fortran_order': False, }",
+    "{'descr': 'nothing', 'fortran_order': False, 'shape': (3,), }",
+    "[3]",
+]
 WHOLE = io.BytesIO()
 np.save(WHOLE, np.arange(1000.0))
 WHOLE = WHOLE.getvalue()
@@ -695,6 +712,30 @@ BAD = {
     "objects": OBJECTS.getvalue(),
     "pickled": pickle.dumps([1, 2]),
 }
+
+
+@pytest.mark.parametrize("descr", ["'<U0'", "'|S0'", "'|V0'", "[('größe', '<U0'), ('ж\\n', '<f8')]"])
+@pytest.mark.parametrize("shape", [(3, 2), (0,), ()], ids=str)
+def test_npy_of_strings_without_characters(tmp_path, descr, shape):
+    for version in (1, 2, 3) if descr.isascii() else (3,):
+        header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}"
+        (tmp_path / "x.npy").write_bytes(npy_header(version, header))
+        want, source = np.load(tmp_path / "x.npy"), ac.open(tmp_path / "x.npy")
+        for got in (source[...], np.asarray(source), pickle.loads(pickle.dumps(source))[...]):
+            same(got, want)
+
+
+def test_damaged_headers(tmp_path):
+    """Whatever NumPy refuses, and shapes that it takes for others, in each version; and versions that are none."""
+    headers = [*HEADERS, *(f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}" for shape in SHAPES)]
+    files = [npy_header(version, header) for version in (1, 2, 3) for header in headers]
+    files += [WHOLE[:6] + bytes(version) + WHOLE[8:] for version in ((1, 1), (2, 1), (4, 0), (0, 0))]
+    for number, data in enumerate(files):
+        path = tmp_path / f"{number}.npy"
+        path.write_bytes(data)
+        with pytest.raises((OSError, ValueError), match=path.name) as raised:
+            ac.open(path)
+        assert raised.type is not UnicodeDecodeError
 
 
 @pytest.mark.parametrize("extension", ["npy", "h5", "zarr"])

@@ -111,7 +111,10 @@ class Source(ABC):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy is False:
             raise ValueError(f"{self.name} is not in memory: a copy can't be avoided")
-        return self.load().astype(dtype or self.dtype, copy=bool(copy))
+        values = self.load()
+        if dtype is not None:
+            return values.astype(dtype, copy=bool(copy))
+        return values.copy() if copy else values
 
     def part(self, region: Region, *memory: Array | None) -> Array:
         """What `read` gives, C-contiguous (but of a file that is laid out as in memory), with errors that say what was
@@ -314,7 +317,7 @@ class FlatFile(Source):
         self.ghost: Array = (
             np.asarray(np.memmap(self.path, self.dtype, "r", offset, shape, order))  # type: ignore[call-overload]
             if self.nbytes
-            else np.empty(shape, self.dtype)
+            else np.ndarray(shape, self.dtype)  # which has strings of no characters, as np.empty has not
         )
         self._begin = self.ghost.__array_interface__["data"][0]
         self._own_file = threading.Lock()
@@ -347,7 +350,7 @@ class FlatFile(Source):
         ghost = self.ghost if not region else self.ghost[region]
         # In memory as it is in the file.
         order = sorted(range(ghost.ndim), key=lambda axis: -ghost.strides[axis])
-        values = np.empty(ghost.size, self.dtype) if memory is None else memory[: ghost.size]
+        values: Array = np.ndarray(ghost.size, self.dtype) if memory is None else memory[: ghost.size]
         values = values.reshape([ghost.shape[axis] for axis in order])
         self.view(ghost.transpose(order)).read(values)
         return values.transpose(np.argsort(order))
@@ -441,7 +444,7 @@ class InMemory(Source):
         self.shape, self.dtype = array.shape, native(array.dtype)
 
     def read(self, region: Region) -> Array:
-        return self.array[region]
+        return self.array[(*region, ...)]  # an array without axes, too
 
 
 class Rechunked(Source):

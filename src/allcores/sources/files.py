@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+import io
 import os
 import stat
 import struct
@@ -14,7 +14,23 @@ from numpy.lib import format as npy
 from .._engine.sources import FlatFile, Source
 
 LONGEST_HEADER = 1 << 16  # NumPy's own limit is 10,000, which a record of 300 fields exceeds.
-HEADERS: dict[tuple[int, int], Any] = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+
+def read_utf8_header(stream: IO[bytes], max_header_size: int) -> Any:
+    """Version 3.0, for field names beyond Latin-1, has no public reader in NumPy: it is read as version 2.0, with such
+    characters as Python's escapes."""
+    (length,) = struct.unpack("<I", stream.read(4))
+    if length > max_header_size:
+        raise ValueError("header too long")
+    header = stream.read(length).decode().encode("ascii", "backslashreplace")
+    return npy.read_array_header_2_0(io.BytesIO(struct.pack("<I", len(header)) + header), max_header_size)
+
+
+HEADERS: dict[tuple[int, int], Any] = {
+    (1, 0): npy.read_array_header_1_0,
+    (2, 0): npy.read_array_header_2_0,
+    (3, 0): read_utf8_header,
+}
 
 
 def named(error: OSError, path: str) -> OSError:
@@ -40,7 +56,7 @@ def open_npy(path: str) -> Source:
             offset = stream.tell()
             stream.seek(0)
             return FlatFile(path, offset, shape, dtype, order, head=stream.read(offset))
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:  # a shape may be more than an array can have
             raise ValueError(f"{path}: {error}") from error
 
 
@@ -53,23 +69,13 @@ def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], str, np.dtype[Any]]
         version = npy.read_magic(stream)
     except ValueError:
         raise ValueError("not in the .npy format") from None
+    if version not in HEADERS:
+        raise ValueError(f"version {version[0]}.{version[1]} of the .npy format is not known")
     try:
-        if version in HEADERS:
-            shape, fortran, dtype = HEADERS[version](stream, max_header_size=LONGEST_HEADER)
-        else:
-            shape, fortran, dtype = read_utf8_header(stream)
+        shape, fortran, dtype = HEADERS[version](stream, max_header_size=LONGEST_HEADER)
     except Exception as error:
         # Whatever a parser of Python literals makes of bytes that are none.
         raise ValueError("damaged .npy header") from error
-    if any(length < 0 for length in shape):
+    if any(type(length) is not int or length < 0 for length in shape):
         raise ValueError(f"damaged .npy header: shape {shape}")
     return shape, "F" if fortran else "C", dtype
-
-
-def read_utf8_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Version 3.0, for field names beyond Latin-1, has no public reader in NumPy."""
-    (length,) = struct.unpack("<I", stream.read(4))
-    if length > LONGEST_HEADER:
-        raise ValueError("header too long")
-    header = ast.literal_eval(stream.read(length).decode())
-    return tuple(int(n) for n in header["shape"]), bool(header["fortran_order"]), npy.descr_to_dtype(header["descr"])
