@@ -112,6 +112,22 @@ def test_reductions(engine, tmp_path, monkeypatch):
             assert bits(ac.nanquantile(a, [0.2, 0.7], axis=0)) == bits(np.nanquantile(x, [0.2, 0.7], axis=0))
 
 
+@pytest.mark.parametrize("dtype", [">f8", ">U3", ">M8[s]", "<f8", [("a", ">i4"), ("b", "<f8", (2,))]], ids=str)
+def test_byte_orders_of_results(engine, dtype):
+    """Results have the dtype that they have on threads."""
+    a = np.zeros(3000, dtype)
+    a[["a"] if a.dtype.names else ...] = np.arange(3000).astype(a.dtype[0] if a.dtype.names else dtype)
+    for shape in ((3000,), (50, 60)):
+        for x in (a.reshape(shape), a.reshape(shape)[::-1]):
+            got = ac.map_blocks(itself, x, executor=engine, block_size=shape[0] // 2)
+            assert got.dtype == x.dtype
+            np.testing.assert_array_equal(got, x)
+
+
+def itself(block):
+    return block
+
+
 def test_small_arrays_and_bad_arguments(engine):
     before = transfer_stats(engine)["tasks"]
     assert ac.sum(np.arange(5), executor=engine) == 10

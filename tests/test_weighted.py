@@ -224,3 +224,15 @@ def test_few_elements_are_left_to_numpy(monkeypatch):
     monkeypatch.setattr(weighted, "quantiles", None)
     got = ac.quantile(a, [0.2, 0.9], weights=weights, method="inverted_cdf")
     np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", ["f8", ">f8", "f4"])
+def test_an_out_without_axes_is_what_is_returned(backend, tmp_path, name, dtype):
+    a, weights = sample((90,), "d").astype(dtype), np.arange(90) % 7 + 1.0
+    q = 30 if "percentile" in name else 0.3
+    want = getattr(np, name)(a, q, weights=weights, method="inverted_cdf")
+    for number, kind in enumerate((">f8", "f8", "f4")):
+        for out in (np.zeros((), kind), np.memmap(tmp_path / f"{number}", kind, "w+", shape=())):
+            assert getattr(ac, name)(a, q, weights=weights, method="inverted_cdf", out=out) is out
+            assert out == want.astype(kind)

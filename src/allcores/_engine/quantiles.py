@@ -320,7 +320,7 @@ def quantile(
             if single and not skip and np.isnan(values).all():
                 values = values.astype(request.dtype.newbyteorder("="), copy=False)
             result = request.deliver(values, points.shape)
-            return result if result.ndim or np.isnan(result) else np.asarray(result, values.dtype)
+            return result if out is not None or result.ndim or np.isnan(result) else np.asarray(result, values.dtype)
         request = None
     if request is None or points is None:
         given = {"axis": axis, "out": out, "method": method, "keepdims": keepdims}

@@ -444,7 +444,7 @@ class InMemory(Source):
         self.shape, self.dtype = array.shape, native(array.dtype)
 
     def read(self, region: Region) -> Array:
-        return self.array[(*region, ...)]  # an array without axes, too
+        return self.array[region] if region else self.array
 
 
 class Rechunked(Source):

@@ -268,7 +268,8 @@ def run(version: str, package: Any, tokens: list[Any], *packages: Any) -> Any:
     if version != here:
         raise RuntimeError(_other_version(version, here))
     try:
-        return _run(package, tokens, packages)
+        result = _run(package, tokens, packages)
+        return Swapped(result) if type(result) is np.ndarray and not result.dtype.isnative else result
     except BaseException as error:
         failed = _failed(error)
         if failed is None:
@@ -288,6 +289,18 @@ def _run(package: Any, tokens: list[Any], packages: tuple[Any, ...]) -> Any:
         args = [_fill(value, values) for value in args]
         kwargs = {name: _fill(value, values) for name, value in kwargs.items()}
     return function(*args, **kwargs)
+
+
+class Swapped:
+    """The answer of a worker whose task's result is an array in the other byte order. NumPy forgets that in pickles of
+    protocols before 5, which executors use."""
+
+    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+        self.bytes, self.dtype = array.view(array.dtype.newbyteorder("=")), array.dtype
+
+    def array(self) -> np.ndarray[Any, Any]:
+        array: np.ndarray[Any, Any] = self.bytes.view(self.dtype)
+        return array
 
 
 class Failed:
@@ -563,6 +576,8 @@ class Courier:
                     self._end(outer)
                     outer.set_exception(raised)
                     return
+                if type(result) is Swapped:
+                    result = result.array()
                 self.stats.add("bytes_received", array_bytes(result))
                 self._end(outer)
                 outer.set_result(result)

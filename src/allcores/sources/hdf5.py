@@ -212,8 +212,21 @@ class Hdf5(Source):
         data: Any = stored
         # A bit of the mask for each filter that was left out for this chunk.
         if not skipped >> (len(self.filters) - 1) & 1:
-            data = zlib.decompress(stored, bufsize=size)
+            try:
+                data = zlib.decompress(stored, bufsize=size)
+            except zlib.error:
+                return self._chunk_by_hdf5(first)
         if len(self.filters) == 2 and not skipped & 1 and self.stored.itemsize > 1 and len(data) == size:
             planes = np.frombuffer(data, np.uint8).reshape(self.stored.itemsize, -1)
             data = np.ascontiguousarray(planes.T)
         return checked(data, self.stored, self.chunks, first)
+
+    def _chunk_by_hdf5(self, first: tuple[int, ...]) -> Array:
+        """Chunks that reach beyond the end may be stored without filters, which h5py does not tell; others are damaged,
+        and HDF5 says so."""
+        assert self.chunks is not None
+        values = np.zeros(self.chunks, self.dtype)
+        ends = [min(at + size, end) for at, size, end in zip(first, self.chunks, self.shape, strict=True)]
+        part = tuple(slice(at, end) for at, end in zip(first, ends, strict=True))
+        self.dataset.read_direct(values, part, tuple(slice(0, s.stop - s.start) for s in part))
+        return values
