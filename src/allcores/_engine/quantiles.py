@@ -398,7 +398,7 @@ def interpolate(a: Array, b: Array, t: Array, weak: bool) -> Array:
     else:
         span = b - a
     rest, nearer = 1 - t, t >= 0.5
-    if weak and a.dtype.kind == "f":  # as Python's floats are
+    if weak and a.dtype.kind == "f" and a.dtype != t.dtype:  # as Python's floats are
         with np.errstate(under="ignore"):
             t, rest = t.astype(a.dtype), rest.astype(a.dtype)
     result = np.asarray(a + span * t)
