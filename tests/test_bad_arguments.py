@@ -286,6 +286,17 @@ def test_an_out_in_a_tuple(char, rehearsed, door):
                 np.testing.assert_array_equal(out, expected)
 
 
+@pytest.mark.parametrize("name", ["sum", "max", "nansum", "any"])
+def test_an_out_of_another_library(name, rehearsed):
+    """NumPy has it put the result there, of which no rehearsal may leave a trace."""
+    pandas = pytest.importorskip("pandas")
+    a = (np.arange(120) % 7).reshape(40, 3).astype("e")
+    out, expected = pandas.Series(np.zeros(3)), pandas.Series(np.zeros(3))
+    got, want = outcome(getattr(ac, name), a, axis=0, out=out), outcome(getattr(np, name), a, axis=0, out=expected)
+    assert str(got) == str(want)
+    assert out.equals(expected)
+
+
 @pytest.mark.thread_unsafe(reason="counts warnings")
 @pytest.mark.parametrize("name", ["var", "std", "nanvar", "nanstd"])
 def test_degrees_of_freedom_of_any_form(name, monkeypatch, way):
