@@ -9,6 +9,7 @@ Floats accumulate in float64, integers in 64 bits with wrap-around.
 from numpy import _NoValue, empty, float32, float64, int64, uint64
 from numpy import ndarray as _ndarray
 
+from cpython.number cimport PyNumber_AsSsize_t
 from libc.float cimport DBL_MIN, FLT_MIN
 from libc.math cimport INFINITY, NAN, fabs, isfinite, signbit, sqrt
 from libc.stdint cimport int32_t, int64_t
@@ -1238,17 +1239,31 @@ def small_nanmean(a, axis, keepdims, where=None):
     return small(NANMEAN, AVERAGE, a, axis, keepdims, where, None, 0)
 
 
-def small_var(a, axis, keepdims, where, double ddof):
-    return small(VAR, SPREAD, a, axis, keepdims, where, None, ddof)
+cdef object small_spread(
+        Kernel kernel, Finish finish, object a, object axis, object keepdims, object where, object ddof):
+    """None also for an array of degrees of freedom, and for integers that C does not have."""
+    cdef double free
+    try:
+        if isinstance(ddof, float):
+            free = ddof
+        else:
+            free = <double> PyNumber_AsSsize_t(ddof, OverflowError)
+    except (TypeError, OverflowError):
+        return None
+    return small(kernel, finish, a, axis, keepdims, where, None, free)
 
 
-def small_std(a, axis, keepdims, where, double ddof):
-    return small(VAR, ROOT, a, axis, keepdims, where, None, ddof)
+def small_var(a, axis, keepdims, where, ddof):
+    return small_spread(VAR, SPREAD, a, axis, keepdims, where, ddof)
 
 
-def small_nanvar(a, axis, keepdims, where, double ddof):
-    return small(NANVAR, SPREAD, a, axis, keepdims, where, None, ddof)
+def small_std(a, axis, keepdims, where, ddof):
+    return small_spread(VAR, ROOT, a, axis, keepdims, where, ddof)
 
 
-def small_nanstd(a, axis, keepdims, where, double ddof):
-    return small(NANVAR, ROOT, a, axis, keepdims, where, None, ddof)
+def small_nanvar(a, axis, keepdims, where, ddof):
+    return small_spread(NANVAR, SPREAD, a, axis, keepdims, where, ddof)
+
+
+def small_nanstd(a, axis, keepdims, where, ddof):
+    return small_spread(NANVAR, ROOT, a, axis, keepdims, where, ddof)

@@ -6,13 +6,15 @@ import inspect
 import mmap
 import sys
 import traceback
+import warnings
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from helpers import COMPUTING, bits, outcome, plain_call
 
 import allcores as ac
-from allcores._engine import settings
+from allcores._engine import arguments, settings
 
 pytestmark = pytest.mark.skipif(not hasattr(mmap, "MADV_DONTNEED"), reason="pages can't be given back here")
 
@@ -23,6 +25,8 @@ PAGES = SHAPE[0] * SHAPE[1] * 8 // mmap.PAGESIZE
 def results(a, axis=0):
     return a.shape[:axis] + a.shape[axis + 1 :]
 
+
+NO_WEIGHTS = (np.nan, np.inf, 0.0)
 
 # Of each argument, what is wrong with it, given the array.
 BAD = {
@@ -42,7 +46,7 @@ BAD = {
     "mean": [lambda a: np.ones((3, 3))],
     "q": [lambda a: 2.0, lambda a: [0.5, -1], lambda a: 1000, lambda a: "x"],
     "method": [lambda a: "nonsense", lambda a: 3],
-    "weights": [lambda a: np.ones(3), lambda a: "x"],
+    "weights": [lambda a: np.ones(3), lambda a: "x", *(lambda a, w=w: np.full(len(a), w) for w in NO_WEIGHTS)],
     "kth": [lambda a: 10**9, lambda a: -(10**9), lambda a: [0, 10**9], lambda a: 1.5, lambda a: "x"],
     "k": [lambda a: -1, lambda a: 10**9, lambda a: 1.5],
     "window": [lambda a: 0, lambda a: 10**9, lambda a: "x", lambda a: 1.5],
@@ -141,6 +145,8 @@ def test_nothing_is_computed(name, argument, untouched):
         want = expected(name, tiny, argument, make(tiny), more)
         if not isinstance(want, (type, tuple)):
             continue  # it is not bad to NumPy
+        if argument == "weights" and name.startswith("nan") and np.shape(bad) == (len(a),):
+            continue  # which of them matter depends on the elements
         before = bits(bad) if isinstance(bad, np.ndarray) else None
         untouched.memory.madvise(mmap.MADV_DONTNEED)
         faults = untouched.faults()
@@ -186,6 +192,154 @@ def test_what_is_good_is_not_refused():
     np.testing.assert_array_equal(
         got, np.quantile(x, [0.2, 0.9], axis=1, weights=weights, method="inverted_cdf", keepdims=True)
     )
+
+
+class Holder:
+    """Elements that only `numpy.asarray` knows of."""
+
+    def __init__(self, a):
+        self.a = a
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.a, dtype)
+
+
+FORMS = {
+    "array": np.asarray,
+    "list": lambda a: a.tolist(),
+    "tuple": lambda a: tuple(map(tuple, a.tolist())),
+    "array-like": Holder,
+    "pandas": lambda a: pytest.importorskip("pandas").DataFrame(a),
+    "xarray": lambda a: pytest.importorskip("xarray").DataArray(a),
+}
+
+
+def told(function, *args, **kwargs):
+    """What a call returns, or the type of its error; and what it warns of."""
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        try:
+            result = function(*args, **kwargs)
+        except Exception as error:
+            result = type(error)
+    return result, sorted(str(entry.message).split(" encountered")[0].strip(".") for entry in record)
+
+
+def same(name, a, given, of_numpy):
+    (got, warned), (want, expected) = told(getattr(ac, name), a, **given), told(getattr(np, name), a, **of_numpy)
+    if isinstance(want, type):
+        assert got is want, (name, given)
+        return
+    if a.dtype == np.float64:  # which kernels tell of once
+        warned, expected = sorted(set(warned)), sorted(set(expected))
+    assert warned == expected, (name, given)
+    assert type(got) is type(want), (name, given)
+    assert np.asarray(got).dtype == np.asarray(want).dtype, (name, given)
+    if np.asarray(want).dtype.kind in "fc":
+        np.testing.assert_allclose(got, want, 1e-12, err_msg=f"{name} {given}")
+    else:
+        assert str(got) == str(want), (name, given)  # NaN of objects is not equal
+
+
+@pytest.fixture(params=[True, False], ids=["rehearsed", "small"])
+def rehearsed(request, monkeypatch):
+    """Small arrays, as if they were large."""
+    if request.param:
+        monkeypatch.setattr(arguments, "LARGE", 1)
+
+
+@pytest.mark.thread_unsafe(reason="counts warnings")
+@pytest.mark.parametrize("char", "edgMO")
+@pytest.mark.parametrize("form", FORMS)
+def test_operands_of_any_form(form, char, rehearsed):
+    """As NumPy has them of arrays; of any length, since nothing tells a small call from a rehearsal."""
+    a = (np.arange(120) % 7).reshape(40, 3).astype("M8[s]" if char == "M" else char)
+    kept, centre, weights = np.array([[True, False, True]]), np.array([[1, 2, 3]]), np.arange(120).reshape(40, 3) % 5
+    for name in COMPUTING:
+        taken = inspect.signature(getattr(ac, name)).parameters
+        cases = []
+        if "where" in taken:
+            cases += [({}, "where", kept), ({}, "where", kept[:, :2])]
+            if "initial" in taken:
+                cases.append(({"initial": a[0, 0]}, "where", kept))
+        if "mean" in taken:
+            cases += [({"axis": 0}, "mean", centre), ({"axis": 1}, "mean", centre)]
+        if "weights" in taken and char in "edO":
+            cases.append(({"q": 0.3, "axis": 0, "method": "inverted_cdf"}, "weights", weights))
+        for more, argument, value in cases if hasattr(np, name) else ():
+            for axis in (0, 1, None) if argument == "where" else (more["axis"],):
+                given = more | {"axis": axis}
+                same(name, a, given | {argument: FORMS[form](value)}, given | {argument: value})
+
+
+@pytest.mark.thread_unsafe(reason="counts warnings")
+@pytest.mark.parametrize("char", "edgD")
+def test_an_out_in_a_tuple(char, rehearsed, door):
+    a = (np.arange(120) % 7).reshape(40, 3).astype(char)
+    for name in COMPUTING:
+        if hasattr(np, name) and {"out", "axis"} <= set(inspect.signature(getattr(ac, name)).parameters):
+            more = {"q": 0.3} if "q" in inspect.signature(getattr(ac, name)).parameters else {}
+            dtype = outcome(lambda name=name, more=more: getattr(np, name)(a, axis=0, **more).dtype)
+            if isinstance(dtype, np.dtype):
+                out, expected = np.zeros(3, dtype), np.zeros(3, dtype)
+                same(name, a, {"axis": 0, "out": (out,), **more}, {"axis": 0, "out": (expected,), **more})
+                np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("name", ["sum", "max", "nansum", "any"])
+def test_an_out_of_another_library(name, rehearsed):
+    """NumPy has it put the result there, of which no rehearsal may leave a trace."""
+    pandas = pytest.importorskip("pandas")
+    a = (np.arange(120) % 7).reshape(40, 3).astype("e")
+    out, expected = pandas.Series(np.zeros(3)), pandas.Series(np.zeros(3))
+    got, want = outcome(getattr(ac, name), a, axis=0, out=out), outcome(getattr(np, name), a, axis=0, out=expected)
+    assert str(got) == str(want)
+    assert out.equals(expected)
+
+
+@pytest.mark.thread_unsafe(reason="counts warnings")
+@pytest.mark.parametrize("name", ["var", "std", "nanvar", "nanstd"])
+def test_degrees_of_freedom_of_any_form(name, monkeypatch, way):
+    """Numbers, arrays of none or one for each lane, lists; and what C has no integers for."""
+    few = [0, 1, 2, 3, True, np.int64(2), np.float32(2), np.array(2), np.array(2.5), Fraction(2), 10**30, -5]
+    few += [[1], np.array([1]), np.array([[1]]), np.array([1, 2, 3, 4]), (2, 2, 2, 2), np.ones((2, 2)), "x", None, 1j]
+    monkeypatch.setattr(arguments, "LARGE", 1)
+    chars = "fd" if way != "v3" else "qfdegD"  # where NumPy answers, it is the same whatever the way
+    for char, dtype in (*((char, None) for char in chars), ("d", "g")):
+        a = (np.arange(12) % 5).reshape(3, 4).astype(char)
+        for ddof in few:
+            for key in ("ddof", "correction") if name.startswith("nan") or np.ndim(ddof) == 0 else ("ddof",):
+                for axis in (0, 1):
+                    (got, warned), (want, expected) = (
+                        told(getattr(module, name), a, axis=axis, dtype=dtype, **{key: ddof}) for module in (ac, np)
+                    )
+                    assert warned == expected, (char, ddof, key, axis)
+                    if isinstance(want, type):
+                        assert got is want or issubclass(want, got), (char, ddof, key, axis, got, want)
+                    else:
+                        assert np.asarray(got).dtype == np.asarray(want).dtype, (char, ddof, key, axis)
+                        np.testing.assert_allclose(got, want, 1e-6 if char != "e" else 1e-2, err_msg=f"{ddof!r}")
+
+
+@pytest.mark.thread_unsafe(reason="counts warnings")
+def test_imaginary_parts_are_lost_once(rehearsed):
+    a = np.arange(12).reshape(3, 4) + 1j
+    for given in ({"dtype": "d"}, {"out": np.empty(4)}):
+        for name in ("sum", "mean"):
+            same(name, a, {"axis": 0, **given}, {"axis": 0, **given})
+
+
+def test_numbers_that_c_does_not_have(way):
+    a = np.arange(12.0).reshape(3, 4)
+    for number in (-(2**63), 2**63, -(2**31) - 1, 2**31, 10**30):
+        for axis in (number, (0, number)):
+            for name in ("sum", "nanvar", "max", "argmax", "any", "median", "sort"):
+                want = outcome(getattr(np, name), a, axis=axis)
+                assert outcome(getattr(ac, name), a, axis=axis) is want, (name, axis)
+        if abs(number) >= 2**63 and number != -(2**63):
+            for name in ("move_std", "move_var", "move_cov"):
+                with pytest.raises(OverflowError):
+                    getattr(ac, name)(*(a,) * (1 + (name == "move_cov")), 2, ddof=number)
 
 
 def test_a_source_is_not_read_for_an_error(tmp_path, monkeypatch):

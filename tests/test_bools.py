@@ -82,6 +82,18 @@ def test_where(name, char, way):
             )
 
 
+@pytest.mark.parametrize("old", [0, 1, 2, 255, True, False, 1.0, np.uint8(7)])
+def test_what_is_replaced(old, way):
+    """Only what `a == old` finds: True is 1, whatever its byte."""
+    for shape in SHAPES[:4]:
+        x = bytes_of(shape)
+        for new in (0, 1, 7):
+            for a in (x.view(bool).copy(), x != 0, np.flip(x.view(bool).copy()), np.repeat(x, 2).view(bool)[::2]):
+                want = np.where((a.view(np.uint8) != 0) == old, bool(new), a.view(np.uint8) != 0)
+                assert ac.replace(a, old, new) is a
+                assert bits(plain(a)) == bits(want), (shape, new)
+
+
 @pytest.mark.parametrize("name", ["unique", "rankdata", "searchsorted", "nanrankdata"])
 def test_equal_ones_are_one(name, way):
     for n in (3, 300, 70_000):

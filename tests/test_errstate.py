@@ -118,6 +118,34 @@ def test_initial(name, initial, way):
 
 
 @pytest.mark.parametrize("name", list(QUANTILES))
+def test_any_quantile(name, backend):
+    """Weights of elements are rounded to a's dtype, which is nobody's underflow."""
+    for char in "efd":
+        for n in (2, 26):
+            a = np.arange(n).astype(char)
+            for q in range(4, 101, 8):
+                q = q if "percentile" in name else q / 100
+                for state in (STATES["raise"], STATES["under alone"]):
+                    assert told(getattr(ac, name), a, state, q) == told(getattr(np, name), a, state, q), (char, n, q)
+
+
+@pytest.mark.thread_unsafe(reason="counts warnings")
+@pytest.mark.parametrize("char", ["e", "f", ">f4", ">f2", "d", "F"])
+def test_values_to_replace_are_rounded(char, way):
+    """To a's dtype: to an infinity, or to zero."""
+    for masked in (False, True):
+        for old, new in ((1e300, 0.0), (1.0, 1e300), (1e-300, 5.0), (1.0, 1e-300)):
+            a = np.array([0, 1, 2, 1], char)
+            with np.errstate(all="ignore"):
+                want = np.where(a == old, np.array(new).astype(char), a)
+            a = np.ma.array(a, mask=[0, 0, 0, 1]) if masked else a
+            for state in (STATES["raise"], STATES["warn"], {}):
+                x = a.copy()
+                assert told(ac.replace, x, state, old, new) == set(), (masked, old, new)
+                np.testing.assert_array_equal(np.asarray(x)[:3], want[:3])
+
+
+@pytest.mark.parametrize("name", list(QUANTILES))
 def test_weights(name, backend):
     for n in (4, 3000, 70_000):
         for q in (0, np.float32(0.3), [0.1, 0.5]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hypothesis.extra.numpy as npst
 import numpy as np
 import pytest
-from helpers import BACKENDS, DTYPES, LAYOUTS, bits, python, salted, sample, unaligned
+from helpers import BACKENDS, DTYPES, LAYOUTS, bits, outcome, python, salted, sample, unaligned
 from hypothesis import given
 from hypothesis import strategies as st
 from test_windows_bits import FEW
@@ -313,6 +313,30 @@ def test_lexsort(backend, team, monkeypatch):
     np.testing.assert_array_equal(ac.lexsort(words), np.lexsort(words))
 
 
+class Keys:
+    """A sequence of keys, and no more."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, i):
+        return [[3, 1, 2], [0, 0, 1]][i]
+
+
+def test_lexsort_takes_sequences_alone(backend):
+    """What is none has no last key; of a table NumPy takes the columns, not their labels."""
+    pandas, xarray = pytest.importorskip("pandas"), pytest.importorskip("xarray")
+    rows = [[3, 1, 2], [0, 0, 1]]
+    frame = pandas.DataFrame(rows)
+    for keys in (Keys(), frame, xarray.DataArray(rows), (frame[0], frame[1]), pandas.Series([3, 1]), tuple(rows), rows):
+        got, want = ac.lexsort(keys), np.lexsort(keys)
+        assert np.shape(got) == np.shape(want)
+        np.testing.assert_array_equal(got, want)
+    for bad in ({1, 2}, {0: [2, 1], 1: [1, 1]}, (key for key in rows), iter(rows), map(list, rows), None, 5):
+        assert outcome(np.lexsort, bad) is TypeError
+        assert outcome(ac.lexsort, bad) is TypeError
+
+
 # ---- ranks
 
 
@@ -349,6 +373,80 @@ def test_ranks_as_bottleneck(backend, passes):
     # NaN comes last, each with its own rank.
     np.testing.assert_array_equal(ac.rankdata([3, np.nan, 1, 1, np.nan]), [3, 4, 1.5, 1.5, 5])
     np.testing.assert_array_equal(ac.rankdata([np.nan, 1, np.nan], method="dense"), [2, 1, 3])
+
+
+VALUES = np.array([[3, np.nan, 1, 1, np.nan, 2], [4, 5, 6, 6, 2, 1], [0, 0, 1, np.nan, 1, 1]])
+MISSING = np.isnan(VALUES)
+
+
+def strings(absent):
+    made = np.array(["" if v != v else "abcdefg"[int(v)] for v in VALUES.flat], object)
+    made[MISSING.ravel()] = absent
+    return made.reshape(VALUES.shape).astype(np.dtypes.StringDType(na_object=absent))
+
+
+def times(char):
+    made = np.nan_to_num(VALUES).astype(char)
+    made[MISSING] = "NaT"
+    return made
+
+
+def masked(char):
+    values = np.nan_to_num(VALUES, nan=9).astype("q")
+    return np.ma.array((values % 9 > 1) if char == "?" else values.astype(char), mask=MISSING)
+
+
+GAPS = {
+    **{char: lambda char=char: VALUES.astype(char) for char in ("d", "f", ">f8", "e", "g", "D", "O")},
+    **{char: lambda char=char: times(char) for char in ("M8[s]", "m8[s]")},
+    **{f"masked {char}": lambda char=char: masked(char) for char in ("d", "q", "B", "?", "D", "O", "M8[s]")},
+    "string": lambda: strings(np.nan),
+    "string of pandas": lambda: strings(pytest.importorskip("pandas").NA),
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", GAPS)
+def test_ranks_where_elements_are_missing(kind, method):
+    """The same of every dtype, however it says so."""
+    a = GAPS[kind]()
+    plain = np.where(MISSING, np.nan, np.nan_to_num(VALUES) > 1) if "?" in kind else VALUES
+    for axis in (None, 0, 1):
+        for policy in (None, "omit", "propagate", "raise"):
+            for function in (ac.rankdata, ac.nanrankdata):
+                got, want = (outcome(function, x, axis, method=method, nan_policy=policy) for x in (a, plain))
+                if policy == "raise":
+                    assert got is want is ValueError
+                else:
+                    np.testing.assert_array_equal(got, want, err_msg=f"{axis} {policy}")
+    there = a[1:2].copy()
+    np.testing.assert_array_equal(
+        ac.rankdata(there, nan_policy="raise", method=method), ac.rankdata(plain[1], method=method)
+    )
+
+
+def test_missing_elements_have_ranks_by_hand():
+    np.testing.assert_array_equal(ac.rankdata(strings(np.nan)[0]), [4, 5, 1.5, 1.5, 6, 3])
+    np.testing.assert_array_equal(ac.nanrankdata(np.array([3, np.nan, 1], object)), [2, np.nan, 1])
+    np.testing.assert_array_equal(ac.rankdata(times("M8[s]"), 1, nan_policy="propagate")[:2, 0], [np.nan, 3])
+
+
+@pytest.mark.parametrize("equal_nan", [True, False])
+@pytest.mark.parametrize("absent", ["nan", "NA"])
+def test_unique_strings_some_of_which_are_missing(absent, equal_nan):
+    """As NaN among numbers."""
+    a = strings(np.nan if absent == "nan" else pytest.importorskip("pandas").NA)
+    cuts = (slice(None), np.s_[0], np.s_[0, 1:2], np.s_[0, 2:4], np.s_[:0])
+    for part, numbers in ((a[cut], VALUES[cut]) for cut in cuts):
+        want = np.unique(numbers, True, True, True, equal_nan=equal_nan)
+        got = ac.unique(part, True, True, True, equal_nan=equal_nan)
+        assert ["nan" if v != v else "abcdefg"[int(v)] for v in want[0]] == [
+            "nan" if missing else str(s) for s, missing in zip(got[0], np.isnan(got[0]), strict=True)
+        ]
+        for one, other in zip(got[1:], want[1:], strict=True):
+            np.testing.assert_array_equal(one, other)
+        assert len(ac.unique(part, equal_nan=equal_nan)) == len(want[0])
+    assert ac.unique_counts(a[0]).counts.tolist() == [2, 1, 1, 1, 1]
 
 
 def test_bad_ranks(backend):

@@ -88,7 +88,8 @@ def same(got, want):
         np.testing.assert_array_equal(got.compressed(), want.compressed())
     elif isinstance(want, (np.ndarray, np.generic)):
         assert type(got) is type(want)
-        np.testing.assert_allclose(np.asarray(got), np.asarray(want), rtol=1e-14)
+        compare = np.testing.assert_array_equal if np.asarray(want).dtype.kind in "OM" else np.testing.assert_allclose
+        compare(np.asarray(got), np.asarray(want), **({} if np.asarray(want).dtype.kind in "OM" else {"rtol": 1e-14}))
     elif isinstance(want, tuple):
         assert len(got) == len(want)
         for part, of_want in zip(got, want, strict=True):
@@ -160,10 +161,27 @@ def test_series(name, operand, door):
     if name == "replace":
         pytest.skip("changes an ndarray in place")
     values = ARRAYS[operand]
-    want = outcome(getattr(ac, name), arguments(name, operand, values))
-    got = outcome(getattr(ac, name), arguments(name, operand, pandas.Series(values)))
-    for part, of_array in zip(got, want, strict=True) if isinstance(want, tuple) else [(got, want)]:
-        same(part, of_array)
+    for char in "d" if operand in ("a", "ar", "x", "v") else "degDOM":
+        first = {
+            key: X.astype("M8[s]" if char == "M" else char) for key in ("a",) if key in arguments(name, operand, values)
+        }
+        for make in (pandas.Series, pytest.importorskip("xarray").DataArray):
+            want = outcome(getattr(ac, name), arguments(name, operand, values) | first)
+            got = outcome(getattr(ac, name), arguments(name, operand, make(values)) | first)
+            for part, of_array in zip(got, want, strict=True) if isinstance(want, tuple) else [(got, want)]:
+                same(part, of_array)
+
+
+@pytest.mark.parametrize("name", BY_NUMPY)
+def test_expressions_of_any_subclass(name, door):
+    """Of matrices, and where nothing is left that is not masked."""
+    values = [[1.0, np.nan], [3.0, 4.0]]
+    matrix = np.array(values).view(np.matrix)
+    for axis in (None, 0, 1):
+        got, want = getattr(ac, name)(matrix, axis=axis), getattr(ac, name)(np.array(values), axis=axis)
+        np.testing.assert_array_equal(np.ravel(got), np.ravel(want))
+    for nothing in (np.ma.masked, np.ma.array(5.0, mask=True), np.ma.array([5, 6], mask=True)):
+        assert getattr(ac, name)(nothing) is np.ma.masked
 
 
 @pytest.mark.parametrize("name", ["replace", "push", "topk", "move_max", "nanrankdata"])

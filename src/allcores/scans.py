@@ -241,7 +241,7 @@ def replace(a: NDArray[Scalar], old: float, new: float, *, workers: int | None =
     a : ndarray
         The array to change, in any layout.
     old : scalar
-        What to replace. NaN replaces all NaN; -0.0 and 0.0 are equal.
+        What to replace. NaN replaces all NaN; -0.0 and 0.0 are equal; True is 1, and no other number.
     new : scalar
         What to put there.
     workers : int, optional

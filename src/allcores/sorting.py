@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, overload
 
 import numpy as np
 
-from . import reductions
 from ._engine import sort_arguments
 
 if TYPE_CHECKING:
@@ -225,7 +224,8 @@ def rankdata(
         the next greater elements follow without a gap; or each its own, in order of position.
     nan_policy : {'propagate', 'omit', 'raise'}, optional
         As in `scipy.stats.rankdata`: where there is a NaN, all along the axis is NaN; NaN has no rank; or an error.
-        None, as in bottleneck: NaN comes last, each with its own rank.
+        None, as in bottleneck: NaN comes last, each with its own rank. NaT, missing strings and what is masked are
+        NaN, too.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
 
@@ -247,12 +247,7 @@ def rankdata(
     >>> ac.rankdata([0, 2, 3, 2], method="dense")
     array([1., 2., 3., 2.])
     """
-    if nan_policy == "raise" and reductions.anynan(a, workers=workers):
-        raise ValueError("The input contains nan values")
-    ranks, values, along = sort_arguments.rank(a, axis, method, nan_policy, workers)
-    if nan_policy == "propagate" and values.dtype.kind == "f":
-        np.copyto(ranks, np.nan, where=np.expand_dims(reductions.anynan(values, along, workers=workers), along))
-    return ranks
+    return sort_arguments.rank(a, axis, method, nan_policy, workers)
 
 
 def nanrankdata(

@@ -36,7 +36,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._engine.windowing import check_method, check_quantiles, integer, move
+from ._engine.windowing import check_ddof, check_method, check_quantiles, move
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -263,7 +263,7 @@ def move_std(
     >>> ac.move_std([1.0, 2.0, 4.0, 8.0], 2)
     array([nan, 0.5, 1. , 2. ])
     """
-    return move("move_std", (a,), window, min_count, axis, out, workers, center, integer("ddof", ddof))
+    return move("move_std", (a,), window, min_count, axis, out, workers, center, check_ddof(ddof))
 
 
 def move_var(
@@ -335,7 +335,7 @@ def move_var(
     >>> ac.move_var([1.0, 2.0, 4.0, 8.0], 2)
     array([ nan, 0.25, 1.  , 4.  ])
     """
-    return move("move_var", (a,), window, min_count, axis, out, workers, center, integer("ddof", ddof))
+    return move("move_var", (a,), window, min_count, axis, out, workers, center, check_ddof(ddof))
 
 
 def move_min(
@@ -1130,7 +1130,7 @@ def move_cov(
     >>> ac.move_cov([1.0, 2.0, 4.0], [2.0, 4.0, 3.0], 2)
     array([ nan,  0.5, -0.5])
     """
-    return move("move_cov", (a, b), window, min_count, axis, out, workers, center, integer("ddof", ddof))
+    return move("move_cov", (a, b), window, min_count, axis, out, workers, center, check_ddof(ddof))
 
 
 def move_corr(

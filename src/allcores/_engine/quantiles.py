@@ -94,7 +94,7 @@ def reduced_axes(axis: Any, ndim: int) -> Axes:
     try:
         axes = axis if isinstance(axis, (tuple, list)) else (operator.index(axis),)
         return tuple(sorted(normalize_axis_tuple(tuple(axes), ndim)))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return ()
 
 
@@ -398,8 +398,9 @@ def interpolate(a: Array, b: Array, t: Array, weak: bool) -> Array:
     else:
         span = b - a
     rest, nearer = 1 - t, t >= 0.5
-    if weak and a.dtype.kind == "f":  # as Python's floats are
-        t, rest = t.astype(a.dtype), rest.astype(a.dtype)
+    if weak and a.dtype.kind == "f" and a.dtype != t.dtype:  # as Python's floats are
+        with np.errstate(under="ignore"):
+            t, rest = t.astype(a.dtype), rest.astype(a.dtype)
     result = np.asarray(a + span * t)
     np.subtract(b, span * rest, out=result, where=nearer, casting="unsafe", dtype=result.dtype)
     result += 0  # what underflows is a positive zero, too

@@ -253,6 +253,8 @@ def replace(a: Any, old: Any, new: Any, workers: int | None) -> Array:
         old = check_integer("old", old, values.dtype)
         if kind == "b":
             new = int(bool(new))
+            if old > 1:  # which no truth value is equal to, whatever its byte
+                return a
             if old == 1:  # any byte but 0 is true, which the kernel does not look for; the others are False already
                 if not new:
                     values[...] = False
@@ -263,15 +265,16 @@ def replace(a: Any, old: Any, new: Any, workers: int | None) -> Array:
         return a
     masked = isinstance(a, np.ma.MaskedArray)
     if masked or values.dtype.char not in REALS:
-        found = np.isnan(values) if old != old else values == old
-        found = found & ~np.ma.getmaskarray(a) if masked else found  # what is masked is nobody's
-        np.copyto(values, new, where=found, casting="unsafe")
+        with np.errstate(over="ignore", under="ignore"):
+            found = np.isnan(values) if old != old else values == old
+            found = found & ~np.ma.getmaskarray(a) if masked else found  # what is masked is nobody's
+            np.copyto(values, new, where=found, casting="unsafe")
         return a
     if not values.dtype.isnative:
         values[...] = replace(in_native(values), old, new, workers)
         return a
     if kind == "f":
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             old, new = (float(values.dtype.type(value)) for value in (old, new))
     # The axis whose elements adjoin, more or less, is the longest loop.
     flat = values.reshape(1) if values.ndim == 0 else values

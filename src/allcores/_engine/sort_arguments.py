@@ -12,11 +12,13 @@ import numpy as np
 
 from .._kernels.fallback.sort import DIFFERENT, EQUAL, METHODS, NOTHING, ranks
 from . import doors, settings, sorting
-from .arguments import as_operand, ask_numpy
-from .inputs import elements, is_more
+from .arguments import NoValue, as_operand, ask_numpy
+from .inputs import elements, is_missing, is_more
 from .operands import Array, in_native
 from .registry import REALS
 from .sorting import POSITION, covered
+from .sources import Source
+from .statistics import truth
 from .windowing import check_axis, check_out, deliver, is_plain
 
 KINDS = (None, "quicksort", "heapsort", "mergesort", "stable")
@@ -152,16 +154,15 @@ def argsort(a: Any, axis: Any, kind: Any, order: Any, stable: Any, descending: A
 
 def lexsort(keys: Any, axis: Any, workers: int | None) -> Any:
     workers = settings.resolve_workers(workers)
+    if isinstance(keys, Source):
+        keys = keys.load()
+    given: Any = None  # NumPy takes other sequences apart, or complains of what is none
     if isinstance(keys, np.ndarray):
-        given: Any = None if is_more(keys) else keys
-    else:
-        try:
-            given = [as_operand(key) for key in keys]
-        except TypeError:
-            given = None
-        else:
-            keys = [key for key, _ in given]
-            given = keys if all(plain for _, plain in given) else None
+        given = None if is_more(keys) else keys
+    elif type(keys) in (list, tuple):
+        operands = [as_operand(key) for key in keys]
+        keys = type(keys)(key for key, _ in operands)  # of those in a tuple, NumPy asks each for its own answer
+        given = keys if all(plain for _, plain in operands) else None
     if given is None or not len(given) or axis is None:
         return lexsort_by_numpy(keys, axis)
     columns = [np.asarray(key) if not covered(key) else in_native(key) for key in given]
@@ -194,9 +195,8 @@ def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
         raise ValueError(f"{name} must be one of {named}, got {value!r}")
 
 
-def rank(a: Any, axis: Any, method: Any, nan_policy: Any, workers: int | None) -> tuple[Array, Array, int]:
-    """The ranks; the elements, of the same shape; and their axis. What is to be done where there is NaN is not done
-    here but for `omit`."""
+def rank(a: Any, axis: Any, method: Any, nan_policy: Any, workers: int | None) -> Array:
+    """rankdata, nanrankdata"""
     workers = settings.resolve_workers(workers)
     check_choice("method", method, METHODS)
     check_choice("nan_policy", nan_policy, POLICIES)
@@ -205,16 +205,37 @@ def rank(a: Any, axis: Any, method: Any, nan_policy: Any, workers: int | None) -
         values, along = values.reshape(-1), 0
     else:
         along = check_axis(axis, values.ndim)
+    absent = None
+    if nan_policy in ("raise", "propagate") and values.dtype.kind not in "biu":
+        absent = truth("anynan", values, along, None, True, NoValue, workers)
+        if nan_policy == "raise" and absent.any():
+            raise ValueError("The input contains nan values")
+    result = ranked(values, along, method, nan_policy, workers)
+    if absent is not None:
+        np.copyto(result, np.nan, where=absent)
+    return result
+
+
+def ranked(values: Array, along: int, method: str, nan_policy: str | None, workers: int) -> Array:
+    """The ranks, where those of NaN are to be left out, or do not matter."""
     missing = DIFFERENT if nan_policy is None else NOTHING
     result = np.empty(values.shape)
     if covered(values):
         values = in_native(values)
         if values.size:
             sorting.rank(values, result, along, METHODS.index(method), missing, workers)
-        return result, values, along
+        return result
     for line, sink in sorting.each_line(values, result, along):
-        sink[...] = ranks(line, np.argsort(line, kind="stable"), METHODS.index(method), missing)
-    return result, values, along
+        absent = np.asarray(is_missing(line), np.bool_)
+        order = np.argsort(line, kind="stable") if line.dtype.kind != "O" else order_of_objects(line, absent)
+        sink[...] = ranks(line, order, METHODS.index(method), missing, absent=absent)
+    return result
+
+
+def order_of_objects(line: Array, absent: Array) -> Array:
+    """Where they are in order, NaN last: compared with NaN, which is neither less nor greater, nothing is in order."""
+    there = np.flatnonzero(~absent)
+    return np.concatenate([there[np.argsort(line[there], kind="stable")], np.flatnonzero(absent)])
 
 
 # ---- distinct elements
@@ -225,12 +246,15 @@ def unique(
 ) -> Any:
     workers = settings.resolve_workers(workers)
     a, plain = as_operand(ar)
-    if not plain or axis is not None or not covered(a):
+    strings = plain and axis is None and a.dtype.kind == "T" and bool(is_missing(a).any())
+    if not plain or axis is not None or not (covered(a) or strings):
         more: dict[str, Any] = {} if in_order else {"sorted": in_order}
         function: Any = np.unique
         return function(a, bool(index), bool(inverse), bool(counts), axis, equal_nan=equal_nan, **more)
     line = in_native(a.reshape(-1))
-    if not line.size:
+    if strings:
+        found, first, which, times = unique_strings(line, is_missing(line), bool(equal_nan))
+    elif not line.size:
         empty = np.empty(0, POSITION)
         found, first, which, times = line.copy(), empty, empty, empty
     else:
@@ -244,6 +268,24 @@ def unique(
     if counts:
         results.append(times.astype(np.intp, copy=False))
     return results[0] if len(results) == 1 else tuple(results)
+
+
+def unique_strings(line: Array, absent: Array, equal: bool) -> tuple[Array, Array, Array, Array]:
+    """Of strings some of which are missing: one more that comes last, or each another. NumPy takes these for the
+    greatest of the others, as they are not different from it."""
+    there, gaps = np.flatnonzero(~absent), np.flatnonzero(absent)
+    found, first, inverse, times = np.unique(line[there], True, True, True)
+    which = np.empty(len(line), POSITION)
+    which[there] = inverse
+    which[gaps] = len(found) + (0 if equal else np.arange(len(gaps)))
+    last = gaps[:1] if equal else gaps
+    ends = np.full(len(last), len(gaps) if equal else 1)
+    return (
+        np.concatenate([found, line[last]]),
+        np.concatenate([there[first], last]),
+        which,
+        np.concatenate([times, ends]),
+    )
 
 
 # ---- searching

@@ -30,6 +30,8 @@ from .reading import position_of_all
 from .sources import Source
 from .task import Slots
 
+LONGEST = np.iinfo(np.intp).max
+
 # Kernels for what has no NaN: the function without NaN.
 PLAIN = {
     "nansum": "sum",
@@ -228,6 +230,7 @@ def variance(
         or wanted is None
         or other_dtype(out, wanted)
         or not isinstance(free, (int, float, np.integer, np.floating))
+        or (isinstance(free, int) and abs(free) > LONGEST)
     ):
         return ask_numpy(
             getattr(np, name),
@@ -407,5 +410,7 @@ def of_missing(function: Callable[..., Any], a: Any, **arguments: Any) -> Any:
     return function(is_missing(a), **arguments)
 
 
-def np_nancount(a: Any, **arguments: Any) -> Any:
-    return np.sum(~is_missing(a), dtype=np.intp, **arguments)
+def np_nancount(a: Any, keepdims: Any = False, **arguments: Any) -> Any:
+    if keepdims is not False:  # which not all subclasses know
+        arguments["keepdims"] = keepdims
+    return np.sum(np.logical_not(is_missing(a)), dtype=np.intp, **arguments)

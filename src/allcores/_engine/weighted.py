@@ -63,7 +63,7 @@ def weights_of(weights: Any, shape: tuple[int, ...], axis: Any, reduced: tuple[i
 
 def quantiles(a: Array, weights: Array, q: Array, skip: bool, workers: int) -> tuple[Array, Array]:
     """Of lanes (lanes, n): elements, (q, lanes), and how many numbers a lane has, if NaN is left out."""
-    if weights.min() < 0:
+    if weights.min() < 0 or not (skip or 0 < weights.max() < np.inf):
         raise Refused
     if skips_zeros():
         with np.errstate(under="ignore"):

@@ -10,6 +10,7 @@ Bad arguments raise what bottleneck raises, before anything is written.
 from __future__ import annotations
 
 import operator
+import sys
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,13 @@ def integer(name: str, value: Any) -> int:
         return int(operator.index(value))
     except TypeError:
         raise TypeError(f"{name} must be an integer, got {value!r}") from None
+
+
+def check_ddof(ddof: Any) -> int:
+    value = integer("ddof", ddof)
+    if not -sys.maxsize <= value <= sys.maxsize:
+        raise OverflowError(f"ddof must be an integer of {sys.maxsize.bit_length() + 1} bits, got {value}")
+    return value
 
 
 def numbers(name: str, a: Any) -> Array:

@@ -69,14 +69,24 @@ def argsort(a: Array, cursor: Array, out: Array) -> int:
     return 0
 
 
-def ranks(v: Array, order: Array, method: int, missing: int, before: int = 0, distinct: int = 0) -> Array:
-    """Of the elements of a line, from 1, after `before` elements that are less, `distinct` different ones."""
+def ranks(
+    v: Array,
+    order: Array,
+    method: int,
+    missing: int,
+    before: int = 0,
+    distinct: int = 0,
+    absent: Array | None = None,
+) -> Array:
+    """Of the elements of a line, from 1, after `before` elements that are less, `distinct` different ones. `absent`:
+    which are NaN, where not those that differ from themselves: missing strings do not."""
     n = len(v)
     ordered = v[order]
+    gaps = ordered != ordered if absent is None else absent[order]
     new = np.ones(n, dtype=bool)
-    new[1:] = ordered[1:] != ordered[:-1]
+    new[1:] = (ordered[1:] != ordered[:-1]) | gaps[1:]
     if missing != DIFFERENT and n:
-        new[1:] &= (ordered == ordered)[:-1]
+        new[1:] &= ~gaps[:-1]
     group = np.cumsum(new) - 1
     first = np.flatnonzero(new)
     last = np.append(first[1:], n)
@@ -92,7 +102,7 @@ def ranks(v: Array, order: Array, method: int, missing: int, before: int = 0, di
     else:
         values = before + np.arange(1.0, n + 1)
     if missing == NOTHING:
-        values[ordered != ordered] = np.nan
+        values[gaps] = np.nan
     out = np.empty(n)
     out[order] = values
     return out
