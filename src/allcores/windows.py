@@ -2,8 +2,10 @@
 
 Each takes what bottleneck's function takes, and ``out=``, ``workers=`` and ``center=``. Inputs are array-likes as
 `numpy.asarray` takes them, pandas and xarray objects among them; results are ndarrays of the input's shape. Compiled
-for bool, all integer widths, float16, float32 and float64, in any layout and byte order; longdouble and objects that
-are numbers are converted first, and masked elements become NaN. Quantities are refused, as results have no unit.
+for bool, all integer widths, float16, float32 and float64, in any layout and byte order. Objects that are integers
+become these, where int64 or uint64 has them all; other objects that are numbers, and longdouble, become float64, and
+so do integers and bools of which some are missing: NaN stands for what is masked, None, NA and, among numbers, NaT.
+Quantities are refused, as results have no unit.
 
 The window of output i holds the elements i - window + 1 .. i, or with ``center=True`` as many to the right of i as to
 its left (one more to the left where the window is even), as in pandas. NaN is missing, and so is what lies outside of
@@ -14,7 +16,7 @@ number that has left, or is still to come, leaves no trace, and rounding errors 
 series. Float32 is computed in float64. The order of operations depends on the window and on positions alone: the same
 bits for any number of workers.
 
-Integers are never rounded before the result, whatever their size: order, ranks and positions are those of the integers
+Integers are never rounded before the result, whatever their size, unless some are missing: order, ranks and positions are those of the integers
 themselves, and of their sum, their least, or the mean of the two in the middle the float64 next to it is the result. A
 mean is that sum divided by the number of elements, and a quantile between two elements is computed from the two as
 float64 and from their exact distance. Products, variances, skewness, kurtosis, covariances and correlations are those
@@ -25,8 +27,6 @@ Counts and positions have the dtype of the input's floats as long as it has all 
 float16, 16,777,216 for float32; otherwise, or in an `out` of that dtype, they are float64. An `out` is returned itself;
 one of a subclass is assigned to, and in a masked array nothing is masked then, unless its mask is hard.
 
-Truth values among which some are missing (pandas, pyarrow, polars) become float64 with NaN, as missing numbers do.
-
 Memory: the result, and a few MiB for each worker, up to 20 where windows have more than 10,000 elements; above some
 200,000 one to five times the window (moments the most) for each worker. Nothing else is copied whole but what has to be
 converted.
@@ -36,7 +36,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._engine.windowing import check_method, check_quantiles, integer, move
+from ._engine.windowing import check_method, check_quantiles, degrees, move
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -263,7 +263,7 @@ def move_std(
     >>> ac.move_std([1.0, 2.0, 4.0, 8.0], 2)
     array([nan, 0.5, 1. , 2. ])
     """
-    return move("move_std", (a,), window, min_count, axis, out, workers, center, integer("ddof", ddof))
+    return move("move_std", (a,), window, min_count, axis, out, workers, center, degrees(ddof))
 
 
 def move_var(
@@ -335,7 +335,7 @@ def move_var(
     >>> ac.move_var([1.0, 2.0, 4.0, 8.0], 2)
     array([ nan, 0.25, 1.  , 4.  ])
     """
-    return move("move_var", (a,), window, min_count, axis, out, workers, center, integer("ddof", ddof))
+    return move("move_var", (a,), window, min_count, axis, out, workers, center, degrees(ddof))
 
 
 def move_min(
@@ -1130,7 +1130,7 @@ def move_cov(
     >>> ac.move_cov([1.0, 2.0, 4.0], [2.0, 4.0, 3.0], 2)
     array([ nan,  0.5, -0.5])
     """
-    return move("move_cov", (a, b), window, min_count, axis, out, workers, center, integer("ddof", ddof))
+    return move("move_cov", (a, b), window, min_count, axis, out, workers, center, degrees(ddof))
 
 
 def move_corr(
