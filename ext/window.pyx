@@ -24,6 +24,7 @@ has no part in its moments.
 
 Without missing elements sums, products, extrema and variances are scanned in registers (tiles.pxd).
 """
+from libc.math cimport INFINITY, fabs, ldexp
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
@@ -33,8 +34,8 @@ from fours cimport VECTORS
 from groups cimport WIDE, give_accepted, give_groups, straight, take_groups
 from integers cimport digits_of, exact_digits, fill_integers, within
 from merges cimport (
-    ARGMAX, ARGMIN, CORR, COUNT, COV, FIELDS, HUGE, INPUTS, KURT, MAX, MEAN, MIN, MOST, PLAIN, PROD, SKEW, STD, SUM, TINY, VAR,
-    Kind, Run, Window, add, factor, fields_of, finish, identity, is_moment, merge, row)
+    ARGMAX, ARGMIN, CORR, COUNT, COV, FIELDS, HUGE, INPUTS, KURT, MAX, MEAN, MIN, MOST, PLAIN, PROD, SCALES, SKEW, STD, SUM, TINY,
+    VAR, Kind, Run, Scale, Window, add, factor, fields_of, finish, identity, is_moment, merge, row)
 from tiles cimport Before, Weights, back, forth, weigh
 from window cimport HALF_MOST, Job, Operand, Strip, open_small, run_small, run_windows, scratch
 
@@ -50,6 +51,7 @@ cdef enum:
     KEEP_TILES = 1_048_576  # without missing elements: 8 MiB
     TILE = 2048             # elements in a tile, about
     TILES = 8               # in a stretch of windows that are one group
+    LOOKED = 256            # elements that are looked at for their scale at a time
     LOOK = 32768            # integers that are looked at, at least, before they are computed
 
 
@@ -115,8 +117,8 @@ cdef bint bring(
         for p in range(length):
             if look and not counted and job.operand[f].may_miss and any_missing(to + p * block.step, width):
                 return False
-            if it.scale != PLAIN:
-                multiply(width, to + p * block.step, factor(it.scale))
+            if it.scale[f] != PLAIN:
+                multiply(width, to + p * block.step, factor(it.kind, it.scale[f]))
     if it.kind == ARGMIN or it.kind == ARGMAX:
         for p in range(length):
             to = block.field[1] + at + p * block.step
@@ -546,7 +548,7 @@ cdef bint stretch(
             if not bring(job, strip, it, &room.stop, 0, group, count, counted, True):
                 return False
         windows(it, room, lanes, group, count, first, counted)
-        if it.scale == PLAIN:
+        if it.scale[0] == PLAIN and it.scale[1] == PLAIN:
             give_groups(job, strip, group, count, it.group, it.offset, begin, end, room.stop.field[0] + at, room.stop.step)
         else:
             give_accepted(job, strip, group, count, it.group, it.offset, begin, end, room.stop.field[0] + at, room.stop.step)
@@ -725,19 +727,44 @@ cdef bint uncounted(
     return short_tiles(job, strip, it, room, tiles, first, last, begin, end)
 
 
+cdef int scales_held(
+        Job *job, Strip *strip, Window *it, int f, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """Which scales the elements of an input may ask for: sums of squares are also zero of constants, and NaN of infinities."""
+    cdef Operand *x = &job.operand[f]
+    cdef Py_ssize_t begin = (first - it.between - 1) * it.group, end = (last + 1) * it.group, n, l, j
+    cdef double room[LOOKED]
+    cdef bint tiny = False, huge = False
+    cdef double v
+    begin = begin if begin > 0 else 0
+    end = end if end < job.n else job.n
+    while begin < end:
+        n = LOOKED if begin + LOOKED < end else end - begin
+        for l in range(strip.lanes):
+            x.take(strip.lane[f][l] + begin * x.n_stride, x.n_stride, n, room, 1)
+            for j in range(n):
+                v = fabs(room[j])
+                tiny |= (v > 0) & (v < ldexp(1, -420))
+                huge |= (v > ldexp(1, 420)) & (v < INFINITY)
+        begin += n
+    return (1 << <int> TINY if tiny else 0) | (1 << <int> HUGE if huge else 0)
+
+
 cdef void at_other_scales(
         Job *job, Strip *strip, Window *it, Room *room, Py_ssize_t first, Py_ssize_t last,
         Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """`stretch` once more for the windows that are beyond the bounds of scale 1: for tiny ones, then for huge ones."""
-    cdef bint tiny = it.tiny != 0, huge = it.huge != 0
-    if tiny:
-        it.scale = TINY
-        stretch(job, strip, it, room, first, last, begin, end, True)
-    if huge:
-        it.scale = HUGE
-        stretch(job, strip, it, room, first, last, begin, end, True)
-    it.scale = PLAIN
-    it.tiny = it.huge = 0
+    """`stretch` once more for the windows that are beyond the bounds of scale 1, once for each scale that was met."""
+    cdef int held[INPUTS]
+    cdef int scale, f
+    for f in range(INPUTS):
+        held[f] = scales_held(job, strip, it, f, first, last) if it.kind == CORR else 1 << <int> TINY | 1 << <int> HUGE
+        held[f] |= 1 << <int> PLAIN
+    for scale in range(1, SCALES * SCALES):
+        if it.met >> scale & 1 and held[0] >> scale % SCALES & 1 and held[1] >> scale // SCALES & 1:
+            it.scale[0] = <Scale> (scale % SCALES)
+            it.scale[1] = <Scale> (scale // SCALES)
+            stretch(job, strip, it, room, first, last, begin, end, True)
+    it.scale[0] = it.scale[1] = PLAIN
+    it.met = 0
 
 
 cdef int fill(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -781,7 +808,7 @@ cdef int fill(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept
             pause = failed
         if counted:
             stretch(job, strip, it, &room, first, stop, begin, end, True)
-        if it.tiny or it.huge:
+        if it.met >> 1:
             at_other_scales(job, strip, it, &room, first, stop, begin, end)
         first = stop + 1
     return 0
@@ -830,8 +857,8 @@ cdef void open_window(
     it.inputs = inputs
     it.fields = fields_of(kind)
     it.pivots = inputs if is_moment(kind) else 0
-    it.scale = PLAIN
-    it.tiny = it.huge = 0
+    it.scale[0] = it.scale[1] = PLAIN
+    it.met = 0
 
 
 cdef int run(

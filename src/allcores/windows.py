@@ -16,8 +16,8 @@ number that has left, or is still to come, leaves no trace, and rounding errors 
 series. Float32 is computed in float64. The order of operations depends on the window and on positions alone: the same
 bits for any number of workers.
 
-Integers are never rounded before the result, whatever their size, unless some are missing: order, ranks and positions are those of the integers
-themselves, and of their sum, their least, or the mean of the two in the middle the float64 next to it is the result. A
+Integers are never rounded before the result, whatever their size, unless some are missing: order, ranks and positions
+are those of the integers themselves, and of their sum, their least, or the mean of the two in the middle the float64 next to it is the result. A
 mean is that sum divided by the number of elements, and a quantile between two elements is computed from the two as
 float64 and from their exact distance. Products, variances, skewness, kurtosis, covariances and correlations are those
 of the elements as float64, which above 2**53 has not all integers: time stamps in nanoseconds lose their last digits,
@@ -27,9 +27,13 @@ Counts and positions have the dtype of the input's floats as long as it has all 
 float16, 16,777,216 for float32; otherwise, or in an `out` of that dtype, they are float64. An `out` is returned itself;
 one of a subclass is assigned to, and in a masked array nothing is masked then, unless its mask is hard.
 
-Memory: the result, and a few MiB for each worker, up to 20 where windows have more than 10,000 elements; above some
-200,000 one to five times the window (moments the most) for each worker. Nothing else is copied whole but what has to be
-converted.
+Elements that are further apart than the greatest float64 have no variance and no covariance: NaN, as where there is an
+infinity. A product is NaN where the elements before a 0 already overflow.
+
+Memory: the result, and a few MiB for each worker, up to 20 where windows have more than 10,000 elements. Above some
+200,000 elements each worker takes 8 to 60 bytes for each element of the window (moments and positions the most), for
+medians, quantiles, ranks, and positions of integers beyond 2**53 up to 100. Nothing else is copied whole but what has to
+be converted.
 """
 
 from __future__ import annotations
@@ -1166,8 +1170,8 @@ def move_corr(
     Returns
     -------
     ndarray
-        The correlations, between -1 and 1; NaN where one of the series is constant. float32 (or float16) if all input
-        is, else float64.
+        The correlations, between -1 and 1; NaN where one of the series is constant or has an infinity. float32 (or
+        float16) if all input is, else float64.
 
     Raises
     ------
@@ -1183,7 +1187,8 @@ def move_corr(
     Each line is cut into groups of elements at fixed positions; a window is the end of one group, whole groups between,
     and the beginning of another [1]_: three operations an element, whatever the window.
     Means and sums of products of deviations, relative to elements of the window, are merged pairwise [2]_: what stands
-    outside of the window has no part in it.
+    outside of the window has no part in it. Windows of series whose squares underflow or overflow are computed from
+    elements multiplied by a power of two.
 
     References
     ----------

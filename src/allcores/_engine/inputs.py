@@ -72,8 +72,9 @@ def is_more(a: Any) -> bool:
 def elements(name: str, a: Any) -> Array:
     """The plain array that a function works on which NumPy does not have.
 
-    Masked elements become NaN or NaT; integers and bools of which some are masked become float64. A subclass that takes
-    part in NumPy's protocols has a meaning that a plain result would lose: an error. Others are the array that they are.
+    Masked elements become NaN or NaT; integers and bools of which some are masked become float64. A subclass that
+    takes part in NumPy's protocols has a meaning that a plain result would lose: an error. Others are the array that
+    they are.
     """
     if isinstance(a, np.ma.MaskedArray):
         if np.ma.is_masked(a):
