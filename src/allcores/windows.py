@@ -17,11 +17,11 @@ series. Float32 is computed in float64. The order of operations depends on the w
 bits for any number of workers.
 
 Integers are never rounded before the result, whatever their size, unless some are missing: order, ranks and positions
-are those of the integers themselves, and of their sum, their least, or the mean of the two in the middle the float64 next to it is the result. A
-mean is that sum divided by the number of elements, and a quantile between two elements is computed from the two as
-float64 and from their exact distance. Products, variances, skewness, kurtosis, covariances and correlations are those
-of the elements as float64, which above 2**53 has not all integers: time stamps in nanoseconds lose their last digits,
-so subtract one of them before.
+are those of the integers themselves, and of their sum, their least, or the mean of the two in the middle the float64
+next to it is the result. A mean is that sum divided by the number of elements, and a quantile between two elements is
+computed from the two as float64 and from their exact distance. Products, variances, skewness, kurtosis, covariances and
+correlations are those of the elements as float64, which above 2**53 has not all integers: time stamps in nanoseconds
+lose their last digits, so subtract one of them before.
 
 Counts and positions have the dtype of the input's floats as long as it has all integers up to the window: 2048 for
 float16, 16,777,216 for float32; otherwise, or in an `out` of that dtype, they are float64. An `out` is returned itself;
@@ -32,8 +32,8 @@ infinity. A product is NaN where the elements before a 0 already overflow.
 
 Memory: the result, and a few MiB for each worker, up to 20 where windows have more than 10,000 elements. Above some
 200,000 elements each worker takes 8 to 60 bytes for each element of the window (moments and positions the most), for
-medians, quantiles, ranks, and positions of integers beyond 2**53 up to 100. Nothing else is copied whole but what has to
-be converted.
+medians, quantiles, ranks, and positions of integers beyond 2**53 up to 100. Nothing else is copied whole but what has
+to be converted.
 """
 
 from __future__ import annotations
