@@ -37,6 +37,7 @@ from merges cimport (
     ARGMAX, ARGMIN, CORR, COUNT, COV, FIELDS, HUGE, INPUTS, KURT, MAX, MEAN, MIN, MOST, PLAIN, PROD, SCALES, SKEW, STD, SUM, TINY,
     VAR, Kind, Run, Scale, Window, add, factor, fields_of, finish, identity, is_moment, merge, row)
 from tiles cimport Before, Weights, back, forth, weigh
+from watch cimport halted
 from window cimport HALF_MOST, Job, Operand, Strip, open_small, run_small, run_windows, scratch
 
 from numpy import dtype, empty_like
@@ -404,7 +405,7 @@ cdef void copy_runs(Window *it, Py_ssize_t n, Block *x, Py_ssize_t at, Block *to
         memcpy(to.pivot[f] + there, x.pivot[f] + at, n * sizeof(double))
 
 
-cdef void whole_groups(Window *it, Room *room, Py_ssize_t known, Py_ssize_t lanes, bint counted) noexcept nogil:
+cdef void whole_groups(Job *job, Window *it, Room *room, Py_ssize_t known, Py_ssize_t lanes, bint counted) noexcept nogil:
     """From the totals of so many groups, but for the first one, to those of q - 1 and of q groups in a row, by doubling."""
     cdef Py_ssize_t q = it.between, have = 0, power = 1
     cdef Block swap
@@ -420,6 +421,8 @@ cdef void whole_groups(Window *it, Room *room, Py_ssize_t known, Py_ssize_t lane
             room.fewer = room.between
             room.between = swap
             have += power
+        if halted(&job.watch, known * lanes):
+            return
         power *= 2
         if power <= q - 1:
             add_up(it, (known - power + 1) * lanes, &room.power, &room.power, power // 2 * lanes, &room.spare,
@@ -529,6 +532,8 @@ cdef bint stretch(
             return False
         if q and not room.keep:
             copy_runs(it, count * lanes, &room.suffix, 0, &room.totals, at, counted)
+        if halted(&job.watch, count * it.group * lanes):
+            return True
         group += count
     if q:
         if room.keep:
@@ -537,7 +542,7 @@ cdef bint stretch(
             for f in range(INPUTS):
                 room.totals.pivot[f] = room.suffix.pivot[f]
             room.totals.count = room.suffix.count
-        whole_groups(it, room, last - first + q, lanes, counted)
+        whole_groups(job, it, room, last - first + q, lanes, counted)
     group = first
     while group <= last:
         count = room.batch if group + room.batch <= last + 1 else last + 1 - group
@@ -552,6 +557,8 @@ cdef bint stretch(
             give_groups(job, strip, group, count, it.group, it.offset, begin, end, room.stop.field[0] + at, room.stop.step)
         else:
             give_accepted(job, strip, group, count, it.group, it.offset, begin, end, room.stop.field[0] + at, room.stop.step)
+        if halted(&job.watch, count * it.group * lanes):
+            return True
         group += count
     return True
 
@@ -671,6 +678,8 @@ cdef bint short_tiles(
                 memcpy(tiles.suffix[f] + p * tiles.apart, suffix[f] + p * tiles.apart + (count - 1) * lanes,
                        lanes * sizeof(double))
         memcpy(tiles.pivot, tiles.pivot + count * lanes, lanes * sizeof(double))
+        if halted(&job.watch, count * it.group * lanes):
+            return True
         group += count
     return True
 
@@ -693,11 +702,13 @@ cdef bint long_tiles(
         if not tile_back(strip, it, tiles, x, step, count, to, tiles.kept.step,
                          tiles.kept.pivot[0] + (group - first + q + 1) * lanes):
             return False
+        if halted(&job.watch, count * it.group * lanes):
+            return True
         group += count
     for f in range(FIELDS):
         room.totals.field[f] = tiles.kept.field[f]
     room.totals.pivot[0] = tiles.kept.pivot[0]
-    whole_groups(it, room, last - first + q, lanes, False)
+    whole_groups(job, it, room, last - first + q, lanes, False)
     group = first
     while group <= last:
         count = tiles.batch if group + tiles.batch <= last + 1 else last + 1 - group
@@ -713,6 +724,8 @@ cdef bint long_tiles(
         before.between_pivot = room.between.pivot[0] + at
         before.fewer_pivot = room.fewer.pivot[0] + at + lanes
         tile_forth(job, strip, it, tiles, x, step, group, count, &before, NULL, begin, end)
+        if halted(&job.watch, count * it.group * lanes):
+            return True
         group += count
     return True
 
@@ -808,6 +821,8 @@ cdef int fill(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept
             pause = failed
         if counted:
             stretch(job, strip, it, &room, first, stop, begin, end, True)
+        if job.watch.halt:
+            return 0
         if it.met >> 1:
             at_other_scales(job, strip, it, &room, first, stop, begin, end)
         first = stop + 1
@@ -835,6 +850,8 @@ cdef int fill_exact(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) no
             failed = fill_integers(job, strip, it, begin, stop)
         if failed < 0:
             return -1
+        if job.watch.halt:
+            return 0
         begin = stop
     return 0
 

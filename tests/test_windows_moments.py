@@ -239,7 +239,7 @@ def test_correlations_at_every_scale(home, window):
     x, y = rng.normal(size=(2, 200))
     x[20:40], y[70] = np.nan, np.nan
     want = ac.move_corr(x, y, window, 3)
-    exponents = (-1000, -600, -539, -530, -490, -300, 0, 300, 505, 512, 530, 1000)
+    exponents = (-1000, -600, -539, -530, -450, -300, 0, 300, 505, 512, 530, 1000)
     for first in exponents:
         for second in (0, -first, first, 1000):
             got = home.move_corr(np.ldexp(x, first), np.ldexp(y, second), window, 3)
@@ -269,11 +269,9 @@ def test_exponential_correlations_are_right_or_missing(home, shape):
     x, y = rng.normal(size=(2, *shape))
     x[20:25] = np.nan
     want = ac.move_exp_nancorr(x, y, 0.1, axis=0)
-    for exponent in (-600, -540, -530, -495, -300, 0, 300, 508, 515, 530):
+    for exponent in (-600, -540, -530, -450, -300, 0, 300, 508, 515, 530):
         for first, second in ((exponent, 0), (0, exponent)):
             got = home.move_exp_nancorr(np.ldexp(x, first), np.ldexp(y, second), 0.1, axis=0)
             there = np.isfinite(got)
             np.testing.assert_array_equal(got[there], want[there])
-            assert there.sum() == (
-                np.isfinite(want).sum() if abs(exponent) <= 495 else there.sum() * (abs(exponent) <= 510)
-            )
+            assert there.sum() == (np.isfinite(want).sum() if -450 <= exponent <= 508 else 0)

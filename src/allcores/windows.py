@@ -516,7 +516,7 @@ def move_median(
     -----
     Windows of up to 300 elements share comparator networks with their neighbours [1]_; for longer ones the elements are
     sorted once in stretches, and a window is a bitset over their ranks with a pointer to the middle (in the manner of
-    [2]_). Some 20 ns an element, however long the window. Memory: some 60 bytes for each element of the window and
+    [2]_). Some 20 ns an element, however long the window. Memory: 70 to 100 bytes for each element of the window and
     worker.
 
     References
@@ -588,7 +588,7 @@ def move_quantile(
     -----
     Windows of up to 300 elements share comparator networks with their neighbours [1]_; for longer ones the elements are
     sorted once in stretches, and a window is a bitset over their ranks with a pointer to the middle (in the manner of
-    [2]_). Several quantiles share the sorting. Computed in float64, in NumPy's order of operations. Memory: some 60
+    [2]_). Several quantiles share the sorting. Computed in float64, in NumPy's order of operations. Memory: 70 to 100
     bytes for each element of the window and worker.
 
     References
@@ -658,7 +658,7 @@ def move_rank(
     The newest element is the last of the window, with ``center=True`` too; where a window reaches beyond the series it
     is the series' last. NaN has no rank. In windows of up to 192 elements each is compared with all others; for longer
     ones the elements are sorted once in stretches, and a window is a bitset over their ranks, in which those before an
-    element's own are counted [1]_. Memory: some 60 bytes for each element of the window and worker.
+    element's own are counted [1]_. Memory: 70 to 100 bytes for each element of the window and worker.
 
     References
     ----------
