@@ -23,7 +23,7 @@ ctypedef fused whole:
 
 cdef enum:
     DIGITS = 53         # of a float64
-    TURNS = 4096        # of loops, after which they ask whether to stop; a power of two
+    TURNS = 4096        # of loops, after which they ask whether to stop
 
 
 # ---- elements: 64 bits of each, those of narrower ones with their sign
@@ -201,23 +201,26 @@ cdef inline void slide_sums(
         double *result) noexcept nogil:
     """Integers that are taken out again leave nothing behind."""
     cdef Wide sum
-    cdef Py_ssize_t i, enters = low, leaves = low
+    cdef Py_ssize_t i, enters = low, leaves = low, at = begin, stop
     cdef double value
     sum.low = 0
     sum.high = 0
-    for i in range(begin, end):
-        if i & (TURNS - 1) == 0 and halted(watch, 2 * TURNS):
+    while at < end:
+        stop = at + TURNS if at + TURNS < end else end
+        if halted(watch, 2 * TURNS):
             return
-        while enters < high and enters <= i + it.offset:
-            add(&sum, v[enters - low], signed)
-            enters += 1
-        while leaves < i + it.offset - (it.window - 1):
-            subtract(&sum, v[leaves - low], signed)
-            leaves += 1
-        value = rounded_sum(&sum)
-        if it.kind == MEAN:
-            value = value / <double> (enters - leaves)
-        result[i - begin] = value if enters - leaves >= it.min_count else NAN
+        for i in range(at, stop):
+            while enters < high and enters <= i + it.offset:
+                add(&sum, v[enters - low], signed)
+                enters += 1
+            while leaves < i + it.offset - (it.window - 1):
+                subtract(&sum, v[leaves - low], signed)
+                leaves += 1
+            value = rounded_sum(&sum)
+            if it.kind == MEAN:
+                value = value / <double> (enters - leaves)
+            result[i - begin] = value if enters - leaves >= it.min_count else NAN
+        at = stop
 
 
 cdef inline void slide_extrema(
@@ -226,30 +229,33 @@ cdef inline void slide_extrema(
     """A queue of positions: of those elements than which none that came later is as good, the first is the extremum, the
     last of equal ones."""
     cdef uint64_t flip = <uint64_t> signed << 63
-    cdef Py_ssize_t i, enters = low, leaves, head = 0, tail = 0
+    cdef Py_ssize_t i, enters = low, leaves, head = 0, tail = 0, at = begin, stop
     cdef double value
     if it.kind == MAX or it.kind == ARGMAX:
         flip = ~flip
     for i in range(high - low):
         v[i] ^= flip            # in the order of unsigned integers, the extremum is the least
-    for i in range(begin, end):
-        if i & (TURNS - 1) == 0 and halted(watch, 2 * TURNS):
+    while at < end:
+        stop = at + TURNS if at + TURNS < end else end
+        if halted(watch, 2 * TURNS):
             return
-        while enters < high and enters <= i + it.offset:
-            while tail > head and v[queue[tail - 1]] >= v[enters - low]:
-                tail -= 1
-            queue[tail] = enters - low
-            tail += 1
-            enters += 1
-        leaves = i + it.offset - (it.window - 1)
-        leaves = leaves if leaves > low else low
-        while <Py_ssize_t> queue[head] < leaves - low:
-            head += 1
-        if it.kind == MIN or it.kind == MAX:
-            value = rounded(v[queue[head]] ^ flip, signed)
-        else:
-            value = <double> (i + it.offset - low - <Py_ssize_t> queue[head])
-        result[i - begin] = value if enters - leaves >= it.min_count else NAN
+        for i in range(at, stop):
+            while enters < high and enters <= i + it.offset:
+                while tail > head and v[queue[tail - 1]] >= v[enters - low]:
+                    tail -= 1
+                queue[tail] = enters - low
+                tail += 1
+                enters += 1
+            leaves = i + it.offset - (it.window - 1)
+            leaves = leaves if leaves > low else low
+            while <Py_ssize_t> queue[head] < leaves - low:
+                head += 1
+            if it.kind == MIN or it.kind == MAX:
+                value = rounded(v[queue[head]] ^ flip, signed)
+            else:
+                value = <double> (i + it.offset - low - <Py_ssize_t> queue[head])
+            result[i - begin] = value if enters - leaves >= it.min_count else NAN
+        at = stop
 
 
 # ---- keys: unsigned integers in the order of the elements

@@ -79,7 +79,8 @@ def elements(name: str, a: Any) -> Array:
     if isinstance(a, np.ma.MaskedArray):
         if np.ma.is_masked(a):
             a = a.astype(np.float64) if a.dtype.kind in "biu" else a
-            a = np.ma.filled(a, np.array("NaT", a.dtype) if a.dtype.kind in "mM" else np.nan)
+            missing: Any = np.array("NaT", a.dtype) if a.dtype.kind in "mM" else np.nan
+            a = np.ma.filled(a, missing)
     elif is_more(a) and any(getattr(type(a), method) is not getattr(np.ndarray, method) for method in PROTOCOLS):
         kind = type(a).__name__
         raise TypeError(f"{name} is of type {kind}, whose meaning the result would lose: give numpy.asarray({name})")
