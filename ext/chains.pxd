@@ -5,7 +5,7 @@ A function here does to four lanes what `join_...` and `finish_...` of scan.pyx 
 operation. Where an element is missing the state only decays. Where none is, and lanes have the same count, they also have
 the same shares, which are then computed once a row (`Shares`) by the same operations.
 """
-from libc.math cimport NAN
+from libc.math cimport NAN, ldexp
 
 from cursor cimport allcores_ahead_rows
 from fours cimport (
@@ -75,6 +75,21 @@ cdef inline four positive(four a, four value) noexcept nogil:
     return where_equal(a, nought(), spread(NAN), where_equal(a, a, value, spread(NAN)))
 
 
+cdef inline double least_variance() noexcept nogil:
+    """Below, variances have lost digits, above they may overflow: correlations have neither."""
+    return ldexp(1, -1000)
+
+
+cdef inline double most_variance() noexcept nogil:
+    return ldexp(1, 1020)
+
+
+cdef inline four exact(four variance, four value) noexcept nogil:
+    """The value where the variance has all its digits, else NaN."""
+    cdef four bounded = greater(lesser(variance, spread(most_variance())), spread(least_variance()))
+    return where_equal(bounded, variance, value, spread(NAN))
+
+
 cdef inline void chain_var(
         Kind kind, bint ends, Shares *shares, Py_ssize_t row, const double *x, four decay, double *to, four *s) noexcept nogil:
     """s: count, mean, variance, r."""
@@ -128,7 +143,7 @@ cdef inline void chain_two(
     else:
         v = plus(over(s[3], times(root(s[4]), root(s[5]))), v)
         v = greater(lesser(v, spread(1)), spread(-1))
-        store(to, positive(s[4], positive(s[5], v)))
+        store(to, exact(s[4], exact(s[5], v)))
 
 
 cdef inline void chain_of(

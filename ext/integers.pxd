@@ -12,6 +12,7 @@ from libc.string cimport memcpy
 
 from merges cimport ARGMAX, ARGMIN, MAX, MEAN, MIN, SUM, Window
 from picks cimport LERP, TAKE, Pick
+from watch cimport Watch, halted
 from window cimport Job, Operand, Strip, scratch, swap
 
 ctypedef fused whole:
@@ -22,6 +23,7 @@ ctypedef fused whole:
 
 cdef enum:
     DIGITS = 53         # of a float64
+    TURNS = 4096        # of loops, after which they ask whether to stop
 
 
 # ---- elements: 64 bits of each, those of narrower ones with their sign
@@ -185,63 +187,75 @@ cdef inline int fill_integers(Job *job, Strip *strip, Window *it, Py_ssize_t beg
     for l in range(strip.lanes):
         fetch(x, strip.lane[0][l] + low * x.n_stride, m, v)
         if it.kind == SUM or it.kind == MEAN:
-            slide_sums(it, v, low, high, begin, end, has_sign(x), result)
+            slide_sums(&job.watch, it, v, low, high, begin, end, has_sign(x), result)
         else:
-            slide_extrema(it, v, low, high, begin, end, has_sign(x), v + m, result)
+            slide_extrema(&job.watch, it, v, low, high, begin, end, has_sign(x), v + m, result)
+        if job.watch.halt:
+            return 0
         job.out.give(result, 1, end - begin, strip.out[l] + begin * job.out.n_stride, job.out.n_stride)
     return 0
 
 
 cdef inline void slide_sums(
-        Window *it, const uint64_t *v, Py_ssize_t low, Py_ssize_t high, Py_ssize_t begin, Py_ssize_t end, bint signed,
+        Watch *watch, Window *it, const uint64_t *v, Py_ssize_t low, Py_ssize_t high, Py_ssize_t begin, Py_ssize_t end, bint signed,
         double *result) noexcept nogil:
     """Integers that are taken out again leave nothing behind."""
     cdef Wide sum
-    cdef Py_ssize_t i, enters = low, leaves = low
+    cdef Py_ssize_t i, enters = low, leaves = low, at = begin, stop
     cdef double value
     sum.low = 0
     sum.high = 0
-    for i in range(begin, end):
-        while enters < high and enters <= i + it.offset:
-            add(&sum, v[enters - low], signed)
-            enters += 1
-        while leaves < i + it.offset - (it.window - 1):
-            subtract(&sum, v[leaves - low], signed)
-            leaves += 1
-        value = rounded_sum(&sum)
-        if it.kind == MEAN:
-            value = value / <double> (enters - leaves)
-        result[i - begin] = value if enters - leaves >= it.min_count else NAN
+    while at < end:
+        stop = at + TURNS if at + TURNS < end else end
+        if halted(watch, 2 * TURNS):
+            return
+        for i in range(at, stop):
+            while enters < high and enters <= i + it.offset:
+                add(&sum, v[enters - low], signed)
+                enters += 1
+            while leaves < i + it.offset - (it.window - 1):
+                subtract(&sum, v[leaves - low], signed)
+                leaves += 1
+            value = rounded_sum(&sum)
+            if it.kind == MEAN:
+                value = value / <double> (enters - leaves)
+            result[i - begin] = value if enters - leaves >= it.min_count else NAN
+        at = stop
 
 
 cdef inline void slide_extrema(
-        Window *it, uint64_t *v, Py_ssize_t low, Py_ssize_t high, Py_ssize_t begin, Py_ssize_t end, bint signed,
+        Watch *watch, Window *it, uint64_t *v, Py_ssize_t low, Py_ssize_t high, Py_ssize_t begin, Py_ssize_t end, bint signed,
         uint64_t *queue, double *result) noexcept nogil:
     """A queue of positions: of those elements than which none that came later is as good, the first is the extremum, the
     last of equal ones."""
     cdef uint64_t flip = <uint64_t> signed << 63
-    cdef Py_ssize_t i, enters = low, leaves, head = 0, tail = 0
+    cdef Py_ssize_t i, enters = low, leaves, head = 0, tail = 0, at = begin, stop
     cdef double value
     if it.kind == MAX or it.kind == ARGMAX:
         flip = ~flip
     for i in range(high - low):
         v[i] ^= flip            # in the order of unsigned integers, the extremum is the least
-    for i in range(begin, end):
-        while enters < high and enters <= i + it.offset:
-            while tail > head and v[queue[tail - 1]] >= v[enters - low]:
-                tail -= 1
-            queue[tail] = enters - low
-            tail += 1
-            enters += 1
-        leaves = i + it.offset - (it.window - 1)
-        leaves = leaves if leaves > low else low
-        while <Py_ssize_t> queue[head] < leaves - low:
-            head += 1
-        if it.kind == MIN or it.kind == MAX:
-            value = rounded(v[queue[head]] ^ flip, signed)
-        else:
-            value = <double> (i + it.offset - low - <Py_ssize_t> queue[head])
-        result[i - begin] = value if enters - leaves >= it.min_count else NAN
+    while at < end:
+        stop = at + TURNS if at + TURNS < end else end
+        if halted(watch, 2 * TURNS):
+            return
+        for i in range(at, stop):
+            while enters < high and enters <= i + it.offset:
+                while tail > head and v[queue[tail - 1]] >= v[enters - low]:
+                    tail -= 1
+                queue[tail] = enters - low
+                tail += 1
+                enters += 1
+            leaves = i + it.offset - (it.window - 1)
+            leaves = leaves if leaves > low else low
+            while <Py_ssize_t> queue[head] < leaves - low:
+                head += 1
+            if it.kind == MIN or it.kind == MAX:
+                value = rounded(v[queue[head]] ^ flip, signed)
+            else:
+                value = <double> (i + it.offset - low - <Py_ssize_t> queue[head])
+            result[i - begin] = value if enters - leaves >= it.min_count else NAN
+        at = stop
 
 
 # ---- keys: unsigned integers in the order of the elements

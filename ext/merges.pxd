@@ -40,15 +40,32 @@ cdef enum Kind:
 # Third and fourth moments of what is smaller than 1e-80 or greater than 1e77 are no float64. Windows whose sum of squares
 # is beyond these bounds are computed with elements multiplied by a power of two, which is exact. Each is computed at one
 # scale, which its own sum of squares decides; where that is subnormal or overflows there is no result.
+# Of correlations each series has a scale of its own, of a larger factor: every sum of squares is a float64 at one of them.
 
 cdef enum Scale:
     PLAIN
     TINY
     HUGE
+    SCALES
 
 
-cdef inline double factor(Scale scale) noexcept nogil:
-    return ldexp(1, 350 if scale == TINY else -350 if scale == HUGE else 0)
+cdef inline double factor(Kind kind, Scale scale) noexcept nogil:
+    cdef int digits = 600 if kind == CORR else 350
+    return ldexp(1, digits if scale == TINY else -digits if scale == HUGE else 0)
+
+
+cdef inline bint belongs(double square, Scale scale) noexcept nogil:
+    """Whether a sum of squares of a series that is correlated is of this scale. Zero is of a constant, or has underflowed."""
+    if scale == TINY:
+        return square < ldexp(1, -960 + 1200)
+    if scale == HUGE:
+        return (square > ldexp(1, 1020 - 1200)) & (square < INFINITY)
+    return (square >= ldexp(1, -960)) & (square <= ldexp(1, 1020))
+
+
+cdef inline int scale_of(double square) noexcept nogil:
+    """By which scale a window's sum of squares says that it is to be computed. It is NaN where a difference overflows."""
+    return TINY if square < ldexp(1, -960) else PLAIN if square <= ldexp(1, 1020) else HUGE
 
 
 cdef inline double least_square(Scale scale) noexcept nogil:
@@ -69,8 +86,8 @@ cdef struct Window:
     int inputs
     int fields              # of what is known of a run of elements
     int pivots              # of moments: as many as inputs
-    Scale scale             # of skewness and kurtosis
-    int64_t tiny, huge      # whether such windows were met at scale 1
+    Scale scale[INPUTS]     # of skewness and kurtosis, and of each series that is correlated
+    int64_t met             # scales of windows that were met at scale 1, a bit each: that of the second input times SCALES more
 
 
 cdef inline int fields_of(Kind kind) noexcept nogil:
@@ -621,9 +638,9 @@ cdef inline void finish_scaled(Window *it, Py_ssize_t n, Run *known, const doubl
     cdef const double *m3 = known.field[2]
     cdef const double *m4 = known.field[3]
     cdef double least = it.min_count
-    cdef double low = least_square(it.scale)
-    cdef double high = most_square(it.scale)
-    cdef double other = NAN if it.scale == PLAIN else INFINITY
+    cdef double low = least_square(it.scale[0])
+    cdef double high = most_square(it.scale[0])
+    cdef double other = NAN if it.scale[0] == PLAIN else INFINITY
     cdef double v, k, s
     cdef int64_t tiny = 0, huge = 0
     if it.kind == SKEW:
@@ -644,8 +661,34 @@ cdef inline void finish_scaled(Window *it, Py_ssize_t n, Run *known, const doubl
             to[j] = v if (k >= least) & (m2[j] >= low) & (m2[j] <= high) else other
             tiny |= (m2[j] > 0) & (m2[j] < low)
             huge |= (m2[j] > high) & (m2[j] < INFINITY)
-    it.tiny |= tiny
-    it.huge |= huge
+    it.met |= tiny << <int> TINY | huge << <int> HUGE
+
+
+cdef inline void finish_corr(Window *it, Py_ssize_t n, Run *known, const double *c, double *to) noexcept nogil:
+    """The same of correlations."""
+    cdef Py_ssize_t j
+    cdef const double *z = known.field[2]
+    cdef const double *p = known.field[3]
+    cdef const double *q = known.field[4]
+    cdef double least = it.min_count
+    cdef Scale first = it.scale[0], second = it.scale[1]
+    cdef bint plain = first == PLAIN and second == PLAIN, fits
+    cdef double v, other = NAN if plain else INFINITY
+    cdef int64_t beyond = 0
+    if plain:
+        for j in range(n):
+            v = within(z[j] / (sqrt(p[j]) * sqrt(q[j])))
+            fits = belongs(p[j], PLAIN) & belongs(q[j], PLAIN)
+            to[j] = v if (c[j] >= least) & fits else other
+            beyond |= not fits
+        if beyond:
+            for j in range(n):
+                if c[j] >= least:
+                    it.met |= <int64_t> 1 << (scale_of(q[j]) * <int> SCALES + scale_of(p[j]))
+        return
+    for j in range(n):
+        v = within(z[j] / (sqrt(p[j]) * sqrt(q[j])))
+        to[j] = v if c[j] >= least and belongs(p[j], first) and belongs(q[j], second) else other
 
 
 cdef inline void finish(Window *it, Py_ssize_t n, Run *known, double *full, double *last, double *to) noexcept nogil:
@@ -655,8 +698,6 @@ cdef inline void finish(Window *it, Py_ssize_t n, Run *known, double *full, doub
     cdef const double *x = known.field[0]
     cdef const double *y = known.field[1]
     cdef const double *z = known.field[2]
-    cdef const double *p = known.field[3]
-    cdef const double *q = known.field[4]
     cdef double least = it.min_count
     cdef double ddof = it.ddof
     cdef double v
@@ -697,9 +738,7 @@ cdef inline void finish(Window *it, Py_ssize_t n, Run *known, double *full, doub
             v = (z[j] + ((x[j] - x[j]) + (y[j] - y[j]))) / (c[j] - ddof)
             to[j] = v if c[j] >= least else NAN
     elif kind == CORR:
-        for j in range(n):
-            v = within(z[j] / (sqrt(p[j]) * sqrt(q[j])))
-            to[j] = v if c[j] >= least else NAN
+        finish_corr(it, n, known, c, to)
 
 
 cdef inline double identity(Kind kind) noexcept nogil:

@@ -36,7 +36,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer, any_code, hold, is_native, release
-from chains cimport CORR, COUNT, COV, MEAN, ROWS, STD, SUM, VAR, Kind, Shares, chain, shares_of
+from chains cimport CORR, COUNT, COV, MEAN, ROWS, STD, SUM, VAR, Kind, Shares, chain, least_variance, most_variance, shares_of
 from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
 from decays cimport (
     AT_ONCE, LEAST, LEAST_EXPONENT, LOW, Powers, decay_far, decay_rows, decay_some, joins, lowered, powers_of, settled, split)
@@ -244,13 +244,14 @@ cdef void finish_cov(Py_ssize_t n, row xm, row ym, row c, row r, row to) noexcep
 
 
 cdef void finish_corr(Py_ssize_t n, row xm, row ym, row c, row p, row q, row to) noexcept nogil:
+    cdef double least = least_variance(), most = most_variance()
     cdef Py_ssize_t j
     cdef double value
     for j in range(n):
         value = c[j] / (sqrt(p[j]) * sqrt(q[j])) + ((xm[j] - xm[j]) + (ym[j] - ym[j]))
         value = 1.0 if value > 1 else value
         value = -1.0 if value < -1 else value
-        to[j] = value if (p[j] > 0) & (q[j] > 0) else NAN
+        to[j] = value if (p[j] >= least) & (p[j] <= most) & (q[j] >= least) & (q[j] <= most) else NAN
 
 
 cdef void weigh_one(Py_ssize_t n, row x, row alpha, row decay, row weight) noexcept nogil:

@@ -17,9 +17,10 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from buffers cimport PyBUF_FULL, PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, any_code, hold, is_native, release, swap
-from cursor cimport PATIENCE, Cursor, allcores_clock, allcores_fetch_add, claim
+from cursor cimport Cursor, allcores_fetch_add, claim
 from reals cimport (
     floating, int8_t, int16_t, int32_t, real, truth, uint8_t, uint16_t, uint32_t, uint64_t)
+from watch cimport INTERRUPTED, Watch, open_watch, pending
 
 cdef extern from *:
     """
@@ -119,6 +120,7 @@ cdef struct Job:
     fill_function fill
     double *scratch                 # of this worker, for one strip at a time: see scratch()
     Py_ssize_t room
+    Watch watch             # fills of long windows ask it, and return where it says so
 
 
 cdef inline double *scratch(Job *job, Py_ssize_t numbers) noexcept nogil:
@@ -397,6 +399,8 @@ cdef inline int columns(
                     strip.lane[f][l] = data + (at + l) * operand.inner_stride
             if job.fill(job, strip, begin, end) < 0:
                 return -1
+            if job.watch.halt:
+                return 0
             at += LANES
     return 0
 
@@ -416,6 +420,8 @@ cdef inline int lines(
                 strip.lane[f][l] = operand.data + outer_offset(job, operand, position + l)
         if job.fill(job, strip, begin, end) < 0:
             return -1
+        if job.watch.halt:
+            return 0
         position += strip.lanes
     return 0
 
@@ -428,8 +434,9 @@ cdef inline int drive(Job *job, Cursor *cursor) noexcept nogil:
     cdef Py_ssize_t tiles = (job.inner + cursor.tile - 1) // cursor.tile
     cdef Py_ssize_t part, tile, first, last, end, right
     cdef int failed = 0
-    cdef int64_t deadline = allcores_clock() + PATIENCE
-    cdef int64_t chunk = claim(cursor, deadline)
+    cdef int64_t chunk
+    open_watch(&job.watch, cursor)
+    chunk = claim(cursor, job.watch.deadline)
     strip.out = strip.lane[job.inputs]
     while chunk >= 0:
         tile = chunk % tiles
@@ -442,10 +449,10 @@ cdef inline int drive(Job *job, Cursor *cursor) noexcept nogil:
             failed = lines(job, &strip, first, last, part * run, end)
         else:
             failed = columns(job, &strip, first, last, part * run, end, tile * cursor.tile, right)
-        if failed < 0:
+        if failed < 0 or job.watch.halt:
             break
         allcores_fetch_add(&cursor.done, 1)
-        chunk = claim(cursor, deadline)
+        chunk = claim(cursor, job.watch.deadline)
     return failed
 
 
@@ -507,7 +514,7 @@ cdef inline int run_windows(fill_function fill, void *parameters, tuple inputs, 
             free(job.scratch)
         if failed < 0:
             raise MemoryError("no memory for the windows of a chunk")
-        return 0
+        return pending() if job.watch.halt == INTERRUPTED else 0
     finally:
         release(view, given + 2)
 
@@ -554,6 +561,7 @@ cdef inline int run_small(fill_function fill, void *parameters, Py_buffer *view,
     job.n = view.shape[along]
     job.inner = view.shape[1] if inner > 0 else 1
     strip.out = strip.lane[1]
+    open_watch(&job.watch, NULL)
     PyObject_GetBuffer(out, &to, PyBUF_FULL)
     try:
         if not (describe_axes(&job.operand[0], view, False, along, inner)

@@ -24,6 +24,7 @@ has no part in its moments.
 
 Without missing elements sums, products, extrema and variances are scanned in registers (tiles.pxd).
 """
+from libc.math cimport INFINITY, fabs, ldexp
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
@@ -33,9 +34,10 @@ from fours cimport VECTORS
 from groups cimport WIDE, give_accepted, give_groups, straight, take_groups
 from integers cimport digits_of, exact_digits, fill_integers, within
 from merges cimport (
-    ARGMAX, ARGMIN, CORR, COUNT, COV, FIELDS, HUGE, INPUTS, KURT, MAX, MEAN, MIN, MOST, PLAIN, PROD, SKEW, STD, SUM, TINY, VAR,
-    Kind, Run, Window, add, factor, fields_of, finish, identity, is_moment, merge, row)
+    ARGMAX, ARGMIN, CORR, COUNT, COV, FIELDS, HUGE, INPUTS, KURT, MAX, MEAN, MIN, MOST, PLAIN, PROD, SCALES, SKEW, STD, SUM, TINY,
+    VAR, Kind, Run, Scale, Window, add, factor, fields_of, finish, identity, is_moment, merge, row)
 from tiles cimport Before, Weights, back, forth, weigh
+from watch cimport halted
 from window cimport HALF_MOST, Job, Operand, Strip, open_small, run_small, run_windows, scratch
 
 from numpy import dtype, empty_like
@@ -50,6 +52,7 @@ cdef enum:
     KEEP_TILES = 1_048_576  # without missing elements: 8 MiB
     TILE = 2048             # elements in a tile, about
     TILES = 8               # in a stretch of windows that are one group
+    LOOKED = 256            # elements that are looked at for their scale at a time
     LOOK = 32768            # integers that are looked at, at least, before they are computed
 
 
@@ -115,8 +118,8 @@ cdef bint bring(
         for p in range(length):
             if look and not counted and job.operand[f].may_miss and any_missing(to + p * block.step, width):
                 return False
-            if it.scale != PLAIN:
-                multiply(width, to + p * block.step, factor(it.scale))
+            if it.scale[f] != PLAIN:
+                multiply(width, to + p * block.step, factor(it.kind, it.scale[f]))
     if it.kind == ARGMIN or it.kind == ARGMAX:
         for p in range(length):
             to = block.field[1] + at + p * block.step
@@ -402,7 +405,7 @@ cdef void copy_runs(Window *it, Py_ssize_t n, Block *x, Py_ssize_t at, Block *to
         memcpy(to.pivot[f] + there, x.pivot[f] + at, n * sizeof(double))
 
 
-cdef void whole_groups(Window *it, Room *room, Py_ssize_t known, Py_ssize_t lanes, bint counted) noexcept nogil:
+cdef void whole_groups(Job *job, Window *it, Room *room, Py_ssize_t known, Py_ssize_t lanes, bint counted) noexcept nogil:
     """From the totals of so many groups, but for the first one, to those of q - 1 and of q groups in a row, by doubling."""
     cdef Py_ssize_t q = it.between, have = 0, power = 1
     cdef Block swap
@@ -418,6 +421,8 @@ cdef void whole_groups(Window *it, Room *room, Py_ssize_t known, Py_ssize_t lane
             room.fewer = room.between
             room.between = swap
             have += power
+        if halted(&job.watch, known * lanes):
+            return
         power *= 2
         if power <= q - 1:
             add_up(it, (known - power + 1) * lanes, &room.power, &room.power, power // 2 * lanes, &room.spare,
@@ -527,6 +532,8 @@ cdef bint stretch(
             return False
         if q and not room.keep:
             copy_runs(it, count * lanes, &room.suffix, 0, &room.totals, at, counted)
+        if halted(&job.watch, count * it.group * lanes):
+            return True
         group += count
     if q:
         if room.keep:
@@ -535,7 +542,7 @@ cdef bint stretch(
             for f in range(INPUTS):
                 room.totals.pivot[f] = room.suffix.pivot[f]
             room.totals.count = room.suffix.count
-        whole_groups(it, room, last - first + q, lanes, counted)
+        whole_groups(job, it, room, last - first + q, lanes, counted)
     group = first
     while group <= last:
         count = room.batch if group + room.batch <= last + 1 else last + 1 - group
@@ -546,10 +553,12 @@ cdef bint stretch(
             if not bring(job, strip, it, &room.stop, 0, group, count, counted, True):
                 return False
         windows(it, room, lanes, group, count, first, counted)
-        if it.scale == PLAIN:
+        if it.scale[0] == PLAIN and it.scale[1] == PLAIN:
             give_groups(job, strip, group, count, it.group, it.offset, begin, end, room.stop.field[0] + at, room.stop.step)
         else:
             give_accepted(job, strip, group, count, it.group, it.offset, begin, end, room.stop.field[0] + at, room.stop.step)
+        if halted(&job.watch, count * it.group * lanes):
+            return True
         group += count
     return True
 
@@ -669,6 +678,8 @@ cdef bint short_tiles(
                 memcpy(tiles.suffix[f] + p * tiles.apart, suffix[f] + p * tiles.apart + (count - 1) * lanes,
                        lanes * sizeof(double))
         memcpy(tiles.pivot, tiles.pivot + count * lanes, lanes * sizeof(double))
+        if halted(&job.watch, count * it.group * lanes):
+            return True
         group += count
     return True
 
@@ -691,11 +702,13 @@ cdef bint long_tiles(
         if not tile_back(strip, it, tiles, x, step, count, to, tiles.kept.step,
                          tiles.kept.pivot[0] + (group - first + q + 1) * lanes):
             return False
+        if halted(&job.watch, count * it.group * lanes):
+            return True
         group += count
     for f in range(FIELDS):
         room.totals.field[f] = tiles.kept.field[f]
     room.totals.pivot[0] = tiles.kept.pivot[0]
-    whole_groups(it, room, last - first + q, lanes, False)
+    whole_groups(job, it, room, last - first + q, lanes, False)
     group = first
     while group <= last:
         count = tiles.batch if group + tiles.batch <= last + 1 else last + 1 - group
@@ -711,6 +724,8 @@ cdef bint long_tiles(
         before.between_pivot = room.between.pivot[0] + at
         before.fewer_pivot = room.fewer.pivot[0] + at + lanes
         tile_forth(job, strip, it, tiles, x, step, group, count, &before, NULL, begin, end)
+        if halted(&job.watch, count * it.group * lanes):
+            return True
         group += count
     return True
 
@@ -725,19 +740,44 @@ cdef bint uncounted(
     return short_tiles(job, strip, it, room, tiles, first, last, begin, end)
 
 
+cdef int scales_held(
+        Job *job, Strip *strip, Window *it, int f, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """Which scales the elements of an input may ask for: sums of squares are also zero of constants, and NaN of infinities."""
+    cdef Operand *x = &job.operand[f]
+    cdef Py_ssize_t begin = (first - it.between - 1) * it.group, end = (last + 1) * it.group, n, l, j
+    cdef double room[LOOKED]
+    cdef bint tiny = False, huge = False
+    cdef double v
+    begin = begin if begin > 0 else 0
+    end = end if end < job.n else job.n
+    while begin < end:
+        n = LOOKED if begin + LOOKED < end else end - begin
+        for l in range(strip.lanes):
+            x.take(strip.lane[f][l] + begin * x.n_stride, x.n_stride, n, room, 1)
+            for j in range(n):
+                v = fabs(room[j])
+                tiny |= (v > 0) & (v < ldexp(1, -420))
+                huge |= (v > ldexp(1, 420)) & (v < INFINITY)
+        begin += n
+    return (1 << <int> TINY if tiny else 0) | (1 << <int> HUGE if huge else 0)
+
+
 cdef void at_other_scales(
         Job *job, Strip *strip, Window *it, Room *room, Py_ssize_t first, Py_ssize_t last,
         Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """`stretch` once more for the windows that are beyond the bounds of scale 1: for tiny ones, then for huge ones."""
-    cdef bint tiny = it.tiny != 0, huge = it.huge != 0
-    if tiny:
-        it.scale = TINY
-        stretch(job, strip, it, room, first, last, begin, end, True)
-    if huge:
-        it.scale = HUGE
-        stretch(job, strip, it, room, first, last, begin, end, True)
-    it.scale = PLAIN
-    it.tiny = it.huge = 0
+    """`stretch` once more for the windows that are beyond the bounds of scale 1, once for each scale that was met."""
+    cdef int held[INPUTS]
+    cdef int scale, f
+    for f in range(INPUTS):
+        held[f] = scales_held(job, strip, it, f, first, last) if it.kind == CORR else 1 << <int> TINY | 1 << <int> HUGE
+        held[f] |= 1 << <int> PLAIN
+    for scale in range(1, SCALES * SCALES):
+        if it.met >> scale & 1 and held[0] >> scale % SCALES & 1 and held[1] >> scale // SCALES & 1:
+            it.scale[0] = <Scale> (scale % SCALES)
+            it.scale[1] = <Scale> (scale // SCALES)
+            stretch(job, strip, it, room, first, last, begin, end, True)
+    it.scale[0] = it.scale[1] = PLAIN
+    it.met = 0
 
 
 cdef int fill(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -781,7 +821,9 @@ cdef int fill(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept
             pause = failed
         if counted:
             stretch(job, strip, it, &room, first, stop, begin, end, True)
-        if it.tiny or it.huge:
+        if job.watch.halt:
+            return 0
+        if it.met >> 1:
             at_other_scales(job, strip, it, &room, first, stop, begin, end)
         first = stop + 1
     return 0
@@ -808,6 +850,8 @@ cdef int fill_exact(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) no
             failed = fill_integers(job, strip, it, begin, stop)
         if failed < 0:
             return -1
+        if job.watch.halt:
+            return 0
         begin = stop
     return 0
 
@@ -830,8 +874,8 @@ cdef void open_window(
     it.inputs = inputs
     it.fields = fields_of(kind)
     it.pivots = inputs if is_moment(kind) else 0
-    it.scale = PLAIN
-    it.tiny = it.huge = 0
+    it.scale[0] = it.scale[1] = PLAIN
+    it.met = 0
 
 
 cdef int run(

@@ -60,6 +60,7 @@ cdef int fill_quantiles(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end
     cdef int failed
     cdef double *v
     cdef double *result
+    s.ranks.watch = it.ranks.watch = &job.watch
     if s.rows:
         return fill_rows(job, strip, begin, end)
     v = scratch(job, it.window + it.piece + s.nq * it.piece)
@@ -77,6 +78,8 @@ cdef int fill_quantiles(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end
                 failed = integer_quantiles(job, it, strip.lane[0][l], at, stop, <uint64_t *> v, result, it.piece)
             if failed < 0:
                 return -1
+            if job.watch.halt:
+                return 0
             for j in range(s.nq):
                 job.out.give(result + j * it.piece, 1, stop - at,
                              strip.out[l] + it.plane[j] + at * job.out.n_stride, job.out.n_stride)
@@ -127,6 +130,8 @@ cdef int fill_rows(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noe
             for l in range(lanes):
                 if integer_quantiles(job, it, strip.lane[0][l], at, stop, <uint64_t *> v, result, ROWS) < 0:
                     return -1
+                if job.watch.halt:
+                    return 0
                 for j in range(s.nq):
                     job.out.give(result + j * ROWS, 1, stop - at,
                                  strip.out[l] + it.plane[j] + at * job.out.n_stride, job.out.n_stride)
@@ -155,6 +160,7 @@ cdef int fill_ranks(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) no
     cdef double *v = scratch(job, it.window + 2 * it.piece)
     cdef double *result = v + it.window + it.piece
     cdef uint64_t *keys
+    it.ranks.watch = &job.watch
     if v == NULL:
         return -1
     for l in range(strip.lanes):
@@ -177,6 +183,8 @@ cdef int fill_ranks(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) no
                 if inside:
                     keys_rank(&it.ranks, keys, first + inside, first, it.min_count, result)
                 rank_last(it, keys, low, high, at + inside, stop, result + inside)
+            if job.watch.halt:
+                return 0
             job.out.give(result, 1, stop - at, strip.out[l] + at * job.out.n_stride, job.out.n_stride)
             at = stop
     return 0

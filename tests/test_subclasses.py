@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -196,6 +198,86 @@ def test_masked_integers(name):
     want = getattr(ac, name)(np.array([3, np.nan, 5, 4]), *given)
     for got, of_floats in zip(results, want, strict=True):
         np.testing.assert_array_equal(got, of_floats)
+
+
+BIG = [2**60 + 1, 2**60, 2**60 + 3, 2**60 + 2, 2**60, 2**60 + 1, 5, 4]
+TAKERS = [name for name in OWN if "a" in operands_of(name) and name != "replace"]
+
+
+@pytest.mark.parametrize("dtype", ["i8", "u8", "?", ">i4", "M8[ns]"])
+@pytest.mark.parametrize("name", TAKERS)
+def test_masks_that_mask_nothing(name, dtype, door):
+    """Nothing is missing, so nothing is converted; where something is, integers become float64."""
+    a = np.array(BIG).astype(dtype)
+    want = outcome(getattr(ac, name), arguments(name, "a", a))
+    for mask in (np.ma.nomask, False):
+        same_parts(outcome(getattr(ac, name), arguments(name, "a", np.ma.array(a, mask=mask))), want)
+    if a.dtype.kind in "biu":
+        masked = np.ma.array(a, mask=np.arange(8) == 2)
+        floats = np.where(masked.mask, np.nan, a.astype(float))
+        want = outcome(getattr(ac, name), arguments(name, "a", floats))
+        same_parts(outcome(getattr(ac, name), arguments(name, "a", masked)), want)
+
+
+def same_parts(got, want):
+    for part, other in zip(got, want, strict=True) if isinstance(want, tuple) else [(got, want)]:
+        if isinstance(other, type):
+            assert part is other
+            continue
+        assert type(part) is type(other)
+        assert np.asarray(part).dtype == np.asarray(other).dtype
+        np.testing.assert_array_equal(part, other)
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_objects_that_are_integers(name, door):
+    """As int64 or uint64, whichever has them all; results are float64, as those of all objects."""
+    for integers, dtype in (
+        (BIG, "i8"),
+        ([2**64 - 1, 2**64 - 2, *BIG], "u8"),
+        ([2**70, *BIG], "f8"),
+        ([True, *BIG], "f8"),
+    ):
+        want = outcome(getattr(ac, name), arguments(name, "a", np.array(integers, object).astype(dtype)))
+        given = arguments(name, "a", np.array(integers, object))
+        if "b" in given:
+            want = outcome(
+                getattr(ac, name), {**given, "a": given["a"].astype(dtype), "b": np.resize(Y, len(integers))}
+            )
+            given["b"] = np.resize(Y, len(integers))
+        same_parts(outcome(getattr(ac, name), given), want)
+
+
+@pytest.mark.parametrize("name", [name for name in (*MOVES, "push") if name != "replace"])
+def test_objects_of_which_some_are_missing(name, door):
+    """Whatever numbers they are, and however they are marked; in both operands."""
+    pandas = pytest.importorskip("pandas")
+    kinds = (float, int, bool, np.float64, np.float32, np.int64, np.uint8, np.bool_, Decimal, Fraction)
+    for operand in set(operands_of(name)) & {"a", "b"}:
+        numbers = np.array([1, 2, np.nan, 1, 3, 4, 2, 1])
+        want = outcome(getattr(ac, name), arguments(name, operand, numbers))
+        for kind in kinds:
+            for missing in (None, pandas.NA, pandas.NaT):
+                a = np.array([missing if v != v else kind(int(v)) for v in numbers], object)
+                of_kind = want
+                if kind in (bool, np.bool_):
+                    truth = np.where(numbers == numbers, 1.0, np.nan)
+                    of_kind = outcome(getattr(ac, name), arguments(name, operand, truth))
+                series = pandas.Series(a, dtype=object)
+                for given in (series,) if name == "push" else (a, series):
+                    same_parts(outcome(getattr(ac, name), arguments(name, operand, given)), of_kind)
+
+
+def test_parameters_of_windows_are_real_and_there():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for q in (0.5 + 7j, np.array([0.5 + 0j]), np.complex64(0.5)):
+            with pytest.raises(TypeError, match="q must be of real numbers"):
+                ac.move_quantile(X, 2, q)
+            with pytest.raises(TypeError, match="alpha must be"):
+                ac.move_exp_nanmean(X, q)
+        with pytest.raises(ValueError, match="min_weight must be between 0 and 1"):
+            ac.move_exp_nanmean(X, 0.5, np.ma.masked)
 
 
 @pytest.mark.parametrize("name", MOVES)

@@ -229,3 +229,49 @@ def test_tiny_numbers_cost_no_more_with_longer_windows(backend):
     tiny = sample((100_000 if backend != "fallback" else 20_000,), "d") * 1e-120
     short, long = (seconds(lambda w=w: ac.move_kurt(tiny, w, workers=1)) for w in (20, 5000))
     assert long < 15 * short
+
+
+@pytest.mark.parametrize("home", [ac, ac.fallback], ids=["compiled", "fallback"])
+@pytest.mark.parametrize("window", [5, 32, 90])
+def test_correlations_at_every_scale(home, window):
+    """A series times a power of two is correlated as before, with the same bits, whatever its neighbours' scales."""
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(2, 200))
+    x[20:40], y[70] = np.nan, np.nan
+    want = ac.move_corr(x, y, window, 3)
+    exponents = (-1000, -600, -539, -530, -450, -300, 0, 300, 505, 512, 530, 1000)
+    for first in exponents:
+        for second in (0, -first, first, 1000):
+            got = home.move_corr(np.ldexp(x, first), np.ldexp(y, second), window, 3)
+            np.testing.assert_array_equal(got, want)
+            if home is ac.fallback and window > 5:
+                break
+    mixed = np.concatenate([np.ldexp(x, e) for e in exponents])
+    other = np.concatenate([np.ldexp(y, e) for e in exponents[::-1]])
+    both = [function(mixed, other, window, 3) for function in (ac.move_corr, ac.fallback.move_corr)]
+    assert bits(both[0]) == bits(both[1])
+    for at in range(len(exponents)):
+        here = slice(200 * at + window - 1, 200 * at + 200)
+        np.testing.assert_allclose(both[0][here], want[window - 1 :], rtol=0, atol=1e-13)
+    constant = np.where(np.arange(200) < 100, 0.0, 5e-324)
+    for a in (constant, np.full(200, 1e-200), np.full(200, 1e200)):
+        got = home.move_corr(a, y, 5)
+        assert np.isnan(got[:99]).all()
+        assert np.isnan(got[105:]).all()
+    assert home.move_corr([5e-324, 0.0, -5e-324], [1.0, 5.0, 1.0], 3)[-1] == 0
+    assert home.move_corr([1.7e308, -1.7e308], [1e-300, 5e-324], 2)[-1] == 1
+
+
+@pytest.mark.parametrize("home", [ac, ac.fallback], ids=["compiled", "fallback"])
+@pytest.mark.parametrize("shape", [(300,), (300, 40)])
+def test_exponential_correlations_are_right_or_missing(home, shape):
+    rng = np.random.default_rng(4)
+    x, y = rng.normal(size=(2, *shape))
+    x[20:25] = np.nan
+    want = ac.move_exp_nancorr(x, y, 0.1, axis=0)
+    for exponent in (-600, -540, -530, -450, -300, 0, 300, 508, 515, 530):
+        for first, second in ((exponent, 0), (0, exponent)):
+            got = home.move_exp_nancorr(np.ldexp(x, first), np.ldexp(y, second), 0.1, axis=0)
+            there = np.isfinite(got)
+            np.testing.assert_array_equal(got[there], want[there])
+            assert there.sum() == (np.isfinite(want).sum() if -450 <= exponent <= 508 else 0)

@@ -313,8 +313,8 @@ def move_exp_nancorr(
     Returns
     -------
     ndarray
-        The correlations, between -1 and 1; NaN where one of the series has been constant. float32 (or float16) if all
-        input is, else float64.
+        The correlations, between -1 and 1; NaN where one of the series has been constant, or its standard deviation is
+        below 1e-150 or above 1e153. float32 (or float16) if all input is, else float64.
 
     Raises
     ------

@@ -2,8 +2,10 @@
 
 Each takes what bottleneck's function takes, and ``out=``, ``workers=`` and ``center=``. Inputs are array-likes as
 `numpy.asarray` takes them, pandas and xarray objects among them; results are ndarrays of the input's shape. Compiled
-for bool, all integer widths, float16, float32 and float64, in any layout and byte order; longdouble and objects that
-are numbers are converted first, and masked elements become NaN. Quantities are refused, as results have no unit.
+for bool, all integer widths, float16, float32 and float64, in any layout and byte order. Objects that are integers
+become these, where int64 or uint64 has them all; other objects that are numbers, and longdouble, become float64, and
+so do integers and bools of which some are missing: NaN stands for what is masked, None, NA and, among numbers, NaT.
+Quantities are refused, as results have no unit.
 
 The window of output i holds the elements i - window + 1 .. i, or with ``center=True`` as many to the right of i as to
 its left (one more to the left where the window is even), as in pandas. NaN is missing, and so is what lies outside of
@@ -14,22 +16,24 @@ number that has left, or is still to come, leaves no trace, and rounding errors 
 series. Float32 is computed in float64. The order of operations depends on the window and on positions alone: the same
 bits for any number of workers.
 
-Integers are never rounded before the result, whatever their size: order, ranks and positions are those of the integers
-themselves, and of their sum, their least, or the mean of the two in the middle the float64 next to it is the result. A
-mean is that sum divided by the number of elements, and a quantile between two elements is computed from the two as
-float64 and from their exact distance. Products, variances, skewness, kurtosis, covariances and correlations are those
-of the elements as float64, which above 2**53 has not all integers: time stamps in nanoseconds lose their last digits,
-so subtract one of them before.
+Integers are never rounded before the result, whatever their size, unless some are missing: order, ranks and positions
+are those of the integers themselves, and of their sum, their least, or the mean of the two in the middle the float64
+next to it is the result. A mean is that sum divided by the number of elements, and a quantile between two elements is
+computed from the two as float64 and from their exact distance. Products, variances, skewness, kurtosis, covariances and
+correlations are those of the elements as float64, which above 2**53 has not all integers: time stamps in nanoseconds
+lose their last digits, so subtract one of them before.
 
 Counts and positions have the dtype of the input's floats as long as it has all integers up to the window: 2048 for
 float16, 16,777,216 for float32; otherwise, or in an `out` of that dtype, they are float64. An `out` is returned itself;
 one of a subclass is assigned to, and in a masked array nothing is masked then, unless its mask is hard.
 
-Truth values among which some are missing (pandas, pyarrow, polars) become float64 with NaN, as missing numbers do.
+Elements that are further apart than the greatest float64 have no variance and no covariance: NaN, as where there is an
+infinity. A product is NaN where the elements before a 0 already overflow.
 
-Memory: the result, and a few MiB for each worker, up to 20 where windows have more than 10,000 elements; above some
-200,000 one to five times the window (moments the most) for each worker. Nothing else is copied whole but what has to be
-converted.
+Memory: the result, and a few MiB for each worker, up to 20 where windows have more than 10,000 elements. Above some
+200,000 elements each worker takes 8 to 60 bytes for each element of the window (moments and positions the most), for
+medians, quantiles, ranks, and positions of integers beyond 2**53 up to 100. Nothing else is copied whole but what has
+to be converted.
 """
 
 from __future__ import annotations
@@ -512,7 +516,7 @@ def move_median(
     -----
     Windows of up to 300 elements share comparator networks with their neighbours [1]_; for longer ones the elements are
     sorted once in stretches, and a window is a bitset over their ranks with a pointer to the middle (in the manner of
-    [2]_). Some 20 ns an element, however long the window. Memory: some 60 bytes for each element of the window and
+    [2]_). Some 20 ns an element, however long the window. Memory: 70 to 100 bytes for each element of the window and
     worker.
 
     References
@@ -584,7 +588,7 @@ def move_quantile(
     -----
     Windows of up to 300 elements share comparator networks with their neighbours [1]_; for longer ones the elements are
     sorted once in stretches, and a window is a bitset over their ranks with a pointer to the middle (in the manner of
-    [2]_). Several quantiles share the sorting. Computed in float64, in NumPy's order of operations. Memory: some 60
+    [2]_). Several quantiles share the sorting. Computed in float64, in NumPy's order of operations. Memory: 70 to 100
     bytes for each element of the window and worker.
 
     References
@@ -654,7 +658,7 @@ def move_rank(
     The newest element is the last of the window, with ``center=True`` too; where a window reaches beyond the series it
     is the series' last. NaN has no rank. In windows of up to 192 elements each is compared with all others; for longer
     ones the elements are sorted once in stretches, and a window is a bitset over their ranks, in which those before an
-    element's own are counted [1]_. Memory: some 60 bytes for each element of the window and worker.
+    element's own are counted [1]_. Memory: 70 to 100 bytes for each element of the window and worker.
 
     References
     ----------
@@ -1166,8 +1170,8 @@ def move_corr(
     Returns
     -------
     ndarray
-        The correlations, between -1 and 1; NaN where one of the series is constant. float32 (or float16) if all input
-        is, else float64.
+        The correlations, between -1 and 1; NaN where one of the series is constant or has an infinity. float32 (or
+        float16) if all input is, else float64.
 
     Raises
     ------
@@ -1183,7 +1187,8 @@ def move_corr(
     Each line is cut into groups of elements at fixed positions; a window is the end of one group, whole groups between,
     and the beginning of another [1]_: three operations an element, whatever the window.
     Means and sums of products of deviations, relative to elements of the window, are merged pairwise [2]_: what stands
-    outside of the window has no part in it.
+    outside of the window has no part in it. Windows of series whose squares underflow or overflow are computed from
+    elements multiplied by a power of two.
 
     References
     ----------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -29,13 +31,29 @@ def in_memory(a: Any) -> Array:
 
 
 def with_nan(array: Array) -> Array:
-    """Objects that are numbers or missing as float64; others as they are."""
+    """Objects of which some are missing and the others are numbers, as float64; others as they are.
+
+    The missing time of pandas is among numbers a missing number; by itself it is a time.
+    """
     values = array.ravel().tolist()
     kinds = set(map(type, values))
-    missing = {kind for kind in kinds if kind is type(None) or kind.__name__ == "NAType"}
-    if not missing or not kinds - missing <= {bool, int, float, np.bool_}:
+    missing = {kind for kind in kinds if kind is type(None) or kind.__name__ in ("NAType", "NaTType")}
+    numbers = all(issubclass(kind, (Real, Decimal, np.bool_)) for kind in kinds - missing)
+    if not missing or not numbers or {kind.__name__ for kind in kinds} == {"NaTType"}:
         return array
-    return np.array([np.nan if type(v) in missing else v for v in values], np.float64).reshape(array.shape)
+    return np.array([np.nan if type(v) in missing else float(v) for v in values], np.float64).reshape(array.shape)
+
+
+def with_integers(array: Array) -> Array:
+    """Objects that are integers as int64, or as uint64 where these have them all; others as they are."""
+    values = array.ravel().tolist()
+    if not values or not all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in values):
+        return array
+    for dtype in (np.int64, np.uint64):
+        bounds = np.iinfo(dtype)
+        if bounds.min <= min(values) and max(values) <= bounds.max:
+            return np.array(values, dtype).reshape(array.shape)
+    return array
 
 
 # ---- what is more than its elements: the one rule for subclasses of ndarray, which docs/subclasses.md tells
@@ -54,14 +72,14 @@ def is_more(a: Any) -> bool:
 def elements(name: str, a: Any) -> Array:
     """The plain array that a function works on which NumPy does not have.
 
-    Masked elements become NaN or NaT, and masked integers and bools float64. A subclass that takes part in NumPy's
-    protocols has a meaning that a plain result would lose: an error. Others are the array that they are.
+    Masked elements become NaN or NaT; integers and bools of which some are masked become float64. A subclass that
+    takes part in NumPy's protocols has a meaning that a plain result would lose: an error. Others are the array that
+    they are.
     """
     if isinstance(a, np.ma.MaskedArray):
-        if a.dtype.kind in "biu":
-            a = a.astype(np.float64)
-        missing: Any = np.array("NaT", a.dtype) if a.dtype.kind in "mM" else np.nan
-        if a.dtype.kind in "fcmMO" or np.ma.is_masked(a):
+        if np.ma.is_masked(a):
+            a = a.astype(np.float64) if a.dtype.kind in "biu" else a
+            missing: Any = np.array("NaT", a.dtype) if a.dtype.kind in "mM" else np.nan
             a = np.ma.filled(a, missing)
     elif is_more(a) and any(getattr(type(a), method) is not getattr(np.ndarray, method) for method in PROTOCOLS):
         kind = type(a).__name__

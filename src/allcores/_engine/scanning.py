@@ -48,6 +48,8 @@ def short(a: Any, workers: Any) -> bool:
 
 
 def check_weight(min_weight: Any) -> float:
+    if is_more(min_weight):  # a masked one is missing
+        min_weight = elements("min_weight", min_weight)
     try:
         least = float(min_weight)
     except (TypeError, ValueError):
@@ -61,6 +63,8 @@ def weights(alpha: Any, shape: tuple[int, ...], axis: int) -> Array:
     """`alpha` as float64, in the shape of the input. A masked one is missing, which is not between 0 and 1."""
     if is_more(alpha):
         alpha = elements("alpha", alpha)
+    if getattr(alpha, "dtype", DOUBLE).kind == "c":
+        raise TypeError(f"alpha must be of real numbers, not of dtype {alpha.dtype}")
     try:
         values: Array = np.asarray(alpha, dtype=DOUBLE)
     except (TypeError, ValueError):

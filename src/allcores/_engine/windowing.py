@@ -20,7 +20,7 @@ from .. import __version__
 from .._kernels.fallback.ranks import METHODS
 from . import doors, place, settings
 from .grid import CHUNK, cut_windows
-from .inputs import elements, in_memory, is_more, with_nan
+from .inputs import elements, in_memory, is_more, with_integers, with_nan
 from .operands import Array, native, side_by_side
 from .registry import REALS, WINDOWS
 from .task import Field, Parameter, Task
@@ -51,15 +51,17 @@ def check_ddof(ddof: Any) -> int:
 def numbers(name: str, a: Any) -> Array:
     """An array that kernels take.
 
-    Copied are masked arrays, of which the masked elements become NaN; objects that are numbers and longdouble become
-    float64.
+    Copied are masked arrays, of which the masked elements become NaN; objects that are integers become these where
+    int64 or uint64 has them all; other objects that are numbers, and longdouble, become float64.
     """
     values = elements(name, a)
+    if values.dtype.kind == "O":
+        values = with_integers(with_nan(values))
     if values.dtype.char in REALS + "e":
         return values
     if values.dtype.kind not in "biufO":
         raise TypeError(f"{name} must be an array of real numbers, not of dtype {values.dtype}")
-    return (with_nan(values) if values.dtype.kind == "O" else values).astype(DOUBLE, copy=False)
+    return values.astype(DOUBLE, copy=False)
 
 
 def result_dtype(dtypes: list[np.dtype[Any]]) -> np.dtype[Any]:
@@ -159,7 +161,10 @@ def deliver(result: Array, out: Any) -> Array:
 
 
 def check_quantiles(q: Any) -> Array:
-    points = elements("q", q).astype(np.float64)
+    points = elements("q", q)
+    if points.dtype.kind == "c":
+        raise TypeError(f"q must be of real numbers, not of dtype {points.dtype}")
+    points = points.astype(np.float64)
     bad = ~((points >= 0) & (points <= 1))
     if bad.any():
         raise ValueError(f"q must be between 0 and 1, got {points[bad][0]}")

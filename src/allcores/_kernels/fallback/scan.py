@@ -244,7 +244,8 @@ def finish_cov(state: State) -> Array:
 def finish_corr(state: State) -> Array:
     spoilt = (state[1] - state[1]) + (state[2] - state[2])
     value = state[3] / (np.sqrt(state[4]) * np.sqrt(state[5])) + spoilt
-    return np.where((state[4] > 0) & (state[5] > 0), np.clip(value, -1.0, 1.0), np.nan)
+    exact = np.logical_and.reduce([(v >= 2.0**-1000) & (v <= 2.0**1020) for v in state[4:6]])
+    return np.where(exact, np.clip(value, -1.0, 1.0), np.nan)
 
 
 @dataclass(frozen=True)

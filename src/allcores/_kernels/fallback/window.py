@@ -5,6 +5,7 @@ A chunk is handled whole: elements (lines, groups, L, columns), and states are t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +19,18 @@ MOST = 64  # the largest window that is a group of its own
 GROUP = 32
 DIGITS = 53  # of a float64
 # Factors for third and fourth moments, and the least and greatest sum of squares of which each is right.
-SCALES = (
+Scale = tuple[float, float, float]
+SCALES: tuple[Scale, ...] = (
     (1.0, 2.0**-340, 2.0**340),
     (2.0**350, 2.0 ** (-1022 + 700), 2.0 ** (-340 + 700)),
     (2.0**-350, 2.0 ** (340 - 700), 2.0 ** (1020 - 700)),
+)
+
+# Of correlations each series has a scale of its own: every sum of squares is a float64 at one of them.
+SERIES_SCALES: tuple[Scale, ...] = (
+    (1.0, 2.0**-960, 2.0**1020),
+    (2.0**600, 0.0, float(np.nextafter(2.0 ** (-960 + 1200), 0))),
+    (2.0**-600, float(np.nextafter(2.0 ** (1020 - 1200), 1)), float(np.finfo(np.float64).max)),
 )
 
 State = tuple[Array, ...]
@@ -61,6 +70,17 @@ def within(block: Array, digits: int) -> bool:
     if digits >= 64 or block.dtype.kind not in "iu" or not block.size:
         return True
     return -(1 << digits) <= int(block.min()) and int(block.max()) < 1 << digits
+
+
+def unscaled(values: Array) -> tuple[Scale, ...]:
+    return SCALES[:1]
+
+
+def scales_held(values: Array) -> tuple[Scale, ...]:
+    """Of a series that is correlated: few ask for any but the first."""
+    size = np.abs(values)
+    asked = (True, ((size > 0) & (size < 2.0**-420)).any(), ((size > 2.0**420) & (size < np.inf)).any())
+    return tuple(itertools.compress(SERIES_SCALES, asked))
 
 
 # ---- states
@@ -180,7 +200,7 @@ class Operation:
     nothing: float = 0.0  # stands for a missing element
     add: Merge | None = None  # of moments: one more element
     sums: int = 0  # of products of deviations
-    scaled: bool = False  # of elements multiplied by a power of two, where the sum of squares asks for it
+    scales: Callable[[Array], tuple[Scale, ...]] = unscaled  # that the elements of an input may ask for
     position: bool = False
     digits: Callable[[int], int] = lambda window: 64  # of integers, up to which float64 is exact; 64: it need not be
 
@@ -280,13 +300,15 @@ def slide(
             lines, _, width = given[0].shape
             ends = np.arange(first * length, high, dtype=np.float64)[:, None]
             values = np.asarray(np.nan)
-            for scale, least, most in SCALES if operation.scaled else SCALES[:1]:
-                states = elements(operation, [v * scale for v in given] if operation.scaled else given, low)
-                states = tuple(field.reshape(lines, -1, length, width) for field in states)
+            for scales in itertools.product(*map(operation.scales, given)):
+                scaled = [v if scale == 1 else v * scale for v, (scale, _, _) in zip(given, scales, strict=True)]
+                states = tuple(field.reshape(lines, -1, length, width) for field in elements(operation, scaled, low))
                 known = tuple(field.reshape(lines, -1, width) for field in windows(operation, states, length, window))
                 found = operation.finish(known, ends, ddof)
-                if operation.scaled:
-                    found = np.where((known[3] >= least) & (known[3] <= most), found, values)
+                if operation.scales is not unscaled:
+                    squares = zip(known[3 * len(given) :], scales, strict=False)
+                    fits = [(square >= least) & (square <= most) for square, (_, least, most) in squares]
+                    found = np.where(np.logical_and.reduce(fits), found, values)
                 values = found
             values = np.where(known[0] >= operation.least(min_count, ddof), values, np.nan)
             at = begin + offset - first * length
@@ -356,8 +378,12 @@ ARGMIN = Operation(merge_argmin, position_of, nothing=np.inf, position=True, dig
 ARGMAX = Operation(merge_argmax, position_of, nothing=-np.inf, position=True, digits=all_digits)
 VAR = Operation(merge_moments, variance, beyond, add=add_moments, sums=1)
 STD = Operation(merge_moments, lambda *known: np.sqrt(variance(*known)), beyond, add=add_moments, sums=1)
-SKEW = Operation(merge_moments, skewness, lambda count, ddof: max(count, 3), add=add_moments, sums=2, scaled=True)
-KURT = Operation(merge_moments, kurtosis, lambda count, ddof: max(count, 4), add=add_moments, sums=3, scaled=True)
+SKEW = Operation(
+    merge_moments, skewness, lambda count, ddof: max(count, 3), add=add_moments, sums=2, scales=lambda values: SCALES
+)
+KURT = Operation(
+    merge_moments, kurtosis, lambda count, ddof: max(count, 4), add=add_moments, sums=3, scales=lambda values: SCALES
+)
 COV = Operation(
     merge_comoments,
     lambda known, ends, ddof: (known[5] + (spoilt(known[3]) + spoilt(known[4]))) / (known[0] - ddof),
@@ -365,7 +391,7 @@ COV = Operation(
     add=add_comoments,
     sums=1,
 )
-CORR = Operation(merge_comoments, correlation, add=add_comoments, sums=3)
+CORR = Operation(merge_comoments, correlation, add=add_comoments, sums=3, scales=scales_held)
 
 
 def move_count(a: Array, window: int, offset: int, min_count: int, cursor: Array, out: Array) -> int:

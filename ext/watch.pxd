@@ -1,0 +1,62 @@
+"""How work inside of a chunk learns that it should stop: where windows are long, a chunk takes seconds.
+
+Between chunks `claim` looks, and a kernel returns to Python in time for signals to be handled. Within one the kernel
+asks here, with what it has done since it last asked: some elements at a time it looks whether a stop is asked for, and
+after PATIENCE has Python handle signals, which do so on the main thread alone. Once `halt` is set everything returns, the
+output is unspecified, and scratch is freed as always.
+"""
+from libc.stdint cimport int64_t
+
+from cursor cimport PATIENCE, Cursor, allcores_clock, allcores_load
+
+cdef extern from "Python.h":
+    # Without `except`: what a signal's handler raised stays set until the kernel is back where it may raise.
+    int PyErr_CheckSignals() noexcept
+
+cdef enum:
+    OFTEN = 32_768          # elements between two looks, about
+
+cdef enum Halt:
+    RUNNING
+    STOPPED                 # the call's other workers know
+    INTERRUPTED             # an exception is set
+
+cdef struct Watch:
+    Cursor *cursor          # NULL: the work is short
+    int64_t deadline        # when signals are to be handled
+    Py_ssize_t left         # elements until the next look
+    Halt halt
+
+
+cdef inline void open_watch(Watch *it, Cursor *cursor) noexcept nogil:
+    it.cursor = cursor
+    it.deadline = allcores_clock() + PATIENCE if cursor != NULL else 0
+    it.left = OFTEN
+    it.halt = RUNNING
+
+
+cdef inline void look(Watch *it) noexcept nogil:
+    cdef int raised = 0
+    it.left = OFTEN
+    if it.cursor == NULL or it.halt != RUNNING:
+        return
+    if allcores_load(&it.cursor.stop):
+        it.halt = STOPPED
+    elif allcores_clock() > it.deadline:
+        with gil:
+            raised = PyErr_CheckSignals()
+        it.halt = INTERRUPTED if raised < 0 else RUNNING
+        it.deadline = allcores_clock() + PATIENCE
+
+
+cdef inline bint halted(Watch *it, Py_ssize_t elements) noexcept nogil:
+    """Whether to stop, asked after so many elements."""
+    it.left -= elements
+    if it.left < 0:
+        look(it)
+    return it.halt != RUNNING
+
+
+cdef inline int pending() except -1:
+    """Raise the exception that is set."""
+    return -1
