@@ -577,4 +577,4 @@ def test_submit_at_exit():
 
 def test_coordinators_are_named():
     assert ac.submit(lambda: threading.current_thread().name).result(timeout=20).startswith("allcores-call")
-    assert background._coordinators._max_workers == max(2, settings.cores())
+    assert background._coordinators._most == max(2, settings.cores())

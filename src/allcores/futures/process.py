@@ -265,7 +265,9 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
             if not self._safe_to_dynamically_spawn_children:  # forking: all workers before there is a thread
                 self._launch_processes()
             self._executor_manager_thread = Manager(self)
-            Context().run(self._executor_manager_thread.start)  # it is not to keep this thread's, see team.submit
+            Context().run(
+                self._executor_manager_thread.start
+            )  # free-threaded Python 3.14 hands it on, to be kept for ever
             # Who is in this dictionary is waited for at exit.
             base._threads_wakeups[self._executor_manager_thread] = self._executor_manager_thread_wakeup
             _pools[id(self)] = self
