@@ -575,6 +575,22 @@ def test_submit_at_exit():
     assert (result.stdout.split(), result.stderr, result.returncode) == (["refused"], "", 0)
 
 
+def test_callbacks_that_exit(caplog):
+    """It is logged, and others are called: also where a call is made within another one, by who submits it."""
+    called = threading.Semaphore(0)
+
+    def call():
+        future = ac.submit(int)
+        for callback in (sys.exit, lambda _: called.release()):
+            future.add_done_callback(callback)
+        return future.result(timeout=20)
+
+    assert call() == ac.submit(call).result(timeout=20) == 0
+    assert called.acquire(timeout=20)
+    assert called.acquire(timeout=20)
+    assert "SystemExit" in caplog.text
+
+
 def test_coordinators_are_named():
     assert ac.submit(lambda: threading.current_thread().name).result(timeout=20).startswith("allcores-call")
     assert background._coordinators._most == max(2, settings.cores())

@@ -487,7 +487,7 @@ INTERRUPTS = """
 @pytest.mark.parametrize("does", ["submits", "starts", "computes"])
 @pytest.mark.parametrize("begins", ["collected", "signalled"])
 def test_calls_of_destructors_and_signal_handlers(begins, does):
-    before, most = "import gc; gc.set_threshold(150, 2, 2)", 5
+    before, most = "import gc; gc.set_threshold(150, 2, 2)", 2
     if begins == "signalled":
         most = 30
         before = "signal.signal(signal.SIGALRM, call); signal.setitimer(signal.ITIMER_REAL, 0.005, 0.011)"

@@ -134,6 +134,65 @@ def pid_later(go):
     return os.getpid()
 
 
+class Unpickled:
+    """Arrives when the test likes; the pool's thread waits."""
+
+    begun, go = threading.Event(), threading.Event()
+
+    def __reduce__(self):
+        return unpickle, ()
+
+
+def unpickle():
+    Unpickled.begun.set()
+    assert Unpickled.go.wait(60)
+
+
+class Refused:
+    told = threading.Event()
+
+    def __reduce__(self):
+        assert Refused.told.wait(60)
+        raise TypeError("no pickle")
+
+
+def not_yet(*_):
+    Unpickled.begun.set()
+    assert Unpickled.go.wait(60)
+
+
+@pytest.mark.parametrize("when", ["a result is unpickled", "the pool has broken", "pickling has failed"])
+def test_a_fork_while_futures_end(when):
+    """Those that the pool's thread has in hand, and is not done with, end in the child too."""
+    Unpickled.begun.clear()
+    Unpickled.go.clear()
+    with ProcessPoolExecutor(1) as pool:
+        pool.submit(nothing).result()
+        if "unpickled" in when:
+            futures = [pool.submit(Unpickled), pool.submit(nothing)]
+        elif "broken" in when:
+            futures = [pool.submit(time.sleep, 60) for _ in range(3)]
+            futures[0].add_done_callback(not_yet)
+            os.kill(next(iter(pool._processes)), signal.SIGKILL)
+        else:
+            Refused.told.clear()
+            futures = [pool.submit(echo, Refused()), pool.submit(time.sleep, 0.1)]
+            futures[0].add_done_callback(not_yet)
+            Refused.told.set()
+        assert Unpickled.begun.wait(30)
+
+        def child():
+            for future in futures:
+                assert isinstance(future.exception(timeout=10), (RuntimeError, TypeError))
+
+        try:
+            assert fork(child) == (0, "")
+        finally:
+            Unpickled.go.set()
+        if "unpickled" in when:
+            assert [future.result(timeout=30) for future in futures] == [None, None]
+
+
 def test_a_pool_that_was_not_used_in_a_forked_child():
     """It is the parent's all the same: two children would share one queue of calls."""
     with ProcessPoolExecutor(1) as pool:
@@ -209,6 +268,28 @@ def test_a_signal_to_the_group(tmp_path, method, number):
         time.sleep(0.1)
         os.killpg(script.process.pid, number)
         assert script.finish() == (["8", "got", "5"], "", 0)
+        assert script.gone()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_signals_to_the_group_while_workers_start(tmp_path, method):
+    """And the fork server, and the resource tracker: at any moment, the first ones included."""
+    code = f"""
+        import multiprocessing, threading
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        done = threading.Event()
+        def send():
+            while not done.wait(0.003):
+                os.killpg(0, signal.SIGTERM)
+        thread = threading.Thread(target=send)
+        thread.start()
+        with ProcessPoolExecutor(2, multiprocessing.get_context("{method}")) as pool:
+            print(*[future.result() for future in [pool.submit(echo, number) for number in range(6)]])
+        done.set()
+        thread.join()
+    """
+    with Script(tmp_path, code) as script:
+        assert script.finish() == (["0", "1", "2", "3", "4", "5"], "", 0)
         assert script.gone()
 
 

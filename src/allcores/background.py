@@ -26,7 +26,7 @@ from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from ._engine import jobs, settings, team
-from ._engine.threads import Threads, at_exit
+from ._engine.threads import Threads, at_exit, call_back
 
 __all__ = ["BackgroundFuture", "submit"]
 
@@ -156,6 +156,9 @@ class BackgroundFuture(Future[Result], Generic[Result]):
             self._stage, self._work, self._context = ENDED, None, None
             vars(self).update(_done_callbacks=[], _waiters=[])  # they are the parent's
             self.set_exception(RuntimeError("this process was forked while the call was made in its parent"))
+
+    def _invoke_callbacks(self) -> None:
+        call_back(self)
 
     def _end_cancelled(self) -> None:
         super().cancel()

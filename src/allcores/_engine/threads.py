@@ -18,9 +18,10 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import _base
+from concurrent.futures import Future, _base
 from contextlib import suppress
 from queue import SimpleQueue
+from typing import Any
 
 Call = Callable[[], object]
 
@@ -107,6 +108,16 @@ class Threads:
         self._calls.put(None)
         if self._unfinished:
             self._recruit()  # what was put a moment ago may have no thread yet
+
+
+def call_back(future: Future[Any]) -> None:
+    """Call the callbacks of a future that is done. The standard library logs what they raise, but an exit or an
+    interrupt, which would end the thread that found the result, and keep it from the other callbacks."""
+    for callback in future._done_callbacks:  # type: ignore[attr-defined]
+        try:
+            callback(future)
+        except BaseException:
+            _base.LOGGER.exception("exception calling callback for %r", future)
 
 
 def at_exit(function: Call) -> bool:

@@ -31,6 +31,8 @@ RESULT, ERROR, REFUSED, STARTED, NO_MAIN, NO_START, FETCH, ROOM = range(8)
 # What the parent says of names in an answer: that they are its own now, or that it could not open them.
 ADOPTED, NOT_ADOPTED = b"\1", b"\0"
 
+NAME = "allcores-worker-"  # and a number
+
 Spans = Sequence[tuple[int, int]]
 
 
@@ -177,11 +179,15 @@ def main(setup: Setup) -> None:
     """The life of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signals.leave_to_the_parent()
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, *signals.LEFT])
+    signals.let_through()
     watch_parent(setup.parent_began)
     segments.decide(setup.without_names)
     sender, calls = setup.sender, setup.calls.worker_end()
+    if sys.platform != "win32":
+        # They came here through programs that were started. Those that tasks start would keep them open, and the pool
+        # wait for the rest of a message until the last of these has ended.
+        for end in (sender.end, calls._reader):
+            os.set_inheritable(end.fileno(), False)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=partial(_is_no_worker, sender, calls))
     if not start(setup, sender):
