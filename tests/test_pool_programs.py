@@ -352,6 +352,72 @@ def test_workers_that_come_after_the_script_is_deleted(tmp_path):
     assert run_script(tmp_path, DEFINES + code, guard=False) == (["6", "7", "8", "9"], "", 0)
 
 
+COUNTS = """
+import multiprocessing
+from pathlib import Path
+
+given, kept, many = 0, [], {}
+
+def init(value):
+    global given, made
+    given = made = value
+    many["key"] = value
+
+def use():
+    kept.append(1)
+    return given, made, many.get("key"), len(kept)
+
+def used(pool, function=None):
+    return [pool.submit(function or use).result() for _ in range(3)]
+
+if __name__ == "__main__":
+"""
+
+
+@pytest.mark.parametrize("command", ["{python} - < {path}", '{python} -c "$(cat {path})"', "{python} {path}"])
+@pytest.mark.parametrize("method", METHODS)
+def test_globals_live_as_long_as_their_worker(tmp_path, method, command):
+    """What the initializer has set, names that the parent does not have, and what tasks collect.
+
+    Until the parent has another value, where it is the parent's script that sends values.
+    """
+    pytest.importorskip("cloudpickle")
+    code = (
+        COUNTS
+        + f"""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("{method}"), init, (7,)) as pool:
+        first = used(pool)
+        assert [each[:3] for each in first] == [(7, 7, 7)] * 3, first
+        assert [each[3] for each in first] == [1, 2, 3], first
+        given = 8
+        print(*used(pool, lambda: (given, made))[0])
+        def use():
+            return "anew", given
+        print(*used(pool, lambda: use())[2])
+    """
+    )
+    given = "7" if command == "{python} {path}" else "8"
+    assert run_script(tmp_path, code, guard=False, command=command) == ([given, "7", "anew", given], "", 0)
+
+
+@pytest.mark.parametrize("tasks", [None, 2])
+def test_globals_of_a_script_that_is_deleted(tmp_path, tasks):
+    """Workers that have imported it go on; others are initialized like them."""
+    pytest.importorskip("cloudpickle")
+    code = (
+        COUNTS
+        + f"""
+    with ProcessPoolExecutor(1, None, init, (7,), max_tasks_per_child={tasks}) as pool:
+        first = used(pool)
+        Path(__file__).unlink()
+        second = used(pool)
+        assert {{each[:3] for each in first + second}} == {{(7, 7, 7)}}, (first, second)
+        assert {tasks} or [each[3] for each in first + second] == list(range(1, 7)), (first, second)
+    """
+    )
+    assert run_script(tmp_path, code, guard=False) == ([], "", 0)
+
+
 # ---- workers that do not start
 
 

@@ -315,6 +315,7 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
                 self._max_tasks_per_child,
                 self._traffic.main,
                 script,
+                self._traffic.marks,
             )
             name = f"{worker.NAME}{next(_numbers)}"
             child: Any = self._mp_context.Process(target=worker.main, args=(setup,), name=name)
