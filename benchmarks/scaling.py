@@ -82,9 +82,8 @@ def placements() -> Iterator[list[float]]:
 
 
 def submit_time(repeat: int = 64) -> float:
-    pool = team.pool(1)
-    pool.submit(int).result()
-    return median(seconds(lambda: pool.submit(int)) for _ in range(repeat))
+    team.threads.call([int], 1)
+    return median(seconds(lambda: team.threads.call([int], 1)) for _ in range(repeat))
 
 
 def profile(kernel: str, function: Callable[..., Any], x: Array, repeat: int) -> Profile:

@@ -9,13 +9,17 @@ import subprocess
 import sys
 import textwrap
 import warnings
+from collections.abc import Callable
+from concurrent.futures import Future
 from itertools import chain, combinations
+from typing import Any
 
 import numpy as np
 
 import allcores as ac
 from allcores import _kernels, quantiles, reductions, scans, selection, sorting, windows
 from allcores._engine.registry import KERNELS
+from allcores._engine.threads import Threads
 
 FUNCTIONS = tuple(reductions.__all__)
 MOVES = tuple(windows.__all__)
@@ -318,6 +322,20 @@ def axes_of(ndim: int) -> list:
 
 
 # ---- other processes
+
+
+def on_thread(threads: Threads, function: Callable[..., Any], *args: Any, most: int = 1) -> Future[Any]:
+    """Have one of the package's own threads call a function."""
+    future: Future[Any] = Future()
+
+    def call() -> None:
+        try:
+            future.set_result(function(*args))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threads.call([call], most)
+    return future
 
 
 def python(code: str, *, timeout: float = 60, env: dict[str, str] | None = None, **options):

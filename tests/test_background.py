@@ -575,6 +575,18 @@ def test_submit_at_exit():
     assert (result.stdout.split(), result.stderr, result.returncode) == (["refused"], "", 0)
 
 
+def test_callbacks_that_exit(caplog):
+    """It is logged, and the others are called."""
+    called, go = threading.Semaphore(0), threading.Event()
+    future = ac.submit(go.wait, 20)
+    for callback in (sys.exit, lambda _: called.release()):
+        future.add_done_callback(callback)
+    go.set()
+    assert future.result(timeout=20)
+    assert called.acquire(timeout=20)
+    assert "SystemExit" in caplog.text
+
+
 def test_coordinators_are_named():
     assert ac.submit(lambda: threading.current_thread().name).result(timeout=20).startswith("allcores-call")
-    assert background._coordinators._max_workers == max(2, settings.cores())
+    assert background._coordinators._most == max(2, settings.cores())

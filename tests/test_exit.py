@@ -139,7 +139,9 @@ INTERRUPTED = """
         print("interrupted", flush=True)
     assert ac.sum(small, workers=3) == 200000
     from allcores._engine import team
-    assert team.pool(1).submit(int).result(timeout=5) == 0
+    came = threading.Event()
+    team.threads.call([came.set], 1)
+    assert came.wait(5)
     print("usable", flush=True)
 """
 
@@ -169,21 +171,24 @@ def test_interrupt(name, workers):
     assert (out, err, child.returncode) == ("usable\n", "", 0)
 
 
-def test_interrupt_while_a_thread_of_the_pool_starts():
-    """After its start and before the pool knows of it: nobody would wake that thread at exit."""
+def test_interrupt_while_a_thread_is_asked_for():
+    """Before and after, with its call in the queue: it comes with the next call, and is woken at exit."""
     code = """
-        start = threading.Thread.start
+        from allcores._engine import threads
 
-        def interrupted(self):
-            start(self)
-            threading.Thread.start = start
+        def interrupted(*args):
+            threads._thread.start_new_thread = start
+            if after:
+                start(*args)
             raise KeyboardInterrupt
 
-        threading.Thread.start = interrupted
-        try:
-            ac.sum(x, workers=2)
-        except KeyboardInterrupt:
-            print("interrupted")
-        print(ac.sum(x, workers=2))
+        start = threads._thread.start_new_thread
+        for after in (False, True):
+            threads._thread.start_new_thread = interrupted
+            try:
+                ac.submit(ac.sum, x) if after else ac.sum(x, workers=2)
+            except KeyboardInterrupt:
+                print("interrupted")
+        print(ac.sum(x, workers=2), ac.submit(ac.sum, x).result())
     """
-    fine(python(script(code)), "interrupted 200000.0")
+    fine(python(script(code)), "interrupted interrupted 200000.0 200000.0")

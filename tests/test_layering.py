@@ -400,7 +400,7 @@ QUIET = """
     after = (np.geterr(), np.get_printoptions(), threading.active_count(), sys.getswitchinterval())
     assert before == after, (before, after)
     from allcores._engine import team
-    assert team._pool is None
+    assert not team.threads.started
     for name in {forbidden!r}:
         assert name not in sys.modules, name
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextvars
 import gc
+import signal
 import threading
 import time
 import weakref
@@ -13,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import plain_call, python
+from helpers import on_thread, plain_call, python
 
 import allcores as ac
 from allcores import background
 from allcores._engine import place, settings
 from allcores._engine import task as task_module
 from allcores._engine import team as team_module
+from allcores._engine.threads import Threads
 
 # ---- in a fresh process
 
@@ -31,6 +33,7 @@ FRESH = """
     import numpy as np
     import allcores as ac
     from allcores._engine import team
+    from allcores._engine.threads import Threads
     from helpers import COMPUTING, bits, plain_call, silence
 
     x = np.random.default_rng(0).normal(size=(6 * 300, 300))  # a block is worth a team
@@ -38,7 +41,7 @@ FRESH = """
 
     def fresh():
         # As in a process that has measured nothing, and has no threads to lend.
-        team._hand_over, team._pool, team._pool_size = None, None, 0
+        team._hand_over, team.threads = None, Threads("allcores", team._become_worker)
 
     def call(name, block, **more):
         return plain_call(name, block, **more)
@@ -114,8 +117,8 @@ def in_time(function, *args, seconds=30.0, **kwargs):
 @pytest.fixture
 def busy(monkeypatch):
     """Threads of the pool that others keep busy; nothing has been measured."""
-    for name, value in {"_pool": None, "_pool_size": 0, "_hand_over": None, "_summoned": 0}.items():
-        monkeypatch.setattr(team_module, name, value)
+    monkeypatch.setattr(team_module, "_hand_over", None)
+    monkeypatch.setattr(team_module, "threads", Threads("allcores", team_module._become_worker))
     leave = threading.Event()
     begun = threading.Semaphore(0)
 
@@ -126,8 +129,7 @@ def busy(monkeypatch):
 
     thread = threading.Thread(target=ac.map_blocks, args=[wait, np.arange(3.0)], kwargs={"block_size": 1, "workers": 3})
     with ac.set_workers(3):
-        team_module.pool(2)
-        monkeypatch.setattr(settings, "cores", lambda: 2)  # or another call would have the pool grow
+        monkeypatch.setattr(settings, "cores", lambda: 2)  # or another call would have more threads started
         thread.start()
         for _ in range(3):
             assert begun.acquire(timeout=30)
@@ -149,7 +151,7 @@ def test_a_busy_pool_is_not_waited_for(name, busy, monkeypatch):
     gc.collect()
     assert held() is None
     assert not team_module._wanted
-    assert team_module._pool is None or team_module._pool._work_queue.qsize() <= 3
+    assert team_module.threads.waiting <= 3
 
 
 def test_late_helpers_find_nothing(team, monkeypatch):
@@ -158,14 +160,14 @@ def test_late_helpers_find_nothing(team, monkeypatch):
     run = task_module.Task.run
     monkeypatch.setattr(task_module.Task, "run", lambda *args: (seen.append(threading.get_ident()), run(*args))[1])
     leave = threading.Event()
-    size = team_module.pool(3)._max_workers
-    held = [team_module.submit(3, leave.wait, 30) for _ in range(size)]
+    threads = team_module.threads
+    held = [on_thread(threads, leave.wait, 30, most=3) for _ in range(max(3, threads._most))]
     ac.sum(np.ones((500, 20)), workers=3)
     assert seen == [threading.get_ident()]
     leave.set()
     for future in held:
         future.result(timeout=30)
-    team_module.submit(3, int).result(timeout=30)
+    on_thread(threads, int).result(timeout=30)
     assert seen == [threading.get_ident()]
 
 
@@ -378,3 +380,117 @@ def test_a_cancelled_call_is_not_begun_by_who_waits():
     gate.set()
     assert all(future.result(timeout=30) for future in held)
     assert seen == []
+
+
+# ---- in the middle of anything
+
+HELD = """
+    import faulthandler, sys, threading
+    faulthandler.dump_traceback_later(30, exit=True)
+    import concurrent.futures.thread, logging
+    import numpy as np
+    import allcores as ac
+    import allcores.blocks.calls
+    from allcores import background
+    from allcores._engine import place, settings, team
+    from allcores._engine.threads import Threads
+    from allcores._kernels import fallback
+
+    kinds = type(threading.Lock()), type(threading.RLock())
+    places = [(concurrent.futures.thread, "_global_shutdown_lock"), (logging, "_lock")]
+    places += [(threading, name) for name in vars(threading)]
+    ours = [each for name, each in sys.modules.items() if name.startswith("allcores")]
+    places += [(each, name) for each in ours for name in vars(each)]
+    held = {id(found): (each, name, found) for each, name in places if isinstance(found := vars(each)[name], kinds)}
+    names = {name for _, name, _ in held.values()}
+    assert {"_global_shutdown_lock", "_active_limbo_lock", "_doors_lock", "claiming"} <= names, names
+
+    place.threshold = 0
+    x = np.ones((3000, 20))
+
+    def calls(submit):
+        assert ac.sum(x, workers=3) == 60_000
+        assert ac.map_blocks(np.abs, x, workers=3).sum() == 60_000
+        if submit:
+            assert ac.submit(ac.sum, x, workers=3).result() == 60_000
+
+    for each, name, lock in held.values():
+        for backend in ("fallback", settings.backend()):
+            team._hand_over, team.threads = None, Threads("allcores", team._become_worker)
+            background._coordinators = Threads("allcores-call", background._become_coordinator)
+            for _ in range(2):  # nothing is there yet, and all
+                with lock, settings.use_backend(backend):
+                    calls(each not in ours)  # the coordinator needs those of ours
+                calls(True)
+    print("done")
+"""
+
+
+def test_calls_where_a_lock_is_held():
+    """As from `__del__` or a signal handler, in the middle of somebody's `Executor.submit` or `Thread.start`, or of a
+    call: no lock of a module is waited for."""
+    result = python(HELD, timeout=60)
+    assert (result.stdout.strip(), result.returncode) == ("done", 0), result.stderr[-4000:]
+
+
+INTERRUPTS = """
+    import faulthandler, signal, sys, threading
+    faulthandler.dump_traceback_later(40, exit=True)
+    from concurrent.futures import ThreadPoolExecutor
+    import numpy as np
+    import allcores as ac
+    from allcores._engine import settings
+
+    x, made, within = np.ones(2_000_000), 0, False
+
+    def call(*_):
+        global made, within
+        if within:
+            return  # signals that come faster than they are handled
+        made, within = made + 1, True
+        assert ac.sum(x, workers=2) == 2_000_000
+        assert ac.submit(ac.sum, x, workers=2).result() == 2_000_000
+        within = False
+
+    class Log:
+        def __init__(self):
+            self.cycle = self
+        __del__ = call
+
+    def submits(pool):
+        pool.submit(int)
+
+    def starts(pool):
+        thread = threading.Thread(target=int)
+        thread.start()
+        thread.join()
+
+    def computes(pool):
+        with settings.use_backend("fallback"):
+            ac.nanmax(x[:50_000], workers=2)
+            ac.submit(int).progress()
+
+    {before}
+    with ThreadPoolExecutor(1) as pool:
+        for number in range(100_000):
+            if {begins} == "collected" and number % 20 == 0:
+                Log()
+            {does}(pool)
+            if made >= {most}:
+                break
+    print("done" if made >= {most} else made)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer's signals here")
+@pytest.mark.parametrize("does", ["submits", "starts", "computes"])
+@pytest.mark.parametrize("begins", ["collected", "signalled"])
+def test_calls_of_destructors_and_signal_handlers(begins, does):
+    before, most = "import gc; gc.set_threshold(150, 2, 2)", 2
+    if begins == "signalled":
+        most = 30
+        before = "signal.signal(signal.SIGALRM, call); signal.setitimer(signal.ITIMER_REAL, 0.005, 0.011)"
+    code = INTERRUPTS.format(before=before, begins=repr(begins), does=does, most=most)
+    result = python(code, timeout=60)
+    assert (result.stdout.strip(), result.stderr, result.returncode) == ("done", "", 0)

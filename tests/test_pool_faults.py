@@ -5,14 +5,17 @@ The table in docs/process-pool.md says the same in words.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import copy
+import errno
 import gc
 import multiprocessing
 import os
 import pickle
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -55,7 +58,7 @@ from pooling import (
 )
 
 import allcores as ac
-from allcores.futures import BrokenProcessPool, ProcessPoolExecutor, segments
+from allcores.futures import BrokenProcessPool, ProcessPoolExecutor, calls, channel, segments
 from allcores.futures.manager import Wakeup
 
 LARGE = np.arange(1 << 17)
@@ -592,6 +595,32 @@ def test_callbacks_that_submit(pool):
     assert [future.result() for future in more] == list(range(5))
 
 
+@pytest.mark.parametrize("kind", [ValueError, SystemExit, KeyboardInterrupt, asyncio.CancelledError])
+def test_callbacks_that_raise(kind, pool, caplog):
+    """It is logged; other callbacks are called, and all results arrive."""
+    called, go = threading.Semaphore(0), ac.shared_empty(1)
+
+    def fails(future):
+        raise kind("from a callback")
+
+    go[0] = 0
+    futures = [pool.submit(wait_until, go)] + [pool.submit(echo, number) for number in range(20)]
+    for callback in (fails, lambda _: called.release(), fails, lambda _: called.release()):
+        futures[0].add_done_callback(callback)
+    go[0] = 1
+    assert called.acquire(timeout=30)
+    assert called.acquire(timeout=30)
+    assert [future.result(timeout=30) for future in futures] == [None, *range(20)]
+    assert wait_for(lambda: caplog.text.count("exception calling callback") == 2)
+    caplog.clear()  # it refers to the frames
+    assert fine(pool)
+
+
+def wait_until(go):
+    while not go[0]:
+        time.sleep(0.001)
+
+
 def test_callbacks_that_submit_to_a_broken_pool(pool):
     seen = []
 
@@ -606,15 +635,6 @@ def test_callbacks_that_submit_to_a_broken_pool(pool):
     with pytest.raises(BrokenProcessPool):
         future.result()
     assert wait_for(lambda: seen)
-
-
-def test_callbacks_that_raise(pool, caplog):
-    future = pool.submit(slow_pid)
-    future.add_done_callback(lambda _: 1 / 0)
-    future.result()
-    assert wait_for(lambda: "exception calling callback" in caplog.text)
-    caplog.clear()  # it refers to the frames
-    assert fine(pool)
 
 
 def test_max_tasks_per_child():
@@ -971,3 +991,98 @@ def test_warnings_are_errors(tmp_path):
             print(pool.submit(echo, np.ones(100000)).result().sum())
     """
     assert run_script(tmp_path, code, env={"PYTHONWARNINGS": "error"}) == (["100000.0"], "", 0)
+
+
+# ---- what programs inherit that are started
+
+
+def inheritable(within=None):
+    """Descriptors that a program would get, of sockets and segments."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            what = os.readlink(f"/proc/self/fd/{name}")
+            if os.get_inheritable(int(name)) and what.startswith(("socket:", "/memfd:allcores")):
+                found.append(what)
+    return found, within
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="nobody tells which descriptors there are")
+@pytest.mark.parametrize("method", METHODS)
+def test_no_descriptor_is_inherited(method):
+    """A worker's ends of its pipes, and what crosses them."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
+        before = inheritable()[0]
+        mine = ac.share(LARGE)
+        found, result = pool.submit(inheritable, [LARGE, mine]).result()
+        made = pool.submit(ac.share, LARGE).result()
+        assert not [what for what in found if what not in before]
+        assert inheritable()[0] == before
+        assert (result[0] == made).all()
+
+
+def starts_a_program_and_dies(pid, method):
+    """In the middle of a long answer."""
+    pid[0] = subprocess.Popen(["sleep", "60"], close_fds=False).pid if method != "system" else by_the_shell()
+    whole = channel.Sender._send
+
+    def part(self, data):
+        whole(self, data[: channel.PACKET])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    channel.Sender._send = part
+    return list(range(1_000_000))
+
+
+def by_the_shell():
+    with os.popen("sleep 60 > /dev/null & echo $!") as shell:
+        return int(shell.read())
+
+
+@pytest.mark.parametrize("how", ["popen", "system"])
+@pytest.mark.parametrize("method", METHODS)
+def test_death_in_an_answer_while_a_program_lives(method, how):
+    if not segments.without_names():
+        pytest.skip("there are no packets")
+    pid = ac.shared_empty(1, np.int64)
+    with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
+        future = pool.submit(starts_a_program_and_dies, pid, how)
+        try:
+            broken(pool, future, "SIGKILL")
+            assert alive(int(pid[0]))
+        finally:
+            os.kill(int(pid[0]), signal.SIGKILL)
+
+
+def test_death_while_another_worker_starts():
+    """What the new one is handed is not closed meanwhile."""
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        future = pool.submit(time.sleep, 60)
+        pid = next(iter(pool._processes))
+        context = pool._mp_context
+
+        class Slow:
+            @staticmethod
+            def Process(**how):
+                os.kill(pid, signal.SIGKILL)
+                time.sleep(0.3)  # the manager has noticed
+                return context.Process(**how)
+
+        pool._mp_context = Slow
+        second = pool.submit(nothing)
+        for each in (future, second):
+            broken(pool, each, "SIGKILL")
+
+
+def test_no_descriptors_for_a_queue(monkeypatch):
+    errors = []
+
+    def none(*_):
+        raise OSError(errno.EMFILE, "no descriptors")
+
+    monkeypatch.setattr(sys, "unraisablehook", errors.append)
+    monkeypatch.setattr(calls.socket, "socketpair", none)
+    with pytest.raises(OSError, match="no descriptors"):
+        calls.CallQueue(3)
+    gc.collect()
+    assert errors == []

@@ -134,6 +134,65 @@ def pid_later(go):
     return os.getpid()
 
 
+class Unpickled:
+    """Arrives when the test likes; the pool's thread waits."""
+
+    begun, go = threading.Event(), threading.Event()
+
+    def __reduce__(self):
+        return unpickle, ()
+
+
+def unpickle():
+    Unpickled.begun.set()
+    assert Unpickled.go.wait(60)
+
+
+class Refused:
+    told = threading.Event()
+
+    def __reduce__(self):
+        assert Refused.told.wait(60)
+        raise TypeError("no pickle")
+
+
+def not_yet(*_):
+    Unpickled.begun.set()
+    assert Unpickled.go.wait(60)
+
+
+@pytest.mark.parametrize("when", ["a result is unpickled", "the pool has broken", "pickling has failed"])
+def test_a_fork_while_futures_end(when):
+    """Those that the pool's thread has in hand, and is not done with, end in the child too."""
+    Unpickled.begun.clear()
+    Unpickled.go.clear()
+    with ProcessPoolExecutor(1) as pool:
+        pool.submit(nothing).result()
+        if "unpickled" in when:
+            futures = [pool.submit(Unpickled), pool.submit(nothing)]
+        elif "broken" in when:
+            futures = [pool.submit(time.sleep, 60) for _ in range(3)]
+            futures[0].add_done_callback(not_yet)
+            os.kill(next(iter(pool._processes)), signal.SIGKILL)
+        else:
+            Refused.told.clear()
+            futures = [pool.submit(echo, Refused()), pool.submit(time.sleep, 0.1)]
+            futures[0].add_done_callback(not_yet)
+            Refused.told.set()
+        assert Unpickled.begun.wait(30)
+
+        def child():
+            for future in futures:
+                assert isinstance(future.exception(timeout=10), (RuntimeError, TypeError))
+
+        try:
+            assert fork(child) == (0, "")
+        finally:
+            Unpickled.go.set()
+        if "unpickled" in when:
+            assert [future.result(timeout=30) for future in futures] == [None, None]
+
+
 def test_a_pool_that_was_not_used_in_a_forked_child():
     """It is the parent's all the same: two children would share one queue of calls."""
     with ProcessPoolExecutor(1) as pool:
@@ -212,6 +271,28 @@ def test_a_signal_to_the_group(tmp_path, method, number):
         assert script.gone()
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_signals_to_the_group_while_workers_start(tmp_path, method):
+    """And the fork server, and the resource tracker: at any moment, the first ones included."""
+    code = f"""
+        import multiprocessing, threading
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        done = threading.Event()
+        def send():
+            while not done.wait(0.003):
+                os.killpg(0, signal.SIGTERM)
+        thread = threading.Thread(target=send)
+        thread.start()
+        with ProcessPoolExecutor(2, multiprocessing.get_context("{method}")) as pool:
+            print(*[future.result() for future in [pool.submit(echo, number) for number in range(6)]])
+        done.set()
+        thread.join()
+    """
+    with Script(tmp_path, code) as script:
+        assert script.finish() == (["0", "1", "2", "3", "4", "5"], "", 0)
+        assert script.gone()
+
+
 # ---- programs without a file
 
 MAPS = """
@@ -269,6 +350,72 @@ def test_workers_that_come_after_the_script_is_deleted(tmp_path):
         print(*pool.map(plus, [2, 3, 4]))
     """
     assert run_script(tmp_path, DEFINES + code, guard=False) == (["6", "7", "8", "9"], "", 0)
+
+
+COUNTS = """
+import multiprocessing
+from pathlib import Path
+
+given, kept, many = 0, [], {}
+
+def init(value):
+    global given, made
+    given = made = value
+    many["key"] = value
+
+def use():
+    kept.append(1)
+    return given, made, many.get("key"), len(kept)
+
+def used(pool, function=None):
+    return [pool.submit(function or use).result() for _ in range(3)]
+
+if __name__ == "__main__":
+"""
+
+
+@pytest.mark.parametrize("command", ["{python} - < {path}", '{python} -c "$(cat {path})"', "{python} {path}"])
+@pytest.mark.parametrize("method", METHODS)
+def test_globals_live_as_long_as_their_worker(tmp_path, method, command):
+    """What the initializer has set, names that the parent does not have, and what tasks collect.
+
+    Until the parent has another value, where it is the parent's script that sends values.
+    """
+    pytest.importorskip("cloudpickle")
+    code = (
+        COUNTS
+        + f"""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("{method}"), init, (7,)) as pool:
+        first = used(pool)
+        assert [each[:3] for each in first] == [(7, 7, 7)] * 3, first
+        assert [each[3] for each in first] == [1, 2, 3], first
+        given = 8
+        print(*used(pool, lambda: (given, made))[0])
+        def use():
+            return "anew", given
+        print(*used(pool, lambda: use())[2])
+    """
+    )
+    given = "7" if command == "{python} {path}" else "8"
+    assert run_script(tmp_path, code, guard=False, command=command) == ([given, "7", "anew", given], "", 0)
+
+
+@pytest.mark.parametrize("tasks", [None, 2])
+def test_globals_of_a_script_that_is_deleted(tmp_path, tasks):
+    """Workers that have imported it go on; others are initialized like them."""
+    pytest.importorskip("cloudpickle")
+    code = (
+        COUNTS
+        + f"""
+    with ProcessPoolExecutor(1, None, init, (7,), max_tasks_per_child={tasks}) as pool:
+        first = used(pool)
+        Path(__file__).unlink()
+        second = used(pool)
+        assert {{each[:3] for each in first + second}} == {{(7, 7, 7)}}, (first, second)
+        assert {tasks} or [each[3] for each in first + second] == list(range(1, 7)), (first, second)
+    """
+    )
+    assert run_script(tmp_path, code, guard=False) == ([], "", 0)
 
 
 # ---- workers that do not start

@@ -17,6 +17,7 @@ import allcores as ac
 from allcores import _kernels, background
 from allcores._engine import doors, operands, place, registry, settings, sources
 from allcores._engine import team as team_module
+from allcores._engine.threads import Threads
 from allcores.futures import ProcessPoolExecutor, store
 
 pytestmark = pytest.mark.thread_unsafe(reason="makes threads of its own, and looks at what all threads share")
@@ -76,26 +77,9 @@ def test_settings_belong_to_their_thread():
 # ---- the team
 
 
-def test_a_pool_that_is_replaced_meanwhile(monkeypatch):
-    """Another thread needs a larger pool, after this one was told which there is: the call goes to the new one."""
-    pool = team_module.pool
-    replaced = []
-
-    def and_then_replaced(size: int):
-        threads = pool(size)
-        if not replaced:
-            replaced.append(threads)
-            pool(team_module._pool_size + 1)
-        return threads
-
-    monkeypatch.setattr(team_module, "pool", and_then_replaced)
-    assert team_module.submit(1, threading.current_thread).result().name.startswith("allcores")
-    assert team_module.pool(1) is not replaced[0]
-
-
 @pytest.mark.parametrize("backend_name", BACKENDS)
 def test_teams_of_all_sizes(backend_name, team, monkeypatch):
-    """The pool grows while others use it."""
+    """More threads come while others use those that are there."""
     a = sample((40, 30), "d")
     want = [bits(ac.nanvar(a, axis=0, workers=1)), bits(ac.move_mean(a, 3, axis=0)), bits(ac.nanmedian(a, axis=1))]
 
@@ -105,20 +89,18 @@ def test_teams_of_all_sizes(backend_name, team, monkeypatch):
                 got = ac.nanvar(a, axis=0, workers=workers), ac.move_mean(a, 3, axis=0), ac.nanmedian(a, axis=1)
                 assert [bits(result) for result in got] == want
 
-    monkeypatch.setattr(team_module, "_pool", None)
-    monkeypatch.setattr(team_module, "_pool_size", 0)
+    monkeypatch.setattr(team_module, "threads", Threads("allcores", team_module._become_worker))
     at_once(work)
 
 
 def test_the_hand_over_is_measured(monkeypatch):
-    """By whoever needs it first, or by several; while the pool grows."""
+    """By whoever needs it first, or by several; while threads start."""
     for _ in range(10):
         monkeypatch.setattr(team_module, "_hand_over", None)
-        monkeypatch.setattr(team_module, "_pool", None)
-        monkeypatch.setattr(team_module, "_pool_size", 0)
+        monkeypatch.setattr(team_module, "threads", Threads("allcores", team_module._become_worker))
 
         def work(number: int) -> float:
-            team_module.pool(2 * number + 1)
+            team_module.threads.call([int] * number, 2 * number + 1)
             return team_module.hand_over()
 
         assert all(10e-6 <= seconds <= 500e-6 for seconds in at_once(work))
@@ -280,7 +262,7 @@ def test_threads_of_pools_keep_no_context():
     """Where Python hands the context to new threads, ours would have whatever there was at the first call, for ever."""
     result = python(
         """
-        import time
+        import threading, time
         from contextvars import ContextVar
         import allcores as ac
         from allcores import background
@@ -289,7 +271,10 @@ def test_threads_of_pools_keep_no_context():
         mine = ContextVar("mine", default="nothing")
         mine.set("something")
         assert ac.submit(mine.get).result() == "something"
-        found = [team.submit(1, mine.get).result(), background._pool().submit(mine.get).result()]
+        found, done = [], threading.Semaphore(0)
+        for threads in (team.threads, background._coordinators):
+            threads.call([lambda: (found.append(mine.get()), done.release())], 1)
+            done.acquire(timeout=30)
         with ProcessPoolExecutor(1) as pool:
             future = pool.submit(time.sleep, 0.5)
             future.add_done_callback(lambda _: found.append(mine.get()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import os
 import signal
@@ -10,10 +11,11 @@ import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
-from helpers import COMPILED, FUNCTIONS, GIL, bits, outcome, python, sample
+from helpers import COMPILED, FUNCTIONS, GIL, bits, on_thread, outcome, python, sample
 
 import allcores as ac
 from allcores import _kernels, background
@@ -21,6 +23,7 @@ from allcores._engine import grid, settings
 from allcores._engine import task as task_module
 from allcores._engine import team as team_module
 from allcores._engine.registry import KERNELS
+from allcores._engine.threads import Threads
 
 
 def endless(name, level):
@@ -144,12 +147,12 @@ def test_set_workers_nests():
 
 def test_calls_in_a_worker_run_inline(team):
     """No deadlock where workers call allcores themselves, however many."""
-    pool = team_module.pool(3)
     a = sample((500, 20), "d")
     want = bits(ac.sum(a, axis=0, workers=1))
-    futures = [pool.submit(ac.sum, a, axis=0, workers=3) for _ in range(50)]
+    call = partial(ac.sum, a, axis=0, workers=3)
+    futures = [on_thread(team_module.threads, call, most=3) for _ in range(50)]
     assert all(bits(future.result(timeout=30)) == want for future in futures)
-    assert pool.submit(lambda: team_module.here.worker).result()
+    assert on_thread(team_module.threads, lambda: team_module.here.worker).result(timeout=30)
 
 
 @pytest.mark.parametrize("name", ["sum", "nanvar", "argmax", "any", "nanmean"])
@@ -169,9 +172,8 @@ def test_many_callers(name, backend, team):
 
 def test_a_busy_pool_is_not_waited_for(team):
     """Helpers that have not started when the work is done are cancelled, and nobody waits for them."""
-    pool = team_module.pool(3)
-    leave = threading.Event()
-    busy = [pool.submit(leave.wait, 20) for _ in range(2 * pool._max_workers)]
+    leave, threads = threading.Event(), team_module.threads
+    busy = [on_thread(threads, leave.wait, 20, most=3) for _ in range(2 * max(3, threads._most))]
     try:
         began = time.monotonic()
         assert ac.sum(np.ones((500, 20)), workers=3) == 10_000
@@ -268,14 +270,14 @@ def test_functions_are_usable_from_any_thread():
 
 
 def test_no_hang_where_nobody_can_help():
-    """The pool is shut down: the caller does everything."""
+    """The threads have ended: the caller does everything."""
     result = python("""
         import numpy as np, allcores as ac
-        from allcores._engine import place, settings, team
+        from allcores._engine import place, settings, threads
         place.threshold = settings.doors = 0
         x = np.ones((1000, 100))
         assert ac.sum(x, workers=3) == 100000
-        team.pool(1).shutdown()
+        threads._close()
         print(ac.sum(x, workers=3))
     """)
     assert (result.stdout.strip(), result.stderr, result.returncode) == ("100000.0", "", 0)
@@ -285,18 +287,18 @@ def test_no_hang_where_nobody_can_help():
 def no_more_threads(monkeypatch):
     """As at the limit of a user or a control group, and always in WebAssembly. A test may let some be started."""
     allowed = threading.Semaphore(0)
-    start = threading.Thread.start
 
-    def limited(thread):
+    def limited(start, *args):
         if not allowed.acquire(blocking=False):
             raise RuntimeError("can't start new thread")
-        start(thread)
+        return start(*args)
 
-    monkeypatch.setattr(team_module, "_pool", None)
-    monkeypatch.setattr(team_module, "_pool_size", 0)
+    monkeypatch.setattr(team_module, "threads", Threads("allcores", team_module._become_worker))
     monkeypatch.setattr(team_module, "_hand_over", None)
-    monkeypatch.setattr(background, "_coordinators", None)
-    monkeypatch.setattr(threading.Thread, "start", limited)
+    monkeypatch.setattr(background, "_coordinators", Threads("allcores-call", background._become_coordinator))
+    monkeypatch.setattr(_thread, "start_new_thread", partial(limited, _thread.start_new_thread))
+    start = threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: limited(start, thread))
     return allowed
 
 
@@ -313,28 +315,20 @@ def test_no_thread_is_to_be_had(no_more_threads):
     assert bits(ac.sum(x, workers=3)) == bits(ac.sum(x, workers=1))
 
 
-def test_what_could_not_be_handed_over_is_not_begun_later(no_more_threads):
-    """It has been queued when the pool finds that no thread can be started for it."""
-    busy, late = threading.Event(), []
+def test_one_bare_thread_is_to_be_had(no_more_threads):
+    """The one that would start another makes the calls itself."""
     no_more_threads.release()
-    first = team_module.submit(3, busy.wait)
-    with pytest.raises(RuntimeError, match="can't start new thread"):
-        team_module.submit(3, late.append, 1)
-    busy.set()
-    assert first.result(timeout=10)
-    for thread in threading.enumerate():
-        if thread.name.startswith("allcores_"):
-            thread.join(timeout=1)
-    assert late == []
+    assert ac.submit(ac.sum, np.ones(10)).result(timeout=10) == 10
 
 
 def test_what_could_not_be_submitted_is_not_called_later(no_more_threads):
-    busy, late = threading.Event(), []
-    no_more_threads.release()
-    first = ac.submit(busy.wait)
+    busy, begun, late = threading.Event(), threading.Event(), []
+    no_more_threads.release(2)
+    first = ac.submit(lambda: (begun.set(), busy.wait(10))[1])
+    assert begun.wait(10)
     with pytest.raises(RuntimeError, match="can't start new thread"):
         ac.submit(late.append, 1)
     busy.set()
     assert first.result(timeout=10)
-    background._coordinators.shutdown()
+    on_thread(background._coordinators, int).result(timeout=10)
     assert late == []

@@ -12,19 +12,21 @@ with calls that wait for that thread.
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from ._engine import jobs, settings, team
+from ._engine.threads import Threads, at_exit, call_back
 
 __all__ = ["BackgroundFuture", "submit"]
 
@@ -48,7 +50,7 @@ class BackgroundFuture(Future[Result], Generic[Result]):
         self._context: Context | None = context
         self._job = jobs.Job()
         self._stage = WAITING
-        self._turn = threading.Lock()
+        self._turn = threading.RLock()  # a signal may cancel while this thread has it
 
     def cancel(self) -> bool:
         """Cancel the call, also while it runs: it stops at its next chunk.
@@ -97,9 +99,12 @@ class BackgroundFuture(Future[Result], Generic[Result]):
         return self._stage == RUNNING
 
     def _left(self, timeout: float | None) -> float | None:
-        """Seconds that are left of a time-out when the call has begun, which is soon. The main thread waits for its
-        turn: no call that runs depends on it."""
-        if self._stage != WAITING or threading.current_thread() is threading.main_thread():
+        """Seconds that are left of a time-out when the call has begun, which is soon.
+
+        The main thread waits for its turn, since no call that runs depends on it; unless no coordinator can be started,
+        since a signal has interrupted it where it starts threads.
+        """
+        if self._stage != WAITING or (_coordinators.started and threading.get_ident() == threading.main_thread().ident):
             return timeout
         began = time.monotonic()
         with suppress(TimeoutError, CancelledError):
@@ -107,9 +112,9 @@ class BackgroundFuture(Future[Result], Generic[Result]):
         with self._turn:
             context = self._context
         if context is not None:
-            thread = threading.Thread(target=_alone, args=[[partial(context.copy().run, self._run)]])
-            with team.alone(), suppress(RuntimeError):  # there may be no more threads
-                Context().run(thread.start)
+            box: list[Callable[[], None]] = [partial(context.copy().run, self._run)]
+            with suppress(RuntimeError):  # there may be no more threads
+                _thread.start_new_thread(_alone, (box,))
         return None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
 
     def _run(self, within: bool = False) -> None:
@@ -146,11 +151,14 @@ class BackgroundFuture(Future[Result], Generic[Result]):
 
     def _give_up(self) -> None:
         """In a forked child: the call is made in the parent, whose threads may have held the locks."""
-        self._condition, self._turn, self._job = threading.Condition(), threading.Lock(), jobs.Job()
+        self._condition, self._turn, self._job = threading.Condition(), threading.RLock(), jobs.Job()
         if not self.done():
             self._stage, self._work, self._context = ENDED, None, None
             vars(self).update(_done_callbacks=[], _waiters=[])  # they are the parent's
             self.set_exception(RuntimeError("this process was forked while the call was made in its parent"))
+
+    def _invoke_callbacks(self) -> None:
+        call_back(self)
 
     def _end_cancelled(self) -> None:
         super().cancel()
@@ -165,19 +173,17 @@ class _Here(threading.local):
 
 
 _here = _Here()
-_lock = threading.RLock()  # as in team
-_coordinators: ThreadPoolExecutor | None = None
 # By their id. Not a set: it can't be looked through while other threads add to it.
 _futures: weakref.WeakValueDictionary[int, BackgroundFuture[Any]] = weakref.WeakValueDictionary()
 
 
 def _forget() -> None:
-    """In a forked child: the threads were not copied, and the lock may have been held."""
-    global _lock, _coordinators, _futures
+    """In a forked child: the threads were not copied."""
+    global _futures
     for reference in _futures.valuerefs():
         if (future := reference()) is not None:
             future._give_up()
-    _lock, _coordinators, _futures = threading.RLock(), None, weakref.WeakValueDictionary()
+    _futures = weakref.WeakValueDictionary()
     _here.coordinator = False
 
 
@@ -198,17 +204,8 @@ def _at_exit() -> None:
                 future.cancel()
 
 
-def _pool() -> ThreadPoolExecutor:
-    global _coordinators
-    with _lock:
-        if _coordinators is None:
-            _coordinators = ThreadPoolExecutor(
-                max(2, settings.cores()), thread_name_prefix="allcores-call", initializer=_become_coordinator
-            )
-            # Called before the executor's own function, which waits: the last to be registered is the first.
-            if hasattr(threading, "_register_atexit"):
-                threading._register_atexit(_at_exit)
-        return _coordinators
+at_exit(_at_exit)
+_coordinators = Threads("allcores-call", _become_coordinator)
 
 
 def _call(box: list[Callable[[], None]]) -> None:
@@ -272,12 +269,11 @@ def submit(
         # Those who could make the call may all be waiting for it.
         context.run(future._run, True)
     else:
-        # From an empty context, as in team.submit.
+        call = partial(_call, [partial(context.run, future._run)])
         try:
-            with team.alone():
-                Context().run(partial(_pool().submit, _call, [partial(context.run, future._run)]))
+            _coordinators.call([call], max(2, settings.cores()))
         except BaseException:
-            future.cancel()  # it is queued already when no thread can be started for it
+            future.cancel()  # it may be called yet
             raise
         _futures[id(future)] = future
     return future

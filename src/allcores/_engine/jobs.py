@@ -37,7 +37,7 @@ class Part(Protocol):
 
 class Job:
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # garbage collection may begin a call, and so a part, where it is held
         self._parts: list[Part] = []
         self._done = self._total = 0  # chunks of parts that are over
         self.stopped = False

@@ -44,7 +44,7 @@ _limit: ContextVar[Limit | None] = ContextVar("allcores_limit", default=None)
 # Positive: small arrays may take the compiled short way. Each `use_backend` that is open anywhere in the process closes
 # it, since reading a context variable would cost as much as the door: other threads are slower meanwhile, no more.
 doors = 1
-_doors_lock = threading.Lock()
+_doors_lock = threading.RLock()  # garbage collection and signals may enter anywhere
 
 
 def affinity() -> int:
@@ -397,7 +397,7 @@ def _move_doors(by: int) -> None:
 def _new_lock() -> None:
     """In a forked child: the lock may have been held; the executor and the call are the parent's."""
     global _doors_lock
-    _doors_lock = threading.Lock()
+    _doors_lock = threading.RLock()
     _sender.set(None)
     _arrays.set(False)
     _limit.set(None)

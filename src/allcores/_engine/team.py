@@ -17,21 +17,23 @@ refer to. So calls may nest in any way, in blocks, in calls in the background, i
 
 from __future__ import annotations
 
+import _thread
 import math
 import os
 import threading
 import time
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 from . import settings
 from .operands import Array
 from .task import STOP, Slots, Task
+from .threads import Threads, closed
 
 
 class _Here(threading.local):
@@ -41,76 +43,35 @@ class _Here(threading.local):
 
 
 here = _Here()
-# Garbage collection and signals may begin a call at any place of this module, with the lock held.
-_lock = threading.RLock()
-_pool: ThreadPoolExecutor | None = None
-_pool_size = 0
-_wanted: OrderedDict[Helper, None] = OrderedDict()
-_summoned = 0  # threads of the pool that will look at the list, and have not yet
-
-
-def _forget_pool() -> None:
-    """In a forked child: the threads were not copied, and locks may have been held."""
-    global _pool, _pool_size, _lock, _wanted, _summoned, _measuring
-    _lock, _pool, _pool_size = threading.RLock(), None, 0
-    _wanted, _summoned, _measuring = OrderedDict(), 0, threading.Lock()
-    here.worker = False
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+_wanted: deque[Helper] = deque()
 
 
 def _become_worker() -> None:
     here.worker = True
 
 
+threads = Threads("allcores", _become_worker)
+
+
+def _forget() -> None:
+    """In a forked child: the threads were not copied, and the lock may have been held."""
+    global _wanted, _measuring
+    _wanted, _measuring = deque(), threading.Lock()
+    here.worker = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
 class alone:
-    """Calls of this thread are no team meanwhile: within one, or where locks of the standard library are held, and a
-    signal or garbage collection begins a call."""
+    """Calls of this thread are no team meanwhile."""
 
     def __enter__(self) -> None:
         self.before, here.worker = here.worker, True
 
     def __exit__(self, *_: object) -> None:
         here.worker = self.before
-
-
-def pool(size: int) -> ThreadPoolExecutor:
-    """The threads of this process, at least `size` of them; made when first needed, joined at exit."""
-    global _pool, _pool_size
-    with _lock:
-        if _pool is None or _pool_size < size:
-            old, _pool_size = _pool, max(size, settings.cores())
-            _pool = ThreadPoolExecutor(_pool_size, thread_name_prefix="allcores", initializer=_become_worker)
-            if old is not None:
-                old.shutdown(wait=False)
-        return _pool
-
-
-def submit(size: int, function: Callable[..., Any], *args: Any) -> Future[Any]:
-    """Hand a call to the pool. Nobody may wait for its future: the pool may be busy for long.
-
-    An interrupt can fall between the start of a new thread and its registration; nobody would wake that thread at exit.
-    The pool is given up then, which wakes all of its threads, and a new one is made when it is needed.
-    """
-    global _pool, _pool_size, _summoned
-    while True:
-        threads = pool(size)
-        try:
-            # From an empty context: free-threaded Python 3.14 hands it to new threads, which would keep what is in it.
-            return Context().run(threads.submit, function, *args)
-        except BaseException as error:
-            with _lock:
-                replaced = _pool is not threads
-                if not replaced:
-                    _pool, _pool_size = None, 0
-                _summoned = 0
-            # What is queued already would be nobody's: a thread might begin it when its caller has its result.
-            threads.shutdown(wait=False, cancel_futures=True)
-            # Another thread has put a larger pool in the place of this one meanwhile.
-            if not (replaced and isinstance(error, RuntimeError)):
-                raise
 
 
 # ---- how long it takes until somebody helps
@@ -150,21 +111,31 @@ def hand_over() -> float:
 
 def measure() -> float:
     """The median of some round trips, between bounds."""
-    times = []
-    thread = ThreadPoolExecutor(1, thread_name_prefix="allcores")
+    if closed():
+        return math.inf
+    there: SimpleQueue[Helper | None] = SimpleQueue()
     end = time.perf_counter() + MEASURED
+    times = []
     try:
+        _thread.start_new_thread(_echo, (there,))
         for _ in range(9):
             begin = time.perf_counter()
-            Context().run(thread.submit, int).result(end - begin)
+            helper = Helper(int)
+            there.put(helper)
+            if not helper.wait(max(0.0, end - begin)):
+                times.append(LATEST)
+                break
             times.append(time.perf_counter() - begin)
-    except TimeoutError:
-        times.append(LATEST)
-    except (RuntimeError, CancelledError):
-        return math.inf  # the interpreter is going down, or the system starts no more threads
+    except RuntimeError:
+        return math.inf  # the system starts no more threads
     finally:
-        thread.shutdown(wait=False)
+        there.put(None)
     return min(max(sorted(times)[len(times) // 2], 10e-6), LATEST)
+
+
+def _echo(there: SimpleQueue[Helper | None]) -> None:
+    while (helper := there.get()) is not None:
+        helper.help()
 
 
 # ---- teams
@@ -176,15 +147,20 @@ def allowed(workers: int) -> int:
 
 
 class Helper:
-    """Work that a thread of the pool may take from the list."""
+    """Work that a thread may take from the list."""
 
     def __init__(self, work: Callable[[], Any]) -> None:
         self.work: Callable[[], Any] | None = partial(copy_context().run, work)
-        self.begun = self.done = False
+        self.done = False
         self.result: Any = None
         self.error: BaseException | None = None
+        self._owner = threading.RLock()
         self._ended = threading.Lock()
         self._ended.acquire()
+
+    def take(self) -> bool:
+        """Whether it is this thread's from now on, or has been already: nobody else's. Never waits."""
+        return self._owner.acquire(blocking=False)
 
     def help(self) -> None:
         work, self.work = self.work, None
@@ -197,10 +173,12 @@ class Helper:
         self._ended.release()
         self = None  # type: ignore[assignment]  # its exception's traceback refers to this frame
 
-    def wait(self) -> None:
-        """With an eye on signals."""
-        while not (self.done or self._ended.acquire(timeout=0.02)):
-            pass
+    def wait(self, timeout: float = math.inf) -> bool:
+        """Whether it ends in time; with an eye on signals."""
+        while not (self.done or self._ended.acquire(timeout=min(timeout, 0.02))):
+            if timeout < math.inf:
+                return False
+        return True
 
     def outcome(self) -> Any:
         if self.error is None:
@@ -212,36 +190,30 @@ class Helper:
 
 
 def _look() -> None:
-    """A thread of the pool: help whoever has waited longest."""
-    global _summoned
-    with _lock:
-        _summoned = max(0, _summoned - 1)
-        if not _wanted:
-            return
-        helper, _ = _wanted.popitem(last=False)
-        helper.begun = True
-    helper.help()
+    """A thread: help whoever has waited longest."""
+    with suppress(IndexError):  # nobody
+        while not (helper := _wanted.popleft()).take():
+            pass
+        helper.help()
 
 
 def ask(helpers: list[Helper]) -> None:
     """Put helpers on the list, and have as many threads look at it as there are on it."""
-    global _summoned
-    with _lock:
-        _wanted.update(dict.fromkeys(helpers))
-    while True:
-        with _lock:
-            if _summoned >= len(_wanted):
-                return
-            _summoned += 1
-        submit(len(helpers), _look)
+    _wanted.extend(helpers)
+    threads.call([_look] * (len(_wanted) - threads.waiting), max(len(helpers), settings.cores()))
 
 
 def end(helpers: list[Helper]) -> None:
-    """Take those off the list whom nobody has taken, and wait for the others, which are left."""
-    with _lock:
-        for helper in helpers:
-            _wanted.pop(helper, None)
-        helpers[:] = [helper for helper in helpers if helper.begun]
+    """Take those off the list whom nobody has taken, and wait for the others, which are left.
+
+    An interrupt may end this anywhere, and then it is called once more.
+    """
+    for helper in list(helpers):
+        if helper.take():
+            helper.work = None
+            with suppress(ValueError, IndexError):  # somebody is about to find that it is taken; or looks meanwhile
+                _wanted.remove(helper)
+            helpers.remove(helper)
     for helper in helpers:
         helper.wait()
 

@@ -29,9 +29,11 @@ NUMBER = struct.Struct("=Q")
 class CallQueue:
     """The pool's end. The methods are those of `multiprocessing.Queue` that the standard library's manager calls."""
 
+    _ends: tuple[socket.socket, ...] = ()  # there may be no descriptors left for them
+
     def __init__(self, most: int) -> None:
         self._most = most
-        self._writer, self._reader = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._writer, self._reader = self._ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # For all readers. To wait for the socket with `select` would wake all of them for each call: 30 us.
         self._reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", PATIENCE, 0))
         self._unsent: deque[bytes] = deque()
@@ -74,9 +76,8 @@ class CallQueue:
             raise queue.Full from None
 
     def close(self) -> None:
-        self._writer.close()
-        self._reader.close()
-        self._large.clear()
+        for end in self._ends:
+            end.close()
 
     _terminate_broken = forget = __del__ = close
 

@@ -24,6 +24,8 @@ from typing import Any, NamedTuple
 PACKET = 1 << 16  # of some 200 KiB that a socket's buffer holds by default
 LENGTHS = struct.Struct("=QQQ")
 LENGTH = struct.Struct("=Q")
+# Flag: descriptors that arrive are closed in programs that are started, as all are that Python makes.
+NOT_FOR_PROGRAMS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 RIGHTS = 253  # descriptors that Linux takes with one packet
 
 
@@ -132,7 +134,7 @@ class Receiver:
             most = min(count - len(fds), RIGHTS)
             received = array.array("i")
             with reserve:
-                _, ancillary, _, _ = self.end.recvmsg(1, socket.CMSG_SPACE(4 * most))
+                _, ancillary, _, _ = self.end.recvmsg(1, socket.CMSG_SPACE(4 * most), NOT_FOR_PROGRAMS)
             for _, kind, data in ancillary:
                 if kind == socket.SCM_RIGHTS:
                     received.frombytes(data[: len(data) - len(data) % 4])

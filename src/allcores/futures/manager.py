@@ -15,10 +15,12 @@ import weakref
 from collections import deque
 from concurrent.futures import Future, InvalidStateError, _base
 from concurrent.futures import process as _process
+from functools import partial
 from multiprocessing import process as _multiprocessing
 from multiprocessing.connection import wait
 from typing import Any
 
+from .._engine.threads import call_back
 from . import exceptions, store
 from .traffic import Received
 from .worker import ERROR, FETCH, NO_MAIN, NO_START, REFUSED, ROOM, STARTED
@@ -82,6 +84,8 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
         self.initargs = executor._initargs  # shared arrays among them have to live until the last worker has started
         self.ready: deque[int] = deque()
         self.started: set[int] = set()  # workers that have said so
+        self.finishing: list[Any] = []  # items that are no longer pending, and whose futures may not be done yet
+        self.shutdown_lock = executor._shutdown_lock
         super().__init__(executor)
         # The standard library's callback takes a lock, which this thread may hold when the collector runs in it.
         wakeup = self.thread_wakeup.wakeup
@@ -118,8 +122,7 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
             try:
                 call = self.traffic.pack(number, item.fn, item.args, item.kwargs)
             except BaseException as error:
-                del self.pending_work_items[number]
-                _finish(item.future, _told(_catchable(error, "pickling the arguments")), True)
+                self._finish(number, _told(_catchable(error, "pickling the arguments")), True)
                 del item
                 continue
             # The future may be kept for long; its arguments have been sent.
@@ -188,7 +191,6 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
         if answer.kind == REFUSED:
             self.traffic.refused(answer.number, answer.text)
             return
-        item = self.pending_work_items.pop(answer.number, None)
         try:
             value = self.traffic.unpack(result_item)
             failed = answer.kind == ERROR
@@ -200,8 +202,17 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
         self.traffic.reserve.refill()
         if failed and answer.text:
             exceptions.set_cause(value, answer.text)
-        if item is not None:
-            _finish(item.future, value, failed)
+        self._finish(answer.number, value, failed)
+
+    def _finish(self, number: int, value: Any, failed: bool) -> None:
+        """Take an item off the list. A child that is forked meanwhile finds its future either here or there."""
+        item = self.pending_work_items.get(number)
+        if item is None:  # cancelled, and forgotten
+            return
+        self.finishing = [item]
+        del self.pending_work_items[number]
+        _finish(item.future, value, failed)
+        self.finishing = []
 
     def _replace_dead_worker(self) -> tuple[tuple[str, str], None] | None:
         """In the place of a worker that has done its number of tasks. Python 3.14.10 has the manager start it, with the
@@ -241,13 +252,15 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
         why, text = cause if isinstance(cause, tuple) else ("its manager failed", "".join(cause or ()))
         message = f"the process pool is broken: {why}"
         executor = self.executor_reference()
-        if executor is not None:
-            executor._broken = message
-            executor._shutdown_thread = True
+        # Who submits has this lock while it starts a worker, and hands it what is closed here.
+        with self.shutdown_lock:
+            if executor is not None:
+                executor._broken = message
+                executor._shutdown_thread = True
         del executor
         # The standard library would replace the message by its own.
         self.executor_reference = lambda: None
-        items = list(self.pending_work_items.values())
+        items = self.finishing = list(self.pending_work_items.values())
         self.pending_work_items.clear()
         end(list(self.processes.values()))
         for item in items:
@@ -255,7 +268,7 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
             if text:
                 exceptions.set_cause(error, text)
             _finish(item.future, error, True)
-        del items
+        items.clear()
         super().terminate_broken(None)
 
     def flag_executor_shutting_down(self) -> None:
@@ -279,7 +292,7 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
         self.call_queue.forget()
         self._hang_up(list(self.channels))
         self.traffic.close()
-        for item in self.pending_work_items.values():
+        for item in [*self.pending_work_items.values(), *self.finishing]:
             future = item.future
             future._condition = threading.Condition()  # the other one may have been held while it was copied
             if future._state in (_base.PENDING, _base.RUNNING):
@@ -287,12 +300,17 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
 
 
 def _finish(future: Future[Any], value: Any, failed: bool) -> None:
-    # A pending future may have been cancelled a moment ago.
-    with contextlib.suppress(InvalidStateError):
-        if failed:
-            future.set_exception(value)
-        else:
-            future.set_result(value)
+    """What the callbacks of a future raise, an exit included, is not for this thread."""
+    future._invoke_callbacks = partial(call_back, future)  # type: ignore[attr-defined]
+    try:
+        # A pending future may have been cancelled a moment ago.
+        with contextlib.suppress(InvalidStateError):
+            if failed:
+                future.set_exception(value)
+            else:
+                future.set_result(value)
+    finally:
+        del future._invoke_callbacks  # type: ignore[attr-defined]
 
 
 def _told(error: Exception) -> Exception:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from . import shared
+from .globals import Marks, reduced
 from .reducers import reduce_array
 from .shared import Array
 
@@ -152,7 +153,7 @@ class _Sink:
 class _Plain(ForkingPickler):
     """As multiprocessing pickles, and arrays."""
 
-    def __init__(self, file: io.BytesIO, sink: _Sink, main: bool) -> None:
+    def __init__(self, file: io.BytesIO, sink: _Sink, main: bool, marks: Marks | None) -> None:
         super().__init__(file, 5, True, sink.out_of_band)
         self._sink, self._main = sink, main
 
@@ -170,31 +171,51 @@ def _with_cloudpickle() -> type[Any]:
     import cloudpickle
 
     class Cloud(cloudpickle.Pickler):  # type: ignore[misc]
-        def __init__(self, file: io.BytesIO, sink: _Sink, main: bool) -> None:
+        def __init__(self, file: io.BytesIO, sink: _Sink, main: bool, marks: Marks | None) -> None:
             super().__init__(file, 5, sink.out_of_band)
             extra: dict[Any, Any] = ForkingPickler._extra_reducers  # type: ignore[attr-defined]
             self.dispatch_table: Any = cloudpickle.Pickler.dispatch_table.new_child(extra)
-            self._sink = sink
+            self._sink, self._main, self._marks = sink, main, marks
 
         def reducer_override(self, thing: Any) -> Any:
             if isinstance(thing, np.ndarray) and type(thing) not in self.dispatch_table:
                 return reduce_array(thing, self._sink)
-            return super().reducer_override(thing)
+            parts = super().reducer_override(thing)
+            if self._marks is None or getattr(thing, "__module__", None) != "__main__":
+                return parts
+            if not isinstance(thing, (types.FunctionType, type)):
+                return parts
+            # Workers that have imported a script, which is gone since, find there what it defines.
+            found = not self._main and importable(thing, True)
+            return reduced(thing, parts, found, self._marks, _small)
 
     return Cloud
 
 
-def dumps(thing: object, threshold: float = float("inf"), main: bool = True, handles: bool = True) -> Pickled:
+def _small(thing: object) -> bytes | None:
+    """A pickle, to be compared; None of what is large, and would cost too much."""
+    pickled = dumps(thing, 1 << 18, main=False)
+    return None if pickled.sources else pickled.data
+
+
+def dumps(
+    thing: object,
+    threshold: float = float("inf"),
+    main: bool = True,
+    handles: bool = True,
+    marks: Marks | None = None,
+) -> Pickled:
     """Pickle; buffers of at least `threshold` bytes beside the stream.
 
     `main` tells whether the other side has this process's `__main__`; `handles` whether it may be sent handles to
-    shared memory and mapped files, since it is on this machine.
+    shared memory and mapped files, since it is on this machine. With `marks` functions of `__main__` have the globals
+    that globals.py speaks of.
     """
     kinds: tuple[type[Any], ...] = (_Plain,)
     while True:
         file, sink = io.BytesIO(), _Sink(threshold, handles)
         try:
-            kinds[0](file, sink, main).dump(thing)
+            kinds[0](file, sink, main, marks).dump(thing)
         except _NeedsCloudpickle as needs:
             what = needs.args[0]
         else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from . import signals
-from . import worker as worker
+from . import signals, worker
 
 signals.leave_to_the_parent()
+signals.let_through()  # it was started with signals blocked
+signals.have_children_wait(worker.NAME)

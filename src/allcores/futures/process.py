@@ -71,7 +71,6 @@ T = TypeVar("T")
 
 THRESHOLD = 1 << 18  # below 256 KiB the pipe is as fast
 
-WORKER_NAME = "allcores-worker-"
 _numbers = itertools.count(1)
 
 
@@ -122,7 +121,7 @@ _preparation = spawn.get_preparation_data
 def _prepare(name: str) -> dict[str, Any]:
     """What multiprocessing tells a new process; not of the main script if that is a worker, which imports it later."""
     data: dict[str, Any] = _preparation(name)
-    return {key: data[key] for key in data if not (name.startswith(WORKER_NAME) and key.startswith(MAIN))}
+    return {key: data[key] for key in data if not (name.startswith(worker.NAME) and key.startswith(MAIN))}
 
 
 MAIN = "init_main_from_"
@@ -265,7 +264,9 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
             if not self._safe_to_dynamically_spawn_children:  # forking: all workers before there is a thread
                 self._launch_processes()
             self._executor_manager_thread = Manager(self)
-            Context().run(self._executor_manager_thread.start)  # it is not to keep this thread's, see team.submit
+            Context().run(
+                self._executor_manager_thread.start
+            )  # free-threaded Python 3.14 hands it on, to be kept for ever
             # Who is in this dictionary is waited for at exit.
             base._threads_wakeups[self._executor_manager_thread] = self._executor_manager_thread_wakeup
             _pools[id(self)] = self
@@ -292,7 +293,7 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
         current = multiprocessing.current_process()
         if getattr(current, "_inheriting", False):
             # This process is itself being started, and imports the main script.
-            if current.name.startswith(WORKER_NAME):
+            if current.name.startswith(worker.NAME):
                 os._exit(NO_GUARD)
             raise RuntimeError(GUARD)
         receiver, sender = channel.pair() if segments.without_names() else portable.pair()
@@ -314,8 +315,9 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
                 self._max_tasks_per_child,
                 self._traffic.main,
                 script,
+                self._traffic.marks,
             )
-            name = f"{WORKER_NAME}{next(_numbers)}"
+            name = f"{worker.NAME}{next(_numbers)}"
             child: Any = self._mp_context.Process(target=worker.main, args=(setup,), name=name)
             with _without_signals(self._method):
                 child.start()
@@ -375,13 +377,19 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
 
 @contextlib.contextmanager
 def _without_signals(method: str) -> Iterator[None]:
-    """Start a worker that signals to the group do not reach before it is ready for them. (The fork server's workers
-    don't inherit this.)"""
-    if method == "forkserver" or not hasattr(signal, "pthread_sigmask"):
+    """Start a worker that signals to the group do not reach before it is ready for them, and the fork server
+    likewise."""
+    if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, *signals.LEFT])
+    if method != "fork":
+        resource_tracker.ensure_running()  # or it is started with the worker, and lets signals through
+    before = signals.hold_back()
     try:
+        if method == "forkserver":
+            from multiprocessing import forkserver
+
+            forkserver.ensure_running()
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -10,11 +10,14 @@ import os
 import signal
 import sys
 import threading
+from multiprocessing import process, util
+from typing import Any
 
 # Besides Ctrl-C, which multiprocessing's fork server ignores by itself.
 LEFT = [signal.SIGTERM, signal.SIGHUP] if sys.platform != "win32" else []
 
 _masks = threading.local()
+_children_wait = False
 
 
 def leave_to_the_parent() -> None:
@@ -28,14 +31,39 @@ def leave_to_the_parent() -> None:
             signal.siginterrupt(number, False)
 
 
+def hold_back() -> Any:
+    """Have those signals, and Ctrl-C, wait: here, and in programs that are started meanwhile. Returns what held
+    before."""
+    return signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, *LEFT])
+
+
+def let_through() -> None:
+    """The contrary."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, *LEFT])
+
+
 def _nothing(number: int, frame: object) -> None:
     """A handler."""
+
+
+def have_children_wait(name: str) -> None:
+    """In the fork server: signals wait until a child knows what it is. A worker, of this name, lets them through when
+    it is ready for them, others do at once."""
+    global _children_wait
+    _children_wait = True
+
+    def known(_: object) -> None:
+        if not process.current_process().name.startswith(name):
+            _after_fork()
+
+    util.register_after_fork(sys.modules[__name__], known)
 
 
 def _before_fork() -> None:
     # A child may be sent a signal at once: it waits until the child has its handlers.
     if any(signal.getsignal(number) is _nothing for number in LEFT):
-        _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, LEFT)
+        _masks.before = hold_back() if _children_wait else signal.pthread_sigmask(signal.SIG_BLOCK, LEFT)
 
 
 def _after_fork() -> None:
@@ -44,10 +72,13 @@ def _after_fork() -> None:
 
 
 def _in_child() -> None:
+    global _children_wait
     for number in LEFT:
         if signal.getsignal(number) is _nothing:
             signal.signal(number, signal.SIG_DFL)
-    _after_fork()
+    if not _children_wait:
+        _after_fork()
+    _children_wait = False
 
 
 if hasattr(os, "register_at_fork"):

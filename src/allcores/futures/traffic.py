@@ -10,6 +10,7 @@ from typing import Any
 
 from . import pickling, segments, shared, store
 from .channel import Reserve
+from .globals import Marks
 from .shared import Array
 from .worker import ADOPTED, NOT_ADOPTED, Answer, Call, Spans
 
@@ -47,6 +48,7 @@ class Traffic:
 
     def __init__(self, most: int, threshold: float, main: bool) -> None:
         self.most, self.threshold, self.main = most, threshold, main
+        self.marks = Marks()
         self.share = True
         self.store = store.Store(most)
         self.flights: dict[int, Flight] = {}
@@ -64,7 +66,7 @@ class Traffic:
 
     def pack(self, number: int, function: Any, args: Any, kwargs: Any) -> Call:
         """A task, laid out."""
-        pickled = pickling.dumps((function, args, kwargs), self.threshold, self.main)
+        pickled = pickling.dumps((function, args, kwargs), self.threshold, self.main, marks=self.marks)
         (segment, handle), spans, inline = self._place(pickled)
         room, room_handle = self._spare()
         call = Call(number, pickled.data, handle, spans, inline, room_handle)

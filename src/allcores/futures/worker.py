@@ -24,12 +24,15 @@ from typing import Any, NamedTuple
 
 from .._engine import settings
 from . import blas, exceptions, pickling, release, segments, shared, signals, store
+from .globals import Marks, home
 
 # How a task ended; how a worker's start did; or, that the rest of a large task is wanted, or a segment for the result.
 RESULT, ERROR, REFUSED, STARTED, NO_MAIN, NO_START, FETCH, ROOM = range(8)
 
 # What the parent says of names in an answer: that they are its own now, or that it could not open them.
 ADOPTED, NOT_ADOPTED = b"\1", b"\0"
+
+NAME = "allcores-worker-"  # and a number
 
 Spans = Sequence[tuple[int, int]]
 
@@ -78,6 +81,7 @@ class Setup:
         max_tasks: int | None,
         main: bool,
         script: dict[str, Any],
+        marks: Marks,
     ) -> None:
         self.calls, self.sender, self.threshold, self.share = calls, sender, threshold, share
         self.without_names = without_names
@@ -86,8 +90,13 @@ class Setup:
         self.parent_began: int | None = None
         with contextlib.suppress(OSError):
             self.parent_began = segments.started(os.getpid())
-        self._main = main
+        self._main, self._marks = main, marks
+        self._forked = True
         self._start: Any = None if initializer is None else (initializer, initargs)
+        if not main:
+            # As tasks will come, so that they find what it does; a fork can do without.
+            with contextlib.suppress(Exception):
+                self.pickle_start()
 
     def import_main(self) -> None:
         """As multiprocessing does it before anything else; here, so that the parent is told what goes wrong."""
@@ -97,6 +106,8 @@ class Setup:
             spawn.prepare(self.script)
         finally:
             del current._inheriting
+        if self.script or self._forked:
+            home.has_main(imported=not self._forked)
 
     def initialize(self) -> None:
         start = pickle.loads(self._start) if isinstance(self._start, bytes) else self._start
@@ -106,11 +117,13 @@ class Setup:
             initializer(*initargs)
 
     def __getstate__(self) -> dict[str, Any]:
-        # The initializer is pickled by itself: what fails to unpickle then fails where it is reported.
-        state = dict(self.__dict__)
-        if self._start is not None:
-            state["_start"] = pickling.dumps(self._start, main=self._main).data
-        return state
+        self.pickle_start()
+        return self.__dict__ | {"_forked": False, "_marks": None}
+
+    def pickle_start(self) -> None:
+        """Pickle the initializer by itself: what fails to unpickle then fails where it is reported."""
+        if self._start is not None and not isinstance(self._start, bytes):
+            self._start = pickling.dumps(self._start, main=self._main, marks=self._marks).data
 
 
 def pidfd(pid: int) -> int | None:
@@ -178,11 +191,15 @@ def main(setup: Setup) -> None:
     """The life of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signals.leave_to_the_parent()
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, *signals.LEFT])
+    signals.let_through()
     watch_parent(setup.parent_began)
     segments.decide(setup.without_names)
     sender, calls = setup.sender, setup.calls.worker_end()
+    if sys.platform != "win32":
+        # They came here through programs that were started. Those that tasks start would keep them open, and the pool
+        # wait for the rest of a message until the last of these has ended.
+        for end in (sender.end, calls._reader):
+            os.set_inheritable(end.fileno(), False)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=partial(_is_no_worker, sender, calls))
     if not start(setup, sender):

@@ -27,13 +27,13 @@ ROWS_LEAF = 32
 NEXT, END, STOP, DONE, LINES, LEAVES, TILE = range(7)
 
 # Guards the cursors of this process; a compiled kernel claims with an atomic instruction instead. Nothing but two
-# statements run under it, but a fork can still copy it locked.
-claiming = threading.Lock()
+# statements run under it, but a fork can still copy it locked, and a signal begin another call.
+claiming = threading.RLock()
 
 
 def _new_lock() -> None:
     global claiming
-    claiming = threading.Lock()
+    claiming = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
