@@ -11,6 +11,7 @@ Nothing here is imported before it is used.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from .._engine.later import importing
@@ -36,6 +37,15 @@ if not TYPE_CHECKING:  # or every name would be there
 
             return BlockFailure
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@cache
+def _calls() -> Any:
+    """What makes the calls. Kept: late at exit nothing can be imported, not even once more."""
+    with importing:
+        from . import calls
+
+    return calls
 
 
 def map_blocks(
@@ -124,9 +134,7 @@ def map_blocks(
     array([[1, 2, 3],
            [4, 5, 6]])
     """
-    with importing:
-        from . import calls
-
+    calls = _calls()
     with calls.how(executor, workers, progress, errors) as how:
         return calls.map_blocks(func, arrays, kwargs, block_axis, block_size, drop_axis, new_axis, dtype, out, how)
 
@@ -189,9 +197,7 @@ def map_overlap(
     >>> ac.map_overlap(lambda x: x - np.roll(x, 1), x, 1, boundary=0, block_size=5)
     array([ 1.,  0.,  1.,  1.,  0.,  0., -1., -1.,  0.])
     """
-    with importing:
-        from . import calls
-
+    calls = _calls()
     with calls.how(executor, workers, progress, errors) as how:
         return calls.map_overlap(
             func, x, depth, boundary, trim, kwargs, block_axis, block_size, drop_axis, new_axis, dtype, out, how
@@ -261,9 +267,7 @@ def reduction(
     >>> ac.reduction(x, np.sum, np.sum, axis=0, block_size=2)
     array([20., 25.])
     """
-    with importing:
-        from . import calls
-
+    calls = _calls()
     with calls.how(executor, workers, progress) as how:
         return calls.reduction(
             x, chunk, aggregate, axis, keepdims, dtype, split_every, combine, concatenate, block_axis, block_size, how
@@ -316,8 +320,6 @@ def apply_along_axis(
     >>> ac.apply_along_axis(np.median, 1, [[3.0, 1.0, 2.0], [6.0, 5.0, 7.0]])
     array([2., 6.])
     """
-    with importing:
-        from . import calls
-
+    calls = _calls()
     with calls.how(executor, workers, progress) as how:
         return calls.apply_along_axis(func1d, axis, arr, args, kwargs, block_size, how)
