@@ -77,27 +77,6 @@ def test_in_del_at_shutdown(used_before):
     )
 
 
-@pytest.mark.skipif(platform.python_implementation() == "PyPy" or not GIL, reason="as above")
-def test_blocks_in_del_at_shutdown():
-    """Nothing can be imported any more."""
-    fine(
-        python(
-            script("""
-        class Late:
-            def __init__(self):
-                self.call, self.abs, self.x, self.write = ac.map_blocks, np.abs, x, os.write
-                self.call(self.abs, self.x)
-            def __del__(self):
-                self.write(1, str(self.call(self.abs, self.x, workers=2).shape[0]).encode())
-        sys.late = Late()
-        late = [Late()]
-        late.append(late)
-    """)
-        ),
-        "20002000",
-    )
-
-
 @pytest.mark.parametrize("daemon", [True, False])
 def test_in_a_thread_at_exit(daemon):
     """The main thread ends while another keeps calling."""
