@@ -160,6 +160,30 @@ def test_nothing_is_computed(name, argument, untouched):
         assert caught.value.__cause__ is None
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="page faults of a thread")
+@pytest.mark.parametrize("kind", ["masked", "longdouble"])
+def test_nothing_is_converted(kind):
+    """Before all arguments are known to be good."""
+    whole = Untouched("d" if kind == "masked" else "g")
+    a = whole.array.view(np.ma.MaskedArray) if kind == "masked" else whole.array
+    calls = [
+        lambda: ac.move_mean(a, 0),
+        lambda: ac.move_var(a, 3, axis=7),
+        lambda: ac.move_corr(a, a, 3, out=np.ones(3)),
+        lambda: ac.move_exp_nanmean(a, 0.5, axis=7),
+        lambda: ac.move_exp_nanvar(a, 0.5, out=np.ones(3)),
+        lambda: ac.nanmean(a, axis=7),
+        lambda: ac.sort(a, axis=7),
+        lambda: ac.nanmedian(a, axis=0, out=np.ones(3)),
+    ]
+    for call in calls:
+        whole.memory.madvise(mmap.MADV_DONTNEED)
+        faults = whole.faults()
+        with pytest.raises(ValueError, match=r"axis|window|out|shape"):
+            call()
+        assert whole.faults() - faults < PAGES // 16
+
+
 def test_errors_name_the_argument():
     a = np.zeros((2048, 1024))
     for call, words in {

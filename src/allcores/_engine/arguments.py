@@ -394,7 +394,8 @@ def rehearse(function: Callable[..., Any], a: Any, given: dict[str, Any]) -> Non
     All lengths that are equal stay so, as do 0 and 1, so that shapes go together in small where they do in large.
     Where that is not all that matters, it is left to the call itself.
     """
-    if not (type(a) is np.ndarray or isinstance(a, Source)) or a.size < LARGE or a.dtype.kind not in "biufcmMSU":
+    plain = type(a) is np.ndarray or isinstance(a, Source) or type(a) is np.ma.MaskedArray
+    if not plain or a.size < LARGE or a.dtype.kind not in "biufcmMSU":
         return
     operands = {name: bare(given[name]) if name == "out" else given[name] for name in ARRAYS if name in given}
     arrays = {name: operand for name, operand in operands.items() if isinstance(operand, np.ndarray)}
@@ -424,6 +425,8 @@ def rehearse(function: Callable[..., Any], a: Any, given: dict[str, Any]) -> Non
     if "kth" in given:
         few["kth"] = good_place(given["kth"], a, given["axis"])
     example = in_small(a, 0)
+    if type(a) is np.ma.MaskedArray:
+        example = example.view(np.ma.MaskedArray)
     if (
         a.dtype.kind == "c"
         and (given.get("dtype") is not None or "out" in arrays)

@@ -29,6 +29,7 @@ from .windowing import (
     has_dtype,
     integer,
     is_plain,
+    looked_at,
     prepared,
     room_for,
 )
@@ -90,13 +91,15 @@ def exponential(
         if small is not None:
             return small
     workers = settings.resolve_workers(workers)
-    operands, dtype = prepared(arrays)
-    shape = operands[0].shape
+    given, shape, dtype = looked_at(arrays)
     axis = check_axis(axis, len(shape))
     factors = weights(alpha, shape, axis)
     least = check_weight(min_weight)
     if SCANS[name].counts and dtype.itemsize == 2 and not has_dtype(out, dtype):
         dtype = counting_dtype(dtype, shape[axis])
+    if out is not None:
+        check_out(out, shape, dtype)
+    operands = prepared(given, shape)
     result = room_for(out, (*operands, factors), dtype)
     if result.size:
         scan(name, (*operands, factors), result, axis, least, workers)

@@ -49,7 +49,7 @@ def check_ddof(ddof: Any) -> int:
 
 
 def numbers(name: str, a: Any) -> Array:
-    """An array that kernels take.
+    """An array that kernels take, of one that has been looked at.
 
     Copied are masked arrays, of which the masked elements become NaN; objects that are integers become these where
     int64 or uint64 has them all; other objects that are numbers, and longdouble, become float64.
@@ -59,8 +59,6 @@ def numbers(name: str, a: Any) -> Array:
         values = with_integers(with_nan(values))
     if values.dtype.char in REALS + "e":
         return values
-    if values.dtype.kind not in "biufO":
-        raise TypeError(f"{name} must be an array of real numbers, not of dtype {values.dtype}")
     return values.astype(DOUBLE, copy=False)
 
 
@@ -108,11 +106,15 @@ def check_axis(axis: Any, ndim: int) -> int:
     return along % ndim
 
 
+def refuse_units(name: str, a: Any) -> None:
+    if is_more(a) and not isinstance(a, np.ma.MaskedArray):
+        elements(name, a)  # raises, or has nothing to copy
+
+
 def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
-    if is_more(out) and not isinstance(out, np.ma.MaskedArray):
-        elements("out", out)
+    refuse_units("out", out)
     if out.shape != shape:
         raise ValueError(f"out must have the shape {shape}, got {out.shape}")
     if not has_dtype(out, dtype):
@@ -121,23 +123,27 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         raise ValueError("out must be writeable")
 
 
-def prepared(arrays: tuple[Any, ...]) -> tuple[tuple[Array, ...], np.dtype[Any]]:
-    """Operands of one shape that kernels take, and the dtype of their result."""
+def looked_at(arrays: tuple[Any, ...]) -> tuple[list[Array], tuple[int, ...], np.dtype[Any]]:
+    """Operands before anything is copied, the shape that they have together, and the dtype of their result."""
     given = [a if isinstance(a, np.ndarray) else in_memory(a) for a in arrays]
-    operands = tuple(numbers(letter, a) for letter, a in zip("ab", given, strict=False))
-    if len({a.shape for a in operands}) > 1:
-        shape = np.broadcast_shapes(*(a.shape for a in operands))
-        operands = tuple(np.broadcast_to(a, shape) for a in operands)
-    return operands, result_dtype([a.dtype for a in given])
+    for letter, a in zip("ab", given, strict=False):
+        refuse_units(letter, a)
+        if a.dtype.kind not in "biufO":
+            raise TypeError(f"{letter} must be an array of real numbers, not of dtype {a.dtype}")
+    return given, np.broadcast_shapes(*(a.shape for a in given)), result_dtype([a.dtype for a in given])
+
+
+def prepared(given: list[Array], shape: tuple[int, ...]) -> tuple[Array, ...]:
+    """Operands of one shape that kernels take."""
+    operands = (numbers(letter, a) for letter, a in zip("ab", given, strict=False))
+    return tuple(a if a.shape == shape else np.broadcast_to(a, shape) for a in operands)
 
 
 def room_for(out: Any, operands: tuple[Array, ...], dtype: np.dtype[Any], planes: tuple[int, ...] = ()) -> Array:
     """Where a kernel may write the result: a good `out` that no operand shares memory with, or a new array."""
+    if out is not None and is_plain(out) and not any(np.may_share_memory(out, a) for a in operands):
+        return np.asarray(out)
     shape = operands[0].shape
-    if out is not None:
-        check_out(out, planes + shape, dtype)
-        if is_plain(out) and not any(np.may_share_memory(out, a) for a in operands):
-            return np.asarray(out)
     return np.empty(planes + shape, dtype) if planes else np.empty_like(operands[0], dtype, subok=False)
 
 
@@ -201,14 +207,16 @@ def move(
         if small is not None:
             return small
     workers = settings.resolve_workers(workers)
-    operands, dtype = prepared(arrays)
-    shape = operands[0].shape
+    given, shape, dtype = looked_at(arrays)
     axis = check_axis(axis, len(shape))
     window = check_window(window, shape[axis])
     least = 0 if min_count is None and name == "move_count" else check_count(min_count, window)
     offset = (window - 1) // 2 if center else 0
     if WINDOWS[name].counts and not has_dtype(out, dtype):
         dtype = counting_dtype(dtype, window)
+    if out is not None:
+        check_out(out, planes + shape, dtype)
+    operands = prepared(given, shape)
     result = room_for(out, operands, dtype, planes)
     if result.size:
         results = [result[at] for at in np.ndindex(*planes)] if planes else [result]
