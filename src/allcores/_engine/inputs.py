@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from numbers import Real
+from numbers import Complex, Number, Real
 from typing import Any
 
 import numpy as np
@@ -38,10 +37,15 @@ def with_nan(array: Array) -> Array:
     values = array.ravel().tolist()
     kinds = set(map(type, values))
     missing = {kind for kind in kinds if kind is type(None) or kind.__name__ in ("NAType", "NaTType")}
-    numbers = all(issubclass(kind, (Real, Decimal, np.bool_)) for kind in kinds - missing)
+    numbers = all(map(is_real, kinds - missing))
     if not missing or not numbers or {kind.__name__ for kind in kinds} == {"NaTType"}:
         return array
     return np.array([np.nan if type(v) in missing else float(v) for v in values], np.float64).reshape(array.shape)
+
+
+def is_real(kind: type) -> bool:
+    """Whether a type is one of real numbers. Decimals are numbers, but neither real nor complex ones."""
+    return issubclass(kind, (Real, np.bool_)) or (issubclass(kind, Number) and not issubclass(kind, Complex))
 
 
 def with_integers(array: Array) -> Array:
