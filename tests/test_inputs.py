@@ -284,7 +284,8 @@ def test_a_byte_order_that_is_spelled_out(name):
         for x, y in ((a, b), (a[::2], b[::2]), (a.reshape(1, -1), b.reshape(1, -1))):
             got = function(*[y] * arrays, *more.get(key, ()))
             want = function(*[x] * arrays, *more.get(key, ()))
-            for one, other in zip(np.atleast_1d(got), np.atleast_1d(want), strict=True):
+            parts = zip(got, want, strict=True) if isinstance(got, tuple) else [(got, want)]
+            for one, other in parts:
                 np.testing.assert_array_equal(one, other)
 
 

@@ -140,7 +140,8 @@ def test_gaps_in_which_the_weight_ends(name, backend, team):
     move = getattr(ac, name)
     alone = move(*given, 0.5)
     assert (alone[700:4900] == alone[699]).all()
-    for y in move(*(np.repeat(row[None], 300, 0) for row in given), 0.5, axis=1)[::100]:
+    series = 300 if backend != "fallback" else 30
+    for y in move(*(np.repeat(row[None], series, 0) for row in given), 0.5, axis=1)[:: series // 3]:
         np.testing.assert_allclose(y, alone, rtol=1e-9)
     np.testing.assert_allclose(alone[4910:], move(*given[:, 4900:], 0.5)[10:], rtol=1e-9)
 
@@ -545,7 +546,7 @@ def cases():
 CASES = cases()
 
 
-def results(name):
+def results(name, *, few=False):
     found = {}
     for label, (a, axis) in CASES.items():
         n = a.shape[axis]
@@ -553,16 +554,17 @@ def results(name):
             for limit in (None, 5):
                 found[label, limit] = getattr(ac, name)(a, limit, axis)
         else:
-            for alpha in (0.001, 0.3, np.linspace(0.01, 0.2, n)):
-                for least in (0, 0.2):
+            for alpha in (0.001, 0.3, np.linspace(0.01, 0.2, n))[-1 if few else 0 :]:
+                for least in (0, 0.2)[-1 if few else 0 :]:
                     key = (label, np.ndim(alpha) or alpha, least)
                     found[key] = getattr(ac, name)(*inputs_of(name, a), alpha, least, axis)
     return found
 
 
 def compare(got, want, message):
-    for label, result in want.items():
-        assert bits(got[label]) == bits(result), (label, message)
+    assert got
+    for label, result in got.items():
+        assert bits(result) == bits(want[label]), (label, message)
 
 
 ALL = ["push", "bfill", *EXPONENTIAL]
@@ -590,7 +592,7 @@ def test_workers(name, reference, team):
 def test_chunk_sizes(name, backend, reference, team, monkeypatch):
     for chunk in CHUNKS if backend != "fallback" else CHUNKS[3:]:
         monkeypatch.setattr(windowing, "chunk_size", chunk)
-        compare(results(name), reference[name], f"chunks of {chunk}")
+        compare(results(name, few=backend == "fallback"), reference[name], f"chunks of {chunk}")
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.4, 1 - 2.0**-53, 1.0])

@@ -305,6 +305,7 @@ class FlatFile(Source):
         self.stored = np.dtype(dtype)
         self.dtype = native(self.stored)
         self.name = name or self.path
+        self._own_file = threading.Lock()  # where reading moves the file's position
         self.file = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         self.mark = mark_of(self.file) if mark is None else mark
         check_same(self.path, self.file, self.mark)
@@ -320,7 +321,6 @@ class FlatFile(Source):
             else np.ndarray(shape, self.dtype)  # which has strings of no characters, as np.empty has not
         )
         self._begin = self.ghost.__array_interface__["data"][0]
-        self._own_file = threading.Lock()
 
     def __del__(self, close: Callable[[int], None] = os.close) -> None:
         # By an argument: this module's names may be gone when a source dies at exit.
