@@ -403,7 +403,7 @@ HELD = """
     places += [(each, name) for each in ours for name in vars(each)]
     held = {id(found): (each, name, found) for each, name in places if isinstance(found := vars(each)[name], kinds)}
     names = {name for _, name, _ in held.values()}
-    assert {"_global_shutdown_lock", "_active_limbo_lock", "_doors_lock", "claiming"} <= names, names
+    assert {"_global_shutdown_lock", "_active_limbo_lock", "_doors_lock"} <= names, names
 
     place.threshold = 0
     x = np.ones((3000, 20))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
@@ -26,23 +27,28 @@ ROWS_LEAF = 32
 
 NEXT, END, STOP, DONE, LINES, LEAVES, TILE = range(7)
 
-# Guards the cursors of this process; a compiled kernel claims with an atomic instruction instead. Nothing but two
-# statements run under it, but a fork can still copy it locked, and a signal begin another call.
-claiming = threading.RLock()
-
-
-def _new_lock() -> None:
-    global claiming
-    claiming = threading.RLock()
-
+# What guards each cursor in use, by its id; a compiled kernel claims with an atomic instruction instead. One for all
+# would not do: a signal or garbage collection may begin a call of its own where this thread has it, and would then wait
+# for helpers that wait for this thread.
+_guards: dict[int, tuple[object, threading.Lock]] = {}
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_new_lock)
+    os.register_at_fork(after_in_child=_guards.clear)  # another thread may have held one
+
+
+def alone_at(cursor: Array) -> threading.Lock:
+    """The lock of a cursor, which is gone with it."""
+    key = id(cursor)
+    found = _guards.get(key)
+    if found is None:
+        end = weakref.ref(cursor, lambda _: _guards.pop(key, None))
+        found = _guards.setdefault(key, (end, threading.Lock()))  # one step: several threads may be here
+    return found[1]
 
 
 def claim(cursor: Array) -> int:
     """The next chunk, or -1."""
-    with claiming:
+    with alone_at(cursor):
         chunk = int(cursor[NEXT])
         if cursor[STOP] or chunk >= cursor[END]:
             return -1
@@ -105,7 +111,7 @@ def chunks(x: Array, mask: Array | None, cursor: Array) -> Iterator[tuple[Any, .
             slice(column * tile, (column + 1) * tile),
         )
         yield block, keep, part * run, where
-        with claiming:
+        with alone_at(cursor):
             cursor[DONE] += 1
 
 

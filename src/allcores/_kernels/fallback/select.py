@@ -84,7 +84,7 @@ def sift(x: Array, brackets: Array, begin: Array, room: Array, cursor: Array, co
         counts[chunk] = found
         taken = np.concatenate(inside)[: room[chunk]]
         kept[begin[chunk] : begin[chunk] + len(taken)] = taken
-        with drive.claiming:
+        with drive.alone_at(cursor):
             cursor[drive.DONE] += 1
     return 0
 
@@ -133,7 +133,7 @@ def scatter(x: Array, pivots: Array, next: Array, positions: int, backwards: int
             members = members[: max(0, len(out) - first)]
             out[first : first + len(members)] = begin + members if positions else piece[members]
             next[chunk, c] += len(members)
-        with drive.claiming:
+        with drive.alone_at(cursor):
             cursor[drive.DONE] += 1
     return 0
 
@@ -147,6 +147,6 @@ def gather(x: Array, low: int, high: int, cursor: Array, counts: Array, kept: Ar
         found = np.flatnonzero((keys >= low) & (keys <= high)) + chunk * run
         counts[chunk] = len(found)
         kept[chunk, : len(found)] = found[: kept.shape[1]]
-        with drive.claiming:
+        with drive.alone_at(cursor):
             cursor[drive.DONE] += 1
     return 0

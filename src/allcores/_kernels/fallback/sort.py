@@ -128,7 +128,7 @@ def runs_of(n: int, cursor: Array) -> Iterator[tuple[int, slice]]:
     run = int(cursor[LEAVES])
     while (chunk := claim(cursor)) >= 0:
         yield chunk, slice(chunk * run, min((chunk + 1) * run, n))
-        with drive.claiming:
+        with drive.alone_at(cursor):
             cursor[DONE] += 1
 
 
@@ -214,7 +214,7 @@ def buckets_of(
         )
         where = at if places is None else places[at] + at // run * run
         yield bucket, elements_of(parts[at], dtype), where
-        with drive.claiming:
+        with drive.alone_at(cursor):
             cursor[DONE] += 1
 
 
@@ -319,7 +319,7 @@ def pack(source: Array, begins: Array, ends: Array, cursor: Array, out: Array) -
     while (i := claim(cursor)) >= 0:
         begin = int(ends[i - 1]) if i else 0
         out[begin : ends[i]] = source[begins[i] : begins[i] + ends[i] - begin]
-        with drive.claiming:
+        with drive.alone_at(cursor):
             cursor[DONE] += 1
     return 0
 

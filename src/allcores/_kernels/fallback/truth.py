@@ -20,7 +20,7 @@ def look(
             block = np.where(keep, block, x.dtype.type(padding))
         sink[region] = answer(block)
         if single and sink.dtype == np.uint8 and sink[region] != padding:
-            with drive.claiming:
+            with drive.alone_at(cursor):
                 cursor[NEXT] += cursor[END]
     return 0
 

@@ -47,7 +47,7 @@ def claimed(shape: tuple[int, ...], cursor: Array) -> Iterator[tuple[tuple[Any, 
         row, part = divmod(rest, parts)
         positions = np.unravel_index(np.arange(row * lines, min((row + 1) * lines, outer)), shape[:-2])
         yield positions, part * run, min((part + 1) * run, n), slice(column * tile, (column + 1) * tile)
-        with drive.claiming:
+        with drive.alone_at(cursor):
             cursor[drive.DONE] += 1
 
 
