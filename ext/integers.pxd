@@ -12,7 +12,7 @@ from libc.string cimport memcpy
 
 from merges cimport ARGMAX, ARGMIN, MAX, MEAN, MIN, SUM, Window
 from picks cimport LERP, TAKE, Pick
-from watch cimport Watch, halted
+from watch cimport Watch, turns
 from window cimport Job, Operand, Strip, scratch, swap
 
 ctypedef fused whole:
@@ -23,7 +23,6 @@ ctypedef fused whole:
 
 cdef enum:
     DIGITS = 53         # of a float64
-    TURNS = 4096        # of loops, after which they ask whether to stop
 
 
 # ---- elements: 64 bits of each, those of narrower ones with their sign
@@ -206,8 +205,8 @@ cdef inline void slide_sums(
     sum.low = 0
     sum.high = 0
     while at < end:
-        stop = at + TURNS if at + TURNS < end else end
-        if halted(watch, 2 * TURNS):
+        stop = turns(watch, at, end)
+        if stop == at:
             return
         for i in range(at, stop):
             while enters < high and enters <= i + it.offset:
@@ -236,8 +235,8 @@ cdef inline void slide_extrema(
     for i in range(high - low):
         v[i] ^= flip            # in the order of unsigned integers, the extremum is the least
     while at < end:
-        stop = at + TURNS if at + TURNS < end else end
-        if halted(watch, 2 * TURNS):
+        stop = turns(watch, at, end)
+        if stop == at:
             return
         for i in range(at, stop):
             while enters < high and enters <= i + it.offset:

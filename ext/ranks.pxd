@@ -25,7 +25,7 @@ from libc.string cimport memcpy, memset
 
 from bitset cimport allcores_bits, allcores_highest, allcores_lowest
 from integers cimport blend_keys
-from watch cimport Watch, halted
+from watch cimport TURNS, Watch, halted
 from picks cimport Method, Pick, blend, pick_ranks
 
 cdef enum:
@@ -36,7 +36,6 @@ cdef enum:
     FAN = 32            # counts that are summed again
     FEW = 8             # up to this window, SOME elements go side by side: at v2 no faster from 10 on, at v3 from 15
     SOME = 64
-    TURNS = 4096        # of loops, after which they ask whether to stop; a power of two
     DIRECT = 128        # up to this window an element is compared with all others: at v2 as fast as a bitset at 110, at v3 at 200
 
 cdef struct Ranks:

@@ -53,9 +53,10 @@ def with_integers(array: Array) -> Array:
     values = array.ravel().tolist()
     if not values or not all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in values):
         return array
+    least, most = min(values), max(values)
     for dtype in (np.int64, np.uint64):
         bounds = np.iinfo(dtype)
-        if bounds.min <= min(values) and max(values) <= bounds.max:
+        if bounds.min <= least and most <= bounds.max:
             return np.array(values, dtype).reshape(array.shape)
     return array
 

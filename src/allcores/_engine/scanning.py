@@ -166,11 +166,11 @@ def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None
     apart = is_plain(out) and not np.may_share_memory(out, values)
     result = np.asarray(out) if apart else np.empty_like(values, subok=False)
     swapped = covered and not (values.dtype.isnative and result.dtype.isnative)
+    target = result
     if swapped:  # in the machine's byte order meanwhile; no number moves, so that gaps can be filled where they are
-        own = result.view(native(result.dtype))
-        own[...] = values
-        values = own
-    target = values if swapped else result
+        target = result.view(native(result.dtype))
+        target[...] = values
+        values = target
     source, sink = (np.flip(values, axis), np.flip(target, axis)) if backwards else (values, target)
     if values.dtype.kind in "biu" or not values.size:
         np.copyto(result, values)

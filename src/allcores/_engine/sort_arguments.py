@@ -196,7 +196,7 @@ def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
 
 
 def rank(a: Any, axis: Any, method: Any, nan_policy: Any, workers: int | None) -> Array:
-    """rankdata, nanrankdata"""
+    """The ranks, with what the policy says of NaN: an error, or NaN for the whole lane, or for NaN alone."""
     workers = settings.resolve_workers(workers)
     check_choice("method", method, METHODS)
     check_choice("nan_policy", nan_policy, POLICIES)

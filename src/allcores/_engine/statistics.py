@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from types import GeneratorType
@@ -29,8 +30,6 @@ from .operands import Array, native
 from .reading import position_of_all
 from .sources import Source
 from .task import Slots
-
-LONGEST = np.iinfo(np.intp).max
 
 # Kernels for what has no NaN: the function without NaN.
 PLAIN = {
@@ -230,7 +229,7 @@ def variance(
         or wanted is None
         or other_dtype(out, wanted)
         or not isinstance(free, (int, float, np.integer, np.floating))
-        or (isinstance(free, int) and abs(free) > LONGEST)
+        or (isinstance(free, int) and abs(free) > sys.maxsize)
     ):
         return ask_numpy(
             getattr(np, name),

@@ -56,7 +56,9 @@ def numbers(name: str, a: Any) -> Array:
     """
     values = elements(name, a)
     if values.dtype.kind == "O":
-        values = with_integers(with_nan(values))
+        values = with_nan(values)
+    if values.dtype.kind == "O":  # none is missing
+        values = with_integers(values)
     if values.dtype.char in REALS + "e":
         return values
     return values.astype(DOUBLE, copy=False)

@@ -264,9 +264,8 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
             if not self._safe_to_dynamically_spawn_children:  # forking: all workers before there is a thread
                 self._launch_processes()
             self._executor_manager_thread = Manager(self)
-            Context().run(
-                self._executor_manager_thread.start
-            )  # free-threaded Python 3.14 hands it on, to be kept for ever
+            # From an empty context: free-threaded Python 3.14 hands it to the thread, which keeps what is in it.
+            Context().run(self._executor_manager_thread.start)
             # Who is in this dictionary is waited for at exit.
             base._threads_wakeups[self._executor_manager_thread] = self._executor_manager_thread_wakeup
             _pools[id(self)] = self
