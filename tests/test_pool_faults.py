@@ -296,14 +296,17 @@ def test_thousands_of_tasks_from_one_callback(pool):
 
 
 class Held:
-    """Pickling it takes as long as the test likes: the manager thread is busy for so long."""
+    """A number of seconds. Pickling it takes as long as the test likes: the manager thread is busy for so long."""
 
     begun, go = threading.Event(), threading.Event()
+
+    def __init__(self, seconds):
+        self.seconds = seconds
 
     def __reduce__(self):
         self.begun.set()
         assert self.go.wait(60)
-        return nothing, ()
+        return float, (self.seconds,)
 
 
 @pytest.mark.parametrize("meanwhile", ["a callback submits", "a worker dies", "a worker is replaced"])
@@ -317,7 +320,8 @@ def test_thousands_of_tasks_while_the_manager_is_busy(meanwhile):
         first = pool.submit(slow_pid, 0.1)
         if "callback" in meanwhile:
             first.add_done_callback(lambda _: more.append(pool.submit(nothing)))
-        held = pool.submit(echo, Held())
+        # The other worker must not be done with it before the manager thread notices a death.
+        held = pool.submit(slow_pid, Held(30 if "dies" in meanwhile else 0))
         assert Held.begun.wait(30)
         if "dies" in meanwhile:
             os.kill(pids[0], signal.SIGKILL)
@@ -335,7 +339,7 @@ def test_thousands_of_tasks_while_the_manager_is_busy(meanwhile):
             broken(pool, held, "SIGKILL")
             wait([first, *futures])
         else:
-            assert held.result(timeout=30) is None
+            assert held.result(timeout=30) not in [None, os.getpid()]
             assert first.result(timeout=30) in pids
             assert wait_for(lambda: len(more) == ("callback" in meanwhile))
             assert [future.result(timeout=30) for future in more] == [None] * len(more)
