@@ -41,7 +41,7 @@ def state() -> dict[str, int]:
 
 def settled(before: dict[str, int]) -> dict[str, int]:
     """The state once what ends in the background has ended."""
-    for _ in range(50):
+    for _ in range(200):
         after = state()
         if not grown(before, after):
             break
