@@ -25,11 +25,10 @@ from typing import Any
 import numpy as np
 
 import allcores as ac
-from allcores._engine import settings, team
+from allcores._engine import execute, settings, team
 from allcores._engine.grid import CHUNK, cut
 from allcores._engine.operands import canonical
 from allcores._engine.registry import KERNELS
-from allcores._engine.task import Task
 from allcores.bench import cli, limits
 from allcores.bench.cases import arrays
 from allcores.bench.reductions import FUNCTIONS
@@ -89,14 +88,13 @@ def submit_time(repeat: int = 64) -> float:
 def profile(kernel: str, function: Callable[..., Any], x: Array, repeat: int) -> Profile:
     row = KERNELS[kernel]
     view = canonical(x, (0,), ordered=row.ordered).x
-    fields = row.slots(x.dtype)
+    fields = row.partial(x.dtype)
     grid = cut(view.shape, CHUNK, sum(field.dtype.itemsize for field in fields), max(WORKERS))
-    task = Task(ac.__version__, settings.backend(), kernel, (view, None), (), fields, grid)
-    sinks = task.sinks()
+    partials = execute.partials(fields, grid)
 
     def chunk(number: int) -> float:
-        cursor = task.cursor(number, number + 1)
-        return seconds(lambda: task.run(cursor, sinks))
+        cursor = execute.cursor_of(grid, number, number + 1)
+        return seconds(lambda: execute.compute(settings.backend(), kernel, (view, None), (), cursor, partials))
 
     chunks, together, around = [], [], []
     with placements() as placed:

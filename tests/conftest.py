@@ -14,7 +14,7 @@ import pytest
 from helpers import ALL_BACKENDS, BACKENDS, FUNCTIONS
 
 from allcores import _kernels
-from allcores._engine import doors, place, reduction, settings, windowing
+from allcores._engine import doors, execute, settings
 from allcores.bench import cases, peers
 from allcores.describe import blocks, tables
 
@@ -92,9 +92,9 @@ def door_as_it_was():
 @pytest.fixture
 def team(monkeypatch):
     """Three workers on any array, in chunks of about 64 elements, and never the door for small arrays."""
-    monkeypatch.setattr(place, "threshold", 0)
-    monkeypatch.setattr(reduction, "chunk_size", 64)
-    monkeypatch.setattr(windowing, "chunk_size", 256)
+    monkeypatch.setattr(execute, "threshold", 0)
+    monkeypatch.setattr(execute, "chunk_size", 64)
+    monkeypatch.setattr(execute, "output_chunk", 256)
     monkeypatch.setattr(settings, "doors", False, raising=False)
     with settings.set_workers(3):
         yield

@@ -17,7 +17,7 @@ from helpers import GIL, collect, python
 
 import allcores as ac
 from allcores import background
-from allcores._engine import jobs, place, settings
+from allcores._engine import execute, jobs, settings
 
 STEP = 0.005
 
@@ -25,7 +25,7 @@ STEP = 0.005
 @pytest.fixture(autouse=True)
 def threads(monkeypatch):
     """Three threads for any work, and never the door for small arrays."""
-    monkeypatch.setattr(place, "threshold", 0)
+    monkeypatch.setattr(execute, "threshold", 0)
     monkeypatch.setattr(settings, "doors", False, raising=False)
     with ac.set_workers(3):
         yield
@@ -160,8 +160,8 @@ def test_progress():
 
 def test_progress_of_kernels(monkeypatch):
     """Chunks of all passes."""
-    monkeypatch.setattr(ac._engine.reduction, "chunk_size", 64)
-    monkeypatch.setattr(ac._engine.windowing, "chunk_size", 64)
+    monkeypatch.setattr(ac._engine.execute, "chunk_size", 64)
+    monkeypatch.setattr(ac._engine.execute, "output_chunk", 64)
     x = np.ones((1000, 100))
     for function, options in [(ac.sum, {}), (ac.nanvar, {"axis": 0}), (ac.move_mean, {"window": 5}), (ac.push, {})]:
         future = ac.submit(function, x, **options)
@@ -522,8 +522,8 @@ def test_small_calls_look_for_no_job(monkeypatch):
 EXIT = """
     import time, threading, atexit
     import numpy as np, allcores as ac
-    from allcores._engine import place
-    place.threshold = 0
+    from allcores._engine import execute
+    execute.threshold = 0
     begun = threading.Event()
     def slow(x):
         begun.set()

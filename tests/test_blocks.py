@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pooling import Frozen, Speechless
 
 import allcores as ac
-from allcores._engine import blocking, place
+from allcores._engine import blocking, execute
 from allcores._engine import team as team_module
 from allcores.blocks import BlockFailure
 
@@ -27,7 +27,7 @@ from allcores.blocks import BlockFailure
 @pytest.fixture
 def threads(monkeypatch):
     """Three threads for any work."""
-    monkeypatch.setattr(place, "threshold", 0)
+    monkeypatch.setattr(execute, "threshold", 0)
     with ac.set_workers(3):
         yield
 
@@ -752,8 +752,8 @@ def test_ctrl_c(who):
     result = python(f"""
         import _thread, signal, threading, time
         import numpy as np, allcores as ac
-        from allcores._engine import place
-        place.threshold = 0
+        from allcores._engine import execute
+        execute.threshold = 0
         main, begun = threading.main_thread(), []
         out = np.zeros(3000)
         def func(x):
@@ -784,8 +784,8 @@ def test_at_exit_and_in_a_forked_child():
     result = python("""
         import atexit, os, warnings
         import numpy as np, allcores as ac
-        from allcores._engine import place
-        place.threshold = 0
+        from allcores._engine import execute
+        execute.threshold = 0
         warnings.simplefilter("ignore", DeprecationWarning)
         x = np.arange(100.0)
         atexit.register(lambda: print(ac.map_blocks(np.sqrt, x, block_size=3, workers=3).shape, flush=True))

@@ -16,8 +16,8 @@ START = """
     import atexit, os, sys, threading, time
     import numpy as np
     import allcores as ac
-    from allcores._engine import place, settings
-    place.threshold = settings.doors = 0    # a team even here, and not the way of small arrays
+    from allcores._engine import execute, settings
+    execute.threshold = settings.doors = 0    # a team even here, and not the way of small arrays
     x = np.ones((2000, 100))
 """
 

@@ -21,7 +21,7 @@ import numpy as np
 
 import allcores as ac
 from allcores import _kernels, reductions, windows
-from allcores._engine import place, reduction, settings, sorting, windowing
+from allcores._engine import execute, settings, sorting
 from allcores._engine.registry import KERNELS, SCANS, SELECTIONS, SORTS, WINDOWS
 
 DTYPES = "?bBhHiIlLfd"
@@ -271,12 +271,12 @@ def by_numpy() -> Iterator[None]:
 @contextmanager
 def small_chunks() -> Iterator[None]:
     """Of some 64 elements, and a team for any number of them."""
-    before = reduction.chunk_size, windowing.chunk_size
-    place.threshold, reduction.chunk_size, windowing.chunk_size = 0, 64, 256
+    before = execute.chunk_size, execute.output_chunk
+    execute.threshold, execute.chunk_size, execute.output_chunk = 0, 64, 256
     try:
         yield
     finally:
-        place.threshold, (reduction.chunk_size, windowing.chunk_size) = None, before
+        execute.threshold, (execute.chunk_size, execute.output_chunk) = None, before
 
 
 def main(family: str, note: str, how: str = "whole") -> None:
@@ -286,13 +286,13 @@ def main(family: str, note: str, how: str = "whole") -> None:
     """
     warnings.simplefilter("ignore")
     function, rows = FAMILIES[family]
-    sweep, seen, run = Sweep(note), set(), place.run
+    sweep, seen, run = Sweep(note), set(), execute.run
 
-    def watched(task, *args):
-        seen.add(task.kernel)
-        return run(task, *args)
+    def watched(kernel, *args):
+        seen.add(kernel)
+        return run(kernel, *args)
 
-    place.run = watched
+    execute.run = watched
     others = [name for name in _kernels.available() if name not in ("fallback", _kernels.DEFAULT)]
     with np.errstate(all="ignore"):
         for sweep.side in ("end",) if how == "team" else ("end", "begin"):

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import allcores as ac
-from allcores._engine import place, reduction
+from allcores._engine import execute
 from allcores._engine import settings as engine_settings
 
 EXAMPLES = int(os.environ.get("ALLCORES_HYPOTHESIS", "0"))
@@ -116,10 +116,10 @@ def test_same_bits(name, data):
             with engine_settings.use_backend(backend):
                 found[backend] = outcome(getattr(ac, name), a, **kwargs)
         patch.setattr(engine_settings, "doors", False, raising=False)
-        patch.setattr(place, "threshold", 0)
+        patch.setattr(execute, "threshold", 0)
         for backend in BACKENDS:
             for chunk in (1, 64, 10**6):
-                patch.setattr(reduction, "chunk_size", chunk)
+                patch.setattr(execute, "chunk_size", chunk)
                 with engine_settings.use_backend(backend):
                     found[backend, chunk] = outcome(getattr(ac, name), a, workers=2, **kwargs)
     assert len({bits(result) for result in found.values()}) == 1, found

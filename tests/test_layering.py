@@ -79,7 +79,7 @@ def test_imports_point_down(path):
 def test_the_test_sees_imports():
     engine = PACKAGE / "_engine" / "reduction.py"
     assert "allcores._kernels.fallback.drive" in imports(engine)
-    assert "allcores._engine.task" in imports(engine)
+    assert "allcores._engine.execute" in imports(engine)
     assert "allcores._engine.statistics" in imports(PACKAGE / "reductions.py")
 
 
@@ -154,7 +154,7 @@ def test_the_grid_knows_no_arrays(name):
 def test_kernels_are_called_in_one_place():
     """Besides the doors, which are kernels and more."""
     callers = {path.name for path in (PACKAGE / "_engine").glob("*.py") if "_kernels.load(" in path.read_text()}
-    assert callers <= {"task.py", "doors.py"}
+    assert callers <= {"execute.py", "doors.py"}
 
 
 def test_dependencies():
@@ -248,7 +248,7 @@ def test_rows(name):
     assert row.promise
     assert len(set(row.cells)) == len(row.cells)
     for char in row.cells:
-        fields = row.slots(np.dtype(char))
+        fields = row.partial(np.dtype(char))
         assert len(fields) == len(row.fields) <= 4
 
 

@@ -18,8 +18,7 @@ from helpers import on_thread, plain_call, python
 
 import allcores as ac
 from allcores import background
-from allcores._engine import place, settings
-from allcores._engine import task as task_module
+from allcores._engine import execute, settings
 from allcores._engine import team as team_module
 from allcores._engine.threads import Threads
 
@@ -144,7 +143,7 @@ def test_a_busy_pool_is_not_waited_for(name, busy, monkeypatch):
     a = np.random.default_rng(0).normal(size=(4000, 200))
     held = weakref.ref(a)
     in_time(plain_call, name, a)
-    monkeypatch.setattr(place, "threshold", 0)
+    monkeypatch.setattr(execute, "threshold", 0)
     for _ in range(20):
         in_time(plain_call, name, a)
     del a
@@ -157,8 +156,8 @@ def test_a_busy_pool_is_not_waited_for(name, busy, monkeypatch):
 def test_late_helpers_find_nothing(team, monkeypatch):
     """Threads that are free when the call is over."""
     seen = []
-    run = task_module.Task.run
-    monkeypatch.setattr(task_module.Task, "run", lambda *args: (seen.append(threading.get_ident()), run(*args))[1])
+    compute = execute.compute
+    monkeypatch.setattr(execute, "compute", lambda *args: (seen.append(threading.get_ident()), compute(*args))[1])
     leave = threading.Event()
     threads = team_module.threads
     held = [on_thread(threads, leave.wait, 30, most=3) for _ in range(max(3, threads._most))]
@@ -238,14 +237,14 @@ class AtWork:
 def kernels(team, monkeypatch):
     """Counts the threads that run kernels, each of which takes a moment."""
     at_work = AtWork()
-    run = task_module.Task.run
+    compute = execute.compute
 
     def counted(*args):
         with at_work:
             time.sleep(0.001)
-            return run(*args)
+            return compute(*args)
 
-    monkeypatch.setattr(task_module.Task, "run", counted)
+    monkeypatch.setattr(execute, "compute", counted)
     return at_work
 
 
@@ -392,7 +391,7 @@ HELD = """
     import allcores as ac
     import allcores.blocks.calls
     from allcores import background
-    from allcores._engine import place, settings, team
+    from allcores._engine import execute, settings, team
     from allcores._engine.threads import Threads
     from allcores._kernels import fallback
 
@@ -405,7 +404,7 @@ HELD = """
     names = {name for _, name, _ in held.values()}
     assert {"_global_shutdown_lock", "_active_limbo_lock", "_doors_lock"} <= names, names
 
-    place.threshold = 0
+    execute.threshold = 0
     x = np.ones((3000, 20))
 
     def calls(submit):

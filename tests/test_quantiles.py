@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import allcores as ac
 from allcores import _kernels
-from allcores._engine import place, selecting, settings, windowing
+from allcores._engine import execute, selecting, settings
 from allcores._kernels.fallback.ranks import METHODS
 
 METHODS = METHODS[:-1]
@@ -381,10 +381,10 @@ def test_same_bits(shape, monkeypatch):
 
     with silence():
         want = [bits(result) for result in results()]
-        monkeypatch.setattr(place, "threshold", 0)
+        monkeypatch.setattr(execute, "threshold", 0)
         for backend in BACKENDS:
             for chunk, workers, longest in ((1, 3, 1 << 17), (700, 2, 100), (10**8, 1, 30)):
-                monkeypatch.setattr(windowing, "chunk_size", chunk)
+                monkeypatch.setattr(execute, "output_chunk", chunk)
                 monkeypatch.setattr(selecting, "longest", longest)
                 with settings.use_backend(backend), settings.set_workers(workers):
                     assert [bits(result) for result in results()] == want, (backend, chunk)

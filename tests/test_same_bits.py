@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
-
 import numpy as np
 import pytest
-from helpers import ALL_BACKENDS, BACKENDS, FUNCTIONS, bits, outcome, salted, sample, unaligned
+from helpers import ALL_BACKENDS, BACKENDS, FUNCTIONS, bits, last_chunks_first, outcome, salted, sample, unaligned
 
 import allcores as ac
-from allcores._engine import grid, place, reduction, settings
-from allcores._engine.task import merge_range, run_range
+from allcores._engine import execute, grid, reduction, settings
 
 CHUNKS = (1, 100, 5000, 131_072, 10**9)
 
@@ -85,7 +80,7 @@ def test_workers(name, backend, reference, team):
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_chunk_sizes(name, backend, reference, team, monkeypatch):
     for chunk in CHUNKS:
-        monkeypatch.setattr(reduction, "chunk_size", chunk)
+        monkeypatch.setattr(execute, "chunk_size", chunk)
         compare(results(name), reference[name], f"chunks of {chunk}")
 
 
@@ -112,42 +107,11 @@ def test_a_chunk_is_a_subtree():
             assert (seen == 1).all()
 
 
-@pytest.fixture(scope="module")
-def processes():
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield pool
-
-
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_other_processes(name, backend, reference, processes, team, monkeypatch):
-    """Ranges of chunks computed elsewhere and merged here, the last range first."""
-    ran = []
-
-    def elsewhere(task, sinks, workers, ns):
-        middle = task.grid.chunks // 2
-        parts = [(0, middle), (middle, task.grid.chunks)]
-        futures = [(begin, processes.submit(run_range, task, begin, end)) for begin, end in parts if begin < end]
-        status = 0
-        for begin, future in reversed(futures):
-            slots, raised = future.result(timeout=60)
-            merge_range(task, sinks, begin, slots)
-            status |= raised
-            ran.append(begin)
-        return status
-
-    monkeypatch.setattr(place, "run", elsewhere)
-    monkeypatch.setattr(reduction, "chunk_size", 5000)
-    compare(results(name), reference[name], "in other processes")
-    assert ran
-
-
-def test_a_task_of_another_version_is_refused(monkeypatch, team):
-    def elsewhere(task, sinks, workers, ns):
-        run_range(dataclasses.replace(task, version="0.0.0"), 0, 1)
-
-    monkeypatch.setattr(place, "run", elsewhere)
-    with pytest.raises(RuntimeError, match="the task is from"):
-        ac.sum(np.ones(5))
+def test_the_last_chunks_first(name, backend, reference, team, monkeypatch):
+    monkeypatch.setattr(execute, "run", last_chunks_first)
+    monkeypatch.setattr(execute, "chunk_size", 5000)
+    compare(results(name), reference[name], "the last chunks first")
 
 
 def test_where_and_parameters(team):

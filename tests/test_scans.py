@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
 from functools import cache
 
 import hypothesis.extra.numpy as npst
 import numpy as np
 import pytest
-from helpers import ALL_BACKENDS, BACKENDS, DTYPES, LAYOUTS, PATTERNS, bits, salted, sample, unaligned
+from helpers import (
+    ALL_BACKENDS,
+    BACKENDS,
+    DTYPES,
+    LAYOUTS,
+    PATTERNS,
+    bits,
+    last_chunks_first,
+    salted,
+    sample,
+    unaligned,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from test_windows_bits import FEW
 
 import allcores as ac
-from allcores._engine import grid, place, settings, windowing
+from allcores._engine import execute, grid, settings
 from allcores._engine.registry import SCANS
-from allcores._engine.task import merge_range, run_range
 
 EXPONENTIAL = [name for name, row in SCANS.items() if row.fields]
 FILLS = ("push", "ffill", "bfill")
@@ -591,7 +599,7 @@ def test_workers(name, reference, team):
 @pytest.mark.parametrize("name", ALL)
 def test_chunk_sizes(name, backend, reference, team, monkeypatch):
     for chunk in CHUNKS if backend != "fallback" else CHUNKS[3:]:
-        monkeypatch.setattr(windowing, "chunk_size", chunk)
+        monkeypatch.setattr(execute, "output_chunk", chunk)
         compare(results(name, few=backend == "fallback"), reference[name], f"chunks of {chunk}")
 
 
@@ -640,35 +648,21 @@ def test_chunks_cover_everything_once():
                 assert leaves.chunks == cut.chunks
                 seen = np.zeros((cut.outer, cut.n, cut.inner), dtype=np.int8)
                 for number in range(cut.chunks):
-                    seen[cut.region(number)] += 1
+                    _, first, last, begin, end, left, right = cut.chunk(number)
+                    seen[first:last, begin:end, left:right] += 1
                 assert (seen == 1).all()
 
 
-@pytest.fixture(scope="module")
-def processes():
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield pool
-
-
 @pytest.mark.parametrize("name", ALL)
-def test_other_processes(name, reference, processes, team, monkeypatch):
-    def elsewhere(task, sinks, workers, ns):
-        middle = task.grid.chunks // 2
-        parts = [(0, middle), (middle, task.grid.chunks)]
-        futures = [(begin, processes.submit(run_range, task, begin, end)) for begin, end in parts if begin < end]
-        for begin, future in reversed(futures):
-            slots, _ = future.result(timeout=60)
-            merge_range(task, sinks, begin, slots)
-        return 0
-
-    monkeypatch.setattr(place, "run", elsewhere)
-    monkeypatch.setattr(windowing, "chunk_size", 3000)
-    compare(results(name), reference[name], "in other processes")
+def test_the_last_chunks_first(name, reference, team, monkeypatch):
+    monkeypatch.setattr(execute, "run", last_chunks_first)
+    monkeypatch.setattr(execute, "output_chunk", 3000)
+    compare(results(name), reference[name], "the last chunks first")
 
 
 def test_a_series_of_nan_is_read_twice_at_most(monkeypatch):
     """Not once for each chunk: the first pass notes where its last number is."""
-    monkeypatch.setattr(windowing, "chunk_size", 1000)
+    monkeypatch.setattr(execute, "output_chunk", 1000)
     a = np.full(3_000_000, np.nan)
     a[0] = 1
     assert (ac.push(a) == 1).all()  # 3000 chunks: 4.5e9 steps backwards, were it otherwise
@@ -701,10 +695,10 @@ def test_any_arguments(data):
         args = (*inputs_of(name, a), alpha, least, axis)
     found = set()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(place, "threshold", 0)
+        patch.setattr(execute, "threshold", 0)
         for backend in BACKENDS:
             for chunk in (1, 10**6):
-                patch.setattr(windowing, "chunk_size", chunk)
+                patch.setattr(execute, "output_chunk", chunk)
                 with settings.use_backend(backend):
                     found.add(bits(getattr(ac, name)(*args, workers=2)))
     assert len(found) == 1

@@ -12,7 +12,7 @@ from helpers import BACKENDS, DTYPES, LAYOUTS, bits, outcome, python, salted, sa
 from test_quantiles import DATA, OtherNumPy, backend, killer, long_lanes
 
 import allcores as ac
-from allcores._engine import place, selecting, settings, windowing
+from allcores._engine import execute, selecting, settings
 
 __all__ = ["backend", "long_lanes"]  # fixtures
 
@@ -240,7 +240,7 @@ def test_long_lanes(kind, backend, monkeypatch):
 def test_many_pivots_of_a_long_lane(backend, monkeypatch):
     """So many that the last pass for their values has larger chunks."""
     monkeypatch.setattr(selecting, "longest", 1000)
-    monkeypatch.setattr(windowing, "chunk_size", 64)
+    monkeypatch.setattr(execute, "output_chunk", 64)
     monkeypatch.setattr(selecting, "budget", 100)
     a = np.random.default_rng(0).permutation(np.repeat(np.arange(600.0), 10))
     check(a, np.arange(50) * 120 + 5)
@@ -284,10 +284,10 @@ def test_same_bits(shape, monkeypatch):
                 yield from ac.topk(x, k, axis, largest=False, sorted=False)
 
     want = [bits(result) for result in results()]
-    monkeypatch.setattr(place, "threshold", 0)
+    monkeypatch.setattr(execute, "threshold", 0)
     for name in BACKENDS:
         for chunk, workers, longest in ((1, 3, 1 << 17), (700, 2, 100), (10**8, 1, 1)):
-            monkeypatch.setattr(windowing, "chunk_size", chunk)
+            monkeypatch.setattr(execute, "output_chunk", chunk)
             monkeypatch.setattr(selecting, "longest", longest)
             with settings.use_backend(name), settings.set_workers(workers):
                 assert [bits(result) for result in results()] == want, (name, chunk)

@@ -15,7 +15,7 @@ from helpers import BACKENDS, FUNCTIONS, MOVES, SCANNED, bits, python, sample
 
 import allcores as ac
 from allcores import _kernels, background
-from allcores._engine import doors, operands, place, registry, settings, sources
+from allcores._engine import doors, execute, operands, registry, settings, sources
 from allcores._engine import team as team_module
 from allcores._engine.threads import Threads
 from allcores.futures import ProcessPoolExecutor, store
@@ -174,7 +174,7 @@ def test_sources_are_registered_while_others_are_read():
 
 def test_blocks_are_put_together(monkeypatch):
     """The first block says what the result will be: those that come earlier wait for it."""
-    monkeypatch.setattr(place, "threshold", 0)
+    monkeypatch.setattr(execute, "threshold", 0)
     a = np.arange(600.0)
 
     def block(x):

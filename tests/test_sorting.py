@@ -5,6 +5,7 @@ from __future__ import annotations
 import hypothesis.extra.numpy as npst
 import numpy as np
 import pytest
+from allcores._engine.task import cursor_of
 from helpers import BACKENDS, DTYPES, LAYOUTS, bits, outcome, python, salted, sample, unaligned
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +13,7 @@ from test_windows_bits import FEW
 
 import allcores as ac
 from allcores import _kernels
-from allcores._engine import place, settings, sorting, windowing
-from allcores._engine.task import cursor_of
+from allcores._engine import execute, settings, sorting
 
 METHODS = ("average", "min", "max", "dense", "ordinal")
 
@@ -591,7 +591,7 @@ def test_same_bits(monkeypatch, team):
             monkeypatch.setattr(sorting, "LONG", long)
             monkeypatch.setattr(sorting, "RUN", run)
             monkeypatch.setattr(sorting, "BUCKET", bucket)
-            monkeypatch.setattr(windowing, "chunk_size", run)
+            monkeypatch.setattr(execute, "output_chunk", run)
             with settings.use_backend(backend), settings.set_workers(workers):
                 for a, want in zip(lines(), wanted, strict=True):
                     assert [bits(result) for result in everything(a)] == want, (backend, long, run, bucket)
@@ -670,7 +670,7 @@ def test_any_arguments(data):
         a = np.repeat(a, data.draw(st.sampled_from((9, 100))), axis=axis)
     a = a.transpose(data.draw(st.permutations(range(a.ndim))))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(place, "threshold", 0)
+        patch.setattr(execute, "threshold", 0)
         for backend in BACKENDS:
             for long in (8, 10**6):
                 patch.setattr(sorting, "LONG", long)

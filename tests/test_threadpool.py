@@ -10,7 +10,7 @@ import pytest
 from helpers import python
 
 import allcores as ac
-from allcores._engine import place, settings
+from allcores._engine import execute, settings
 
 threadpoolctl = pytest.importorskip("threadpoolctl", "3.5")
 pytest.importorskip("allcores.threadpool")
@@ -72,10 +72,10 @@ def test_a_limit_of_nothing_is_one_worker():
 
 def test_calls_are_limited(monkeypatch):
     """Which says nothing runs on so many workers; a call that says `workers=` means it."""
-    monkeypatch.setattr(place, "threshold", 0)
+    monkeypatch.setattr(execute, "threshold", 0)
     teams = []
-    run = place.team.run
-    monkeypatch.setattr(place.team, "run", lambda *args: teams.append(args[-1]) or run(*args))
+    together = execute.team.together
+    monkeypatch.setattr(execute.team, "together", lambda *args: teams.append(args[1]) or together(*args))
     x = np.ones(5_000_000)
     with threadpoolctl.threadpool_limits(1):
         ac.nansum(x)

@@ -19,19 +19,19 @@ from helpers import COMPILED, FUNCTIONS, GIL, bits, on_thread, outcome, python, 
 
 import allcores as ac
 from allcores import _kernels, background
-from allcores._engine import grid, settings
-from allcores._engine import task as task_module
+from allcores._engine import execute, grid, settings
 from allcores._engine import team as team_module
 from allcores._engine.registry import KERNELS
 from allcores._engine.threads import Threads
 
 
 def endless(name, level):
-    """A task of more work than a kernel does before it returns to Python, in little memory."""
+    """More work than a kernel does before it returns to Python, in little memory: kernel, operand, cursor, partials."""
     a = np.full(10_000, {"any": 0.0, "allnan": np.nan}.get(name, 1.0))
     x = np.lib.stride_tricks.as_strided(a, (1 << 17, a.size, 1), (0, 8, 8), writeable=False)
     cut = grid.Grid(len(x), a.size, 1, 1, grid.power_above(grid.ceil_div(a.size, grid.LINE_LEAF)), 1)
-    return task_module.Task(ac.__version__, level, name, (x, None), (), KERNELS[name].slots(a.dtype), cut)
+    partials = execute.partials(KERNELS[name].partial(a.dtype), cut)
+    return getattr(_kernels.load(level), name), x, execute.cursor_of(cut), partials
 
 
 def runs_meanwhile(function) -> bool:
@@ -71,15 +71,15 @@ with_a_gil = pytest.mark.skipif(not GIL, reason="there is no GIL")
 @pytest.mark.parametrize("level", COMPILED)
 def test_a_kernel_releases_the_gil(name, level):
     """In one call of the compiled function, which is in the middle of its work when it returns."""
-    task = endless(name, level)
-    kernel, cursor, sinks = getattr(_kernels.load(level), name), task.cursor(), task.sinks()
+    kernel, x, cursor, partials = endless(name, level)
+    chunks = cursor[execute.END]
 
     def one_call():
-        cursor[:4] = 0, task.grid.chunks, 0, 0
-        kernel(*task.operands, cursor, *sinks)
+        cursor[:4] = 0, chunks, 0, 0
+        kernel(x, None, cursor, *partials)
 
     assert runs_meanwhile(one_call)
-    assert 0 < cursor[task_module.DONE] < cursor[task_module.END]
+    assert 0 < cursor[execute.DONE] < cursor[execute.END]
 
 
 @with_a_gil
@@ -91,16 +91,15 @@ def test_python_does_not():
 @pytest.mark.parametrize("level", COMPILED)
 def test_a_kernel_stops(level):
     """At its next chunk, and by itself after 20 ms or so."""
-    task = endless("sum", level)
-    cursor, sinks = task.cursor(), task.sinks()
-    cursor[task_module.STOP] = 1
-    _kernels.load(level).sum(*task.operands, cursor, *sinks)
-    assert cursor[task_module.DONE] == cursor[task_module.NEXT] == 0
-    cursor[task_module.STOP] = 0
+    kernel, x, cursor, partials = endless("sum", level)
+    cursor[execute.STOP] = 1
+    kernel(x, None, cursor, *partials)
+    assert cursor[execute.DONE] == cursor[execute.NEXT] == 0
+    cursor[execute.STOP] = 0
     began = time.monotonic()
-    _kernels.load(level).sum(*task.operands, cursor, *sinks)
+    kernel(x, None, cursor, *partials)
     assert 0.01 < time.monotonic() - began < 0.5
-    assert cursor[task_module.DONE] == cursor[task_module.NEXT]
+    assert cursor[execute.DONE] == cursor[execute.NEXT]
 
 
 def test_set_workers_belongs_to_its_thread():
@@ -192,15 +191,15 @@ def test_the_pool_grows(team):
 
 def test_an_error_in_a_helper_reaches_the_caller(team, monkeypatch):
     main = threading.get_ident()
-    run = task_module.Task.run
+    compute = execute.compute
 
-    def fails(self, cursor, sinks):
+    def fails(*args):
         if threading.get_ident() != main:
             raise MemoryError("in a helper")
         time.sleep(0.05)
-        return run(self, cursor, sinks)
+        return compute(*args)
 
-    monkeypatch.setattr(task_module.Task, "run", fails)
+    monkeypatch.setattr(execute, "compute", fails)
     with pytest.raises(MemoryError, match="in a helper"):
         ac.sum(np.ones(5000), workers=3)
 
@@ -273,8 +272,8 @@ def test_no_hang_where_nobody_can_help():
     """The threads have ended: the caller does everything."""
     result = python("""
         import numpy as np, allcores as ac
-        from allcores._engine import place, settings, threads
-        place.threshold = settings.doors = 0
+        from allcores._engine import execute, settings, threads
+        execute.threshold = settings.doors = 0
         x = np.ones((1000, 100))
         assert ac.sum(x, workers=3) == 100000
         threads._close()

@@ -10,7 +10,7 @@ from helpers import BACKENDS, LAYOUTS, axes_of, bits, outcome, salted, sample
 
 import allcores as ac
 from allcores import _kernels
-from allcores._engine import place, settings, sorting, weighted
+from allcores._engine import execute, settings, sorting, weighted
 
 NAMES = ("quantile", "percentile", "nanquantile", "nanpercentile")
 POINTS = (0.3, 0, 1.0, [0.0, 0.25, 0.5, 1.0], [[0.2, 0.9]], [0, 1], np.float32([0.1, 0.7]))
@@ -34,7 +34,7 @@ def backend(request):
 def way(request, monkeypatch):
     """All lanes in blocks of a few elements; or one by one, as long ones."""
     monkeypatch.setattr(weighted, "block", 40)
-    monkeypatch.setattr(place, "threshold", 0)
+    monkeypatch.setattr(execute, "threshold", 0)
     if request.param == "long":
         monkeypatch.setattr(sorting, "LONG", 2)
 
@@ -196,7 +196,7 @@ def test_same_bits(monkeypatch):
         for workers, block, longest in ((1, 1 << 16, 65536), (2, 600, 65536), (3, 100, 2)):
             monkeypatch.setattr(weighted, "block", block)
             monkeypatch.setattr(sorting, "LONG", longest)
-            monkeypatch.setattr(place, "threshold", 0)
+            monkeypatch.setattr(execute, "threshold", 0)
             with settings.use_backend(backend):
                 q = np.linspace(0, 1, 101)
                 results.add(bits(ac.quantile(a, q, axis=1, weights=weights, method="inverted_cdf", workers=workers)))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import BACKENDS, bits, salted, sample, silence
+from helpers import BACKENDS, bits, last_chunks_first, salted, sample, silence
 from moving import windows_of
 
 import allcores as ac
-from allcores._engine import place, settings, windowing
-from allcores._engine.task import merge_range, run_range
+from allcores._engine import execute, settings
 from allcores._kernels.fallback.ranks import METHODS
 
 METHODS = METHODS[:-1]
@@ -126,21 +125,15 @@ def test_same_bits(window, monkeypatch):
         ]
 
     want = [bits(result) for result in results()]
-    monkeypatch.setattr(place, "threshold", 0)
+    monkeypatch.setattr(execute, "threshold", 0)
     for backend in BACKENDS:
         for chunk, workers in ((1, 3), (700, 2), (10**8, 1)):
-            monkeypatch.setattr(windowing, "chunk_size", chunk)
+            monkeypatch.setattr(execute, "output_chunk", chunk)
             with settings.use_backend(backend), settings.set_workers(workers):
                 assert [bits(result) for result in results()] == want, (backend, chunk)
 
-    def elsewhere(task, sinks, workers, ns):
-        middle = task.grid.chunks // 2
-        for begin, end in ((middle, task.grid.chunks), (0, middle)):
-            merge_range(task, sinks, begin, run_range(task, begin, end)[0])
-        return 0
-
-    monkeypatch.setattr(windowing, "chunk_size", 100)
-    monkeypatch.setattr(place, "run", elsewhere)
+    monkeypatch.setattr(execute, "output_chunk", 100)
+    monkeypatch.setattr(execute, "run", last_chunks_first)
     assert [bits(result) for result in results()] == want
 
 

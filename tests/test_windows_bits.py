@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
 
 import hypothesis.extra.numpy as npst
 import numpy as np
 import pytest
-from helpers import BACKENDS, bits, outcome, salted, sample, unaligned
+from helpers import BACKENDS, bits, last_chunks_first, outcome, salted, sample, unaligned
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from moving import SORTING, arguments_of, check_move, function, inputs_of
 
 import allcores as ac
-from allcores._engine import grid, place, settings, windowing
+from allcores._engine import execute, grid, settings
 from allcores._engine.registry import WINDOWS
-from allcores._engine.task import merge_range, run_range
 
 CHUNKS = (1, 70, 1000, 10**9)
 
@@ -96,7 +93,7 @@ def test_workers(name, reference, team):
 @pytest.mark.parametrize("name", WINDOWS)
 def test_chunk_sizes(name, backend, reference, team, monkeypatch):
     for chunk in CHUNKS if backend != "fallback" else CHUNKS[2:]:
-        monkeypatch.setattr(windowing, "chunk_size", chunk)
+        monkeypatch.setattr(execute, "output_chunk", chunk)
         compare(results(name), reference[name], f"chunks of {chunk}")
 
 
@@ -145,42 +142,17 @@ def test_chunks_cover_everything_once():
                         continue
                     seen = np.zeros((cut.outer, cut.n, cut.inner), dtype=np.int8)
                     for number in range(cut.chunks):
-                        seen[cut.region(number)] += 1
+                        _, first, last, begin, end, left, right = cut.chunk(number)
+                        seen[first:last, begin:end, left:right] += 1
                     assert (seen == 1).all()
                     assert cut.parts == 1 or cut.run >= min(4 * window, cut.n)
 
 
-@pytest.fixture(scope="module")
-def processes():
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield pool
-
-
 @pytest.mark.parametrize("name", WINDOWS)
-def test_other_processes(name, reference, processes, team, monkeypatch):
-    """Ranges of chunks computed elsewhere and merged here, the last range first."""
-    ran = []
-
-    def elsewhere(task, sinks, workers, ns):
-        middle = task.grid.chunks // 2
-        parts = [(0, middle), (middle, task.grid.chunks)]
-        futures = [(begin, processes.submit(run_range, task, begin, end)) for begin, end in parts if begin < end]
-        for begin, future in reversed(futures):
-            slots, _ = future.result(timeout=60)
-            merge_range(task, sinks, begin, slots)
-            ran.append(begin)
-        return 0
-
-    monkeypatch.setattr(place, "run", elsewhere)
-    monkeypatch.setattr(windowing, "chunk_size", 500)
-    compare(results(name), reference[name], "in other processes")
-    a = sample((6, 20, 4), "d")[:, ::2, ::-1].transpose(1, 0, 2)[:, ::2]
-    several = sample((4, 6, 20, 3), "d")[:, ::2]  # outer axes that don't adjoin
-    got = [function(name)(*inputs_of(name, x), 2, axis=axis) for x, axis in ((a, 1), (several, 2))]
-    monkeypatch.undo()
-    assert bits(got[0]) == bits(function(name)(*inputs_of(name, a), 2, axis=1))
-    assert bits(got[1]) == bits(function(name)(*inputs_of(name, several), 2, axis=2))
-    assert ran
+def test_the_last_chunks_first(name, reference, team, monkeypatch):
+    monkeypatch.setattr(execute, "run", last_chunks_first)
+    monkeypatch.setattr(execute, "output_chunk", 500)
+    compare(results(name), reference[name], "the last chunks first")
 
 
 @pytest.mark.parametrize("name", [name for name in WINDOWS if name not in SORTING])
@@ -313,10 +285,10 @@ def test_any_arguments(name, data):
     check_move(name, inputs, window, min_count, axis, **kwargs)
     found = set()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(place, "threshold", 0)
+        patch.setattr(execute, "threshold", 0)
         for backend in BACKENDS:
             for chunk in (1, 10**6):
-                patch.setattr(windowing, "chunk_size", chunk)
+                patch.setattr(execute, "output_chunk", chunk)
                 with settings.use_backend(backend):
                     found.add(bits(function(name)(*inputs, window, min_count, axis, workers=2, **kwargs)))
     assert len(found) == 1

@@ -14,7 +14,7 @@ from helpers import bits, sample
 from moving import SORTING, function, inputs_of
 
 import allcores as ac
-from allcores._engine import windowing
+from allcores._engine import execute
 from allcores._engine.registry import WINDOWS
 
 MOMENTS = ("move_var", "move_std", "move_skew", "move_kurt", "move_cov", "move_corr")
@@ -180,7 +180,7 @@ def test_each_window_has_its_own_scale(name, backend, team, monkeypatch):
     for window in (7, 64, 100):
         got = function(name)(mixed, window, 1)
         for chunk in (100, 10**6):
-            monkeypatch.setattr(windowing, "chunk_size", chunk)
+            monkeypatch.setattr(execute, "output_chunk", chunk)
             assert bits(function(name)(mixed, window, 1)) == bits(got)
             columns = function(name)(np.stack([mixed] * 5, 1), window, 1, 0)
             assert bits(columns[:, 2].copy()) == bits(got)
@@ -213,7 +213,7 @@ def seconds(call) -> float:
 @pytest.mark.parametrize("name", ["move_var", "move_skew", "move_cov"])
 def test_a_series_that_begins_with_gaps_costs_what_others_do(name, backend, monkeypatch):
     """Nothing is looked up from the beginning of the line, by each of a thousand chunks."""
-    monkeypatch.setattr(windowing, "chunk_size", 1000)
+    monkeypatch.setattr(execute, "output_chunk", 1000)
     noise = sample((300_000 if backend != "fallback" else 30_000,), "d")
     gaps = noise.copy()
     gaps[:-10] = np.nan

@@ -20,9 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__
 from .._kernels.fallback.select import key_dtype, to_keys, turned
-from . import place, selecting, settings, windowing
+from . import execute, selecting, settings
 from .arguments import as_operand, ask_numpy
 from .grid import cut_windows
 from .inputs import elements, is_missing, is_more
@@ -30,7 +29,6 @@ from .operands import Array, side_by_side
 from .quantiles import kernel_dtype
 from .registry import SELECTIONS
 from .selecting import POSITION, Sieved, cut_long, run_sift, select_long, spread
-from .task import Field, Task
 from .windowing import check_axis, integer
 
 FEW = 64  # times as long is a lane of which few elements are the first
@@ -86,12 +84,9 @@ def divide(a: Array, result: Array, axis: int, ranks: Array, positions: bool, ba
         x, out = (np.moveaxis(v, axis, -1)[None, ..., None] for v in (a, result))
     n = x.shape[-2]
     if n <= selecting.longest:
-        grid = cut_windows(x.shape, None, windowing.chunk_size, workers)
+        grid = cut_windows(x.shape, None, execute.output_chunk, workers)
         operands, parameters = (x, np.ascontiguousarray(ranks, np.intp)), (int(positions), int(backwards))
-        if place.at_once("divide", operands, parameters, grid, (out,), SELECTIONS["divide"].ns):
-            return
-        task = Task(__version__, settings.backend(), "divide", operands, parameters, (Field(out.dtype),), grid)
-        place.run(task, (out,), workers, SELECTIONS["divide"].ns)
+        execute.run("divide", operands, parameters, grid, (out,), workers, SELECTIONS["divide"].ns)
         return
     for lane in np.ndindex(*x.shape[:-2], x.shape[-1]):
         at = (*lane[:-1], slice(None), lane[-1])
@@ -114,15 +109,13 @@ def first_of_long(x: Array, out: Array, backwards: bool, workers: int) -> bool:
     if number >= len(sample):
         return False
     low, high = (int(sample[-number]), top) if backwards else (int(info.min), int(sample[number]))
-    grid = cut_windows((1, len(x), 1), 1, windowing.chunk_size, workers)
+    grid = cut_windows((1, len(x), 1), 1, execute.output_chunk, workers)
     room = 4 * number * len(x) // len(sample) // grid.chunks + 64
     everything = low == info.min and high == info.max  # the kernel needs a key that is not in demand
     if everything or room * grid.chunks > selecting.budget:
         return False
     counts, kept = np.empty(grid.chunks, POSITION), np.empty((grid.chunks, room), POSITION)
-    fields = (Field(POSITION), Field(POSITION))
-    task = Task(__version__, settings.backend(), "gather", (x,), (low, high), fields, grid)
-    place.run(task, (counts, kept), workers, SELECTIONS["gather"].ns)
+    execute.run("gather", (x,), (low, high), grid, (counts, kept), workers, SELECTIONS["gather"].ns)
     if counts.max() > room or not len(out) <= counts.sum() < len(x):
         return False
     found = kept[np.arange(room) < counts[:, None]]
@@ -174,8 +167,7 @@ def divide_long(x: Array, out: Array, ranks: Array, positions: bool, backwards: 
     following = np.cumsum(totals) - totals + np.cumsum(classes, axis=0) - classes
     following = np.ascontiguousarray(following, np.int64)
     operands, parameters = (x, ends, following), (int(positions), int(backwards))
-    task = Task(__version__, settings.backend(), "scatter", operands, parameters, (Field(out.dtype),), grid)
-    place.run(task, (out,), workers, SELECTIONS["scatter"].ns)
+    execute.run("scatter", operands, parameters, grid, (out,), workers, SELECTIONS["scatter"].ns)
 
 
 # ---- the first ones

@@ -19,8 +19,6 @@ TILE = 1024  # columns: the accumulators of a leaf stay in the first-level cache
 NARROW = 128  # columns of the narrowest tile that is read as fast
 PARTIALS = 4 << 20  # bytes of partial results in one pass; finishing needs as much again, or twice
 
-Slices = tuple[slice, slice, slice]
-
 
 def ceil_div(a: int, b: int) -> int:
     return -(-a // b)
@@ -81,20 +79,15 @@ class Grid:
         )
 
     @property
-    def sink_shape(self) -> tuple[int, int, int]:
+    def partials_shape(self) -> tuple[int, int, int]:
         return self.parts, self.outer, self.inner
 
-    def region(self, number: int) -> Slices:
-        """Where in a sink chunk `number` writes."""
-        part, first, last, _, _, left, right = self.chunk(number)
-        return slice(part, part + 1), slice(first, last), slice(left, right)
 
-
-def cut(shape: tuple[int, ...], chunk: int = CHUNK, slot: int = 8, workers: int = 1) -> Grid:
+def cut(shape: tuple[int, ...], chunk: int = CHUNK, size: int = 8, workers: int = 1) -> Grid:
     """A grid for a view of `shape` (outer..., n, inner) with some `chunk` elements in a chunk; up to 16 times as many
     where eight chunks a worker remain.
 
-    `slot` is the size in bytes of what is kept for each part of an output position: parts are merged into longer
+    `size` is that in bytes of what is kept for each part of an output position: parts are merged into longer
     ones where they would take more than PARTIALS bytes.
     """
     outer, n, inner = prod(shape[:-2]), shape[-2], shape[-1]
@@ -110,7 +103,7 @@ def cut(shape: tuple[int, ...], chunk: int = CHUNK, slot: int = 8, workers: int 
         # Whole lines, where there are enough of them to keep everybody busy.
         whole = n * tile <= chunk or (n * tile <= 16 * chunk and outer * ceil_div(inner, tile) >= 64)
     leaves = power_above(total) if whole else max(1, 1 << (max(large // (leaf * tile), 1).bit_length() - 1))
-    most = max(1, PARTIALS // (outer * inner * slot))
+    most = max(1, PARTIALS // (outer * inner * size))
     leaves = max(leaves, power_above(ceil_div(total, most)))
     lines = 1
     if leaves >= total and tile == inner:
@@ -130,12 +123,8 @@ class Stretches(Grid):
         return self.leaves
 
     @property
-    def sink_shape(self) -> tuple[int, int, int]:
+    def partials_shape(self) -> tuple[int, int, int]:
         return self.outer, self.n, self.inner
-
-    def region(self, number: int) -> Slices:
-        _, first, last, begin, end, left, right = self.chunk(number)
-        return slice(first, last), slice(begin, end), slice(left, right)
 
 
 STRIP = 64  # columns that a window kernel takes side by side

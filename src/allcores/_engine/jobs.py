@@ -4,7 +4,7 @@
     future.progress() -> Job.progress   each part: done, total
                              ^
                              | a context variable
-    place.run, blocks of a user's function: they enter themselves as parts before they begin
+    execute.run, blocks of a user's function: they enter themselves as parts before they begin
 
 A call may have several parts, one after the other: a pass over each slab, say. One that would begin after `stop`
 doesn't. Calls that take the compiled short way know nothing of this.

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 
 from . import grid, reduction, settings
+from .execute import Partials
 from .grid import Pieces
 from .operands import Array
 from .reduction import Call, Finish
 from .registry import KERNELS, Row
 from .sources import FlatFile, FlatView, InMemory, Region, Source, contiguous
-from .task import Slots
 from .working import run
 
 # Bytes of a piece of a file. Tests change it: results must not.
@@ -33,11 +33,11 @@ piece = grid.PIECE
 stored_piece = grid.PIECE
 
 
-def moved(row: Row, slots: Slots, begin: int) -> Slots:
+def moved(row: Row, partials: Partials, begin: int) -> Partials:
     """Positions counted from the beginning of the array, not of the piece."""
     if not row.ordered or not begin:
-        return slots
-    value, index = slots
+        return partials
+    value, index = partials
     return value, np.where(index < 0, index, index + begin)
 
 
@@ -66,15 +66,15 @@ class FlatWork:
 
     def piece(
         self, region: Region, things: tuple[FlatView | Array, Array | None], memory: Array | None, call: Call
-    ) -> Slots:
+    ) -> Partials:
         row, (view, mask) = KERNELS[self.kernel], things
         x = view[region] if isinstance(view, np.ndarray) else fetched(view.part(region), memory)
         mask = None if mask is None else mask[region]
-        slots = reduction.one_pass(row, x, mask, self.integers, call)
+        partials = reduction.one_pass(row, x, mask, self.integers, call)
         shape = (*x.shape[:-2], x.shape[-1])
-        return moved(row, tuple(slot.reshape(shape) for slot in slots), region[-2].start)
+        return moved(row, tuple(field.reshape(shape) for field in partials), region[-2].start)
 
-    def fold(self, a: Slots, b: Slots) -> Slots:
+    def fold(self, a: Partials, b: Partials) -> Partials:
         return KERNELS[self.kernel].fold(a, b)
 
 
@@ -90,28 +90,28 @@ def fetched(part: FlatView, memory: Array | None) -> Array:
     return x
 
 
-def pass_of(view: FlatView | Array, row: Row, dtype: Any, mask: Array | None, integers: bool, call: Call) -> Slots:
+def pass_of(view: FlatView | Array, row: Row, dtype: Any, mask: Array | None, integers: bool, call: Call) -> Partials:
     """`reduction.one_pass`, piece by piece."""
     *outer, _, inner = view.shape
     most = max(1 << 16, min(piece, settings.budget_of_piece(call.workers)))
     sizes = grid.cut_flat(view.shape, dtype.itemsize, most)
     pieces = Pieces(view.shape, sizes, (*(False for _ in outer), True, False))
-    sinks = tuple(np.empty((*outer, inner), field.dtype) for field in row.slots(dtype, integers))
+    outputs = tuple(np.empty((*outer, inner), field.dtype) for field in row.partial(dtype, integers))
 
-    def finish(region: Region, slots: Slots) -> None:
-        for sink, slot in zip(sinks, slots, strict=True):
-            sink[(*region[:-2], region[-1])] = slot
+    def finish(region: Region, partials: Partials) -> None:
+        for output, field in zip(outputs, partials, strict=True):
+            output[(*region[:-2], region[-1])] = field
 
     run(FlatWork(pieces, dtype, row.name, integers), (view, mask), finish, call)
-    return tuple(sink.reshape(-1, inner) for sink in sinks)
+    return tuple(output.reshape(-1, inner) for output in outputs)
 
 
-def pass_of_file(file: FlatFile, row: Row, x: Array, mask: Array | None, integers: bool, call: Call) -> Slots:
+def pass_of_file(file: FlatFile, row: Row, x: Array, mask: Array | None, integers: bool, call: Call) -> Partials:
     """`reduction.one_pass` of a view of a file's ghost."""
     return pass_of(file.view(x), row, file.dtype, mask, integers, call)
 
 
-def pass_of_array(row: Row, x: Array, mask: Array | None, integers: bool, call: Call) -> Slots:
+def pass_of_array(row: Row, x: Array, mask: Array | None, integers: bool, call: Call) -> Partials:
     return pass_of(x, row, x.dtype, mask, integers, call)
 
 
@@ -139,16 +139,16 @@ class StoredWork:
     def announce(self, region: Region, things: StoredThings) -> None:
         pass
 
-    def piece(self, region: Region, things: StoredThings, memory: Array | None, call: Call) -> Slots:
+    def piece(self, region: Region, things: StoredThings, memory: Array | None, call: Call) -> Partials:
         reduced, (source, where) = self.reduced, things
         x = chunk(source, region)
         mask = None if where is None else where[region]
-        slots = reduction.reduce(self.kernel, x, reduced, as_they_are, where=mask, integers=self.integers, call=call)
+        partials = reduction.reduce(self.kernel, x, reduced, as_they_are, where=mask, integers=self.integers, call=call)
         if self.counted and mask is not None:
-            slots += reduction.reduce("count_nonzero", mask, reduced, as_they_are, call=call)
-        return moved(KERNELS[self.kernel], slots, region[reduced[0]].start if len(reduced) == 1 else 0)
+            partials += reduction.reduce("count_nonzero", mask, reduced, as_they_are, call=call)
+        return moved(KERNELS[self.kernel], partials, region[reduced[0]].start if len(reduced) == 1 else 0)
 
-    def fold(self, a: Slots, b: Slots) -> Slots:
+    def fold(self, a: Partials, b: Partials) -> Partials:
         fold = KERNELS[self.kernel].fold
         if not self.counted:
             return fold(a, b)
@@ -164,14 +164,14 @@ def chunk(source: Source | Array, region: Region, memory: Array | None = None) -
     return source.part(region) if isinstance(source, Source) else contiguous(source[region])
 
 
-def as_they_are(slots: Slots, count: Array | int) -> Slots:
-    return slots
+def as_they_are(partials: Partials, count: Array | int) -> Partials:
+    return partials
 
 
 class PositionWork(StoredWork):
     """`reduction.position_of_all` of whole stored chunks."""
 
-    def piece(self, region: Region, things: StoredThings, memory: Array | None, call: Call) -> Slots:
+    def piece(self, region: Region, things: StoredThings, memory: Array | None, call: Call) -> Partials:
         x = chunk(things[0], region)
         index = reduction.position_of_all(self.kernel, x, call)
         value = x.reshape(-1)[index]
@@ -203,9 +203,9 @@ def reduce_stored(
     masked = counted and where is not None
     results: tuple[Array, ...] = ()
 
-    def finished(region: Region, slots: Slots) -> None:
+    def finished(region: Region, partials: Partials) -> None:
         nonlocal results
-        values = finish(slots[:-1], slots[-1]) if masked else finish(slots, n)
+        values = finish(partials[:-1], partials[-1]) if masked else finish(partials, n)
         if not results:
             results = tuple(np.empty([source.shape[axis] for axis in kept], value.dtype) for value in values)
         for result, value in zip(results, values, strict=True):
@@ -228,14 +228,14 @@ def where_it_is(source: Source) -> Source | Array:
 
 def position_of_stored(kernel: str, source: Source, call: Call) -> int:
     row, axes = KERNELS[kernel], tuple(range(source.ndim))
-    found: list[Slots] = []
+    found: list[Partials] = []
     # Every piece is a result of its own: ties go to the lowest position, which chunks do not follow.
     pieces = replace(stored(source, axes, stored_piece), reduced=(False,) * source.ndim)
     work = PositionWork(pieces, source.dtype, kernel, axes, False, False)
-    run(work, (where_it_is(source), None), lambda region, slots: found.append(slots), call)
-    best, *others = sorted(found, key=lambda slots: int(slots[1]))
-    for slots in others:
-        best = reduction.earlier(row, best, slots)
+    run(work, (where_it_is(source), None), lambda region, partials: found.append(partials), call)
+    best, *others = sorted(found, key=lambda partials: int(partials[1]))
+    for partials in others:
+        best = reduction.earlier(row, best, partials)
     return int(best[1])
 
 

@@ -13,23 +13,19 @@ from math import prod
 
 import numpy as np
 
-from .. import __version__
 from .._kernels.fallback.drive import Flags, tree
-from . import place, settings
-from .grid import CHUNK, PARTIALS, cut
+from . import execute
+from .execute import Partials
+from .grid import PARTIALS, cut
 from .operands import Array, Canonical, canonical
 from .registry import KERNELS, Row
-from .task import Slots, Task
 
-# Of every output position: its slot, and how many elements went into it.
-Finish = Callable[[Slots, Array | int], tuple[Array, ...]]
-
-# Elements in a chunk. Tests change it: results must not.
-chunk_size = CHUNK
+# Of every output position: its partial, and how many elements went into it.
+Finish = Callable[[Partials, Array | int], tuple[Array, ...]]
 
 
 # A row, a view (outer..., n, inner), a mask, whether results are integers, the call.
-Pass = Callable[[Row, Array, "Array | None", bool, "Call"], Slots]
+Pass = Callable[[Row, Array, "Array | None", bool, "Call"], Partials]
 
 
 @dataclass(slots=True)
@@ -41,41 +37,41 @@ class Call:
     read: Pass | None = None  # takes the place of `one_pass` where elements are not in memory
 
 
-def one_pass(row: Row, x: Array, mask: Array | None, integers: bool, call: Call) -> Slots:
-    """Run the kernel over a view (outer..., n, inner); the slots have the shape (outer, inner)."""
-    fields = row.slots(x.dtype, integers)
+def one_pass(row: Row, x: Array, mask: Array | None, integers: bool, call: Call) -> Partials:
+    """Run the kernel over a view (outer..., n, inner); the partials have the shape (outer, inner)."""
+    fields = row.partial(x.dtype, integers)
     size = sum(field.dtype.itemsize for field in fields)
-    grid = cut(x.shape, chunk_size, size, call.workers)
-    task = Task(__version__, settings.backend(), row.name, (x, mask), (), fields, grid)
-    sinks = task.sinks()
-    call.status |= place.run(task, sinks, call.workers, row.cost(x.itemsize, fields))
+    grid = cut(x.shape, execute.chunk_size, size, call.workers)
+    partials = execute.partials(fields, grid)
+    ns = row.cost(x.itemsize, fields)
+    call.status |= execute.run(row.name, (x, mask), (), grid, partials, call.workers, ns)
     if grid.parts > 1:
-        status = task.fold(sinks)
+        status = execute.fold(row.name, partials)
         if status is None:
-            return fold(row, sinks, 0, call)
+            return fold(row, partials, 0, call)
         call.status |= status
-    return tuple(sink[0] for sink in sinks)
+    return tuple(field[0] for field in partials)
 
 
-def fold(row: Row, slots: Slots, axis: int, call: Call) -> Slots:
+def fold(row: Row, partials: Partials, axis: int, call: Call) -> Partials:
     flags = Flags()
     with flags.watch():
-        slots = tree(row.fold, slots, axis)
+        partials = tree(row.fold, partials, axis)
     call.status |= flags.raised
-    return slots
+    return partials
 
 
-def fold_carried(row: Row, view: Canonical, slots: Slots, shape: tuple[int, ...], call: Call) -> Slots:
+def fold_carried(row: Row, view: Canonical, partials: Partials, shape: tuple[int, ...], call: Call) -> Partials:
     """Fold the reduced axes among the carried ones; what is left has the lengths of the kept ones."""
-    slots = tuple(slot.reshape(shape) for slot in slots)
+    partials = tuple(field.reshape(shape) for field in partials)
     for position in reversed(range(len(shape))):
         if view.carried[position].reduced:
-            slots = fold(row, slots, position, call)
-    return slots
+            partials = fold(row, partials, position, call)
+    return partials
 
 
 def slabs(view: Canonical, size: int) -> Iterator[tuple[int, slice]]:
-    """Cut the longest kept axis that can be cut, so that about PARTIALS bytes of slots are needed at a time.
+    """Cut the longest kept axis that can be cut, so that about PARTIALS bytes of partials are needed at a time.
 
     Yields the position of that axis among the carried ones, and a range of it.
     """
@@ -118,7 +114,7 @@ def reduce(
 ) -> tuple[Array, ...]:
     """Reduce `a`, which has elements, along the axes `reduced`.
 
-    `where` is of a's shape. `finish` gets the slots and, if `counted`, how many elements `where` selects (without
+    `where` is of a's shape. `finish` gets the partials and, if `counted`, how many elements `where` selects (without
     `where`: how many elements are reduced). Returns arrays of the kept axes' shape, one for each that finish returns.
     """
     row = KERNELS[kernel]
@@ -126,19 +122,19 @@ def reduce(
     n = prod(a.shape[axis] for axis in reduced)
     kept = [axis for axis in view.carried if not axis.reduced]
     lengths = tuple(axis.length for axis in kept)
-    size = sum(field.dtype.itemsize for field in row.slots(a.dtype, integers)) + 8 * counted
+    size = sum(field.dtype.itemsize for field in row.partial(a.dtype, integers)) + 8 * counted
     results: tuple[Array, ...] = ()
     run = call.read or one_pass
     for position, part in slabs(view, size):
         x = take(view.x, view, position, part)
         mask = None if view.mask is None else take(view.mask, view, position, part)
         shape = tuple(part.stop - part.start if i == position else axis.length for i, axis in enumerate(view.carried))
-        slots = fold_carried(row, view, run(row, x, mask, integers, call), shape, call)
+        partials = fold_carried(row, view, run(row, x, mask, integers, call), shape, call)
         count: Array | int = n
         if counted and mask is not None:
             counter = KERNELS["count_nonzero"]
             (count,) = fold_carried(counter, view, one_pass(counter, mask, None, False, call), shape, call)
-        values = finish(slots, count)
+        values = finish(partials, count)
         if position < 0:
             results = values
             break
@@ -180,7 +176,7 @@ def position_of_all(kernel: str, a: Array, call: Call) -> int:
         share = sum(part * strides[axis] for part, axis in zip(parts, axes, strict=True))
         return np.asarray(share)
 
-    best: Slots | None = None
+    best: Partials | None = None
     outer = view.x.shape[:-2]
     step = max(1, PARTIALS // 2 // (24 * prod(outer[1:]) * view.x.shape[-1])) if outer else 1
     for begin in range(0, outer[0] if outer else 1, step):
@@ -196,13 +192,13 @@ def position_of_all(kernel: str, a: Array, call: Call) -> int:
             position = position + share.reshape((-1,) + (1,) * (len(lengths) - i - 1))
         position = np.where(index < 0, -1, position).reshape(-1)
         order = np.argsort(position, kind="stable")
-        slots = (value.reshape(-1)[order], position[order])
-        found = tree(row.fold, slots)
+        partials = (value.reshape(-1)[order], position[order])
+        found = tree(row.fold, partials)
         best = found if best is None else earlier(row, best, found)
     assert best is not None
     return int(best[1])
 
 
-def earlier(row: Row, a: Slots, b: Slots) -> Slots:
+def earlier(row: Row, a: Partials, b: Partials) -> Partials:
     """Fold two candidates, the one of the lower position first."""
     return row.fold(a, b) if 0 <= int(a[1]) < int(b[1]) else row.fold(b, a)

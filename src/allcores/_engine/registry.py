@@ -1,9 +1,9 @@
 """KERNELS: one row a kernel. Tests, benchmarks and documentation iterate it.
 
 `cells` are the dtypes that are compiled, as NumPy's characters: what they promise never to leave to NumPy. `fields` are
-what a slot holds: "T" is the dtype of the elements, "A" their accumulator (float64, or 64-bit integers where the result
-is an integer), "R" what its rounding has lost (nothing, in integers). `fill` is the answer of a chunk that need not be
-looked at any more.
+what a partial holds: "T" is the dtype of the elements, "A" their accumulator (float64, or 64-bit integers where the
+result is an integer), "R" what its rounding has lost (nothing, in integers). `fill` is the answer of a chunk that need
+not be looked at any more.
 
 WINDOWS: the same for kernels of moving windows, which write their results in place. SCANS: for those of what depends on
 all elements before; `fields` is the number of what they know of a series, 0 where that is nothing but a position.
@@ -14,16 +14,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from .._kernels.fallback import folds
 from .._kernels.fallback.drive import Fold
-from .task import Field
 
 INTEGERS = "bhilqBHILQ"
 FLOATS = "fd"
 REALS = "?" + INTEGERS + FLOATS
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a partial: its dtype, and the value where nobody has written."""
+
+    dtype: np.dtype[Any]
+    fill: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +45,9 @@ class Row:
     ordered: bool = False  # elements keep their order in C, for positions
     fill: int | None = None
 
-    def slots(self, dtype: np.dtype, integers: bool = False) -> tuple[Field, ...]:
+    def partial(self, dtype: np.dtype, integers: bool = False) -> tuple[Field, ...]:
         """The fields for elements of `dtype`."""
-        return slots_of(self, dtype.char, integers)  # long and long long are equal, but not the same
+        return fields_of(self, dtype.char, integers)  # long and long long are equal, but not the same
 
     def cost(self, itemsize: int, fields: tuple[Field, ...]) -> float:
         """Nanoseconds an element: bound by memory, unless narrow elements are turned into float64 one by one."""
@@ -47,7 +55,7 @@ class Row:
 
 
 @cache
-def slots_of(row: Row, char: str, integers: bool) -> tuple[Field, ...]:
+def fields_of(row: Row, char: str, integers: bool) -> tuple[Field, ...]:
     dtype = np.dtype(char)
     types = {"T": dtype, "A": np.dtype(np.int64 if integers else np.float64), "R": np.dtype(np.float64)}
     fields = (field for field in row.fields if not (integers and field == "R"))

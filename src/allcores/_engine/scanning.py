@@ -13,13 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__
-from . import doors, place, settings, windowing
+from . import doors, execute, settings
 from .grid import Stretches, cut_scans, cut_windows, leaves_of, scan_leaf
 from .inputs import elements, is_more
 from .operands import Array, in_native, native, side_by_side
 from .registry import FLOATS, REALS, SCANS
-from .task import Field, Task
 from .windowing import (
     DOUBLE,
     check_axis,
@@ -111,10 +109,10 @@ def scan(name: str, operands: tuple[Array, ...], result: Array, axis: int, least
     views = side_by_side([*operands, result], axis, len(operands))
     if 1 < views[0].shape[-1] < COLUMNS:
         views = [view.swapaxes(-1, -2)[..., None] for view in views]
-    *inputs, sink = views
-    series, n = sink.size // sink.shape[-2], sink.shape[-2]
+    *inputs, output = views
+    series, n = output.size // output.shape[-2], output.shape[-2]
     leaf = scan_leaf(series, n)
-    grid = cut_scans(sink.shape, leaf, windowing.chunk_size, workers)
+    grid = cut_scans(output.shape, leaf, execute.output_chunk, workers)
     row = SCANS[name]
     alpha = inputs[-1]
     one = not any(stride for stride, length in zip(alpha.strides, alpha.shape, strict=True) if length > 1)
@@ -123,9 +121,7 @@ def scan(name: str, operands: tuple[Array, ...], result: Array, axis: int, least
     states = None
     if leaf < n:
         states = known_before(name, inputs, leaf, least, decays, grid, workers)
-    parameters = leaf, least, decays
-    task = Task(__version__, settings.backend(), name, (*inputs, states), parameters, (Field(result.dtype),), grid)
-    place.run(task, (sink,), workers, row.ns)
+    execute.run(name, (*inputs, states), (leaf, least, decays), grid, (output,), workers, row.ns)
 
 
 def known_before(
@@ -134,11 +130,9 @@ def known_before(
     """The states before each leaf, (fields, outer, leaves, inner)."""
     row = SCANS[name]
     leaves = leaves_of(grid, leaf)
-    fields = (Field(DOUBLE),) * (row.fields + MORE)
-    states = np.empty((len(fields), *leaves.sink_shape))
-    task = Task(__version__, settings.backend(), f"ends_{name}", tuple(inputs), (leaf, least, decays), fields, leaves)
-    place.run(task, tuple(states), workers, row.ns * leaf)
-    Task(task.version, task.backend, name, (), (), fields, leaves).fold(tuple(states))
+    states = np.empty((row.fields + MORE, *leaves.partials_shape))
+    execute.run(f"ends_{name}", inputs, (leaf, least, decays), leaves, tuple(states), workers, row.ns * leaf)
+    execute.fold(name, tuple(states))
     return states
 
 
@@ -171,37 +165,35 @@ def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None
         target = result.view(native(result.dtype))
         target[...] = values
         values = target
-    source, sink = (np.flip(values, axis), np.flip(target, axis)) if backwards else (values, target)
+    source, output = (np.flip(values, axis), np.flip(target, axis)) if backwards else (values, target)
     if values.dtype.kind in "biu" or not values.size:
         np.copyto(result, values)
     elif covered:
-        push(source, sink, axis, most, workers)
+        push(source, output, axis, most, workers)
     else:
-        push_blocks(source, sink, axis, most)
+        push_blocks(source, output, axis, most)
     if swapped and not result.dtype.isnative:
         values.byteswap(inplace=True)
     return deliver(result, out)
 
 
 def push(a: Array, result: Array, axis: int, limit: int, workers: int) -> None:
-    view, sink = side_by_side([a, result], axis, 1)
-    grid = cut_windows(view.shape, 1, windowing.chunk_size, workers)
+    view, output = side_by_side([a, result], axis, 1)
+    grid = cut_windows(view.shape, 1, execute.output_chunk, workers)
     row, seeds = SCANS["push"], None
     if grid.parts > 1:
         runs = Stretches(grid.outer, grid.parts, grid.inner, grid.lines, 1, grid.tile)
-        last = np.empty(runs.sink_shape, POSITION)
-        task = Task(__version__, settings.backend(), "ends_push", (view,), (grid.run,), (Field(POSITION),), runs)
-        place.run(task, (last,), workers, row.ns * grid.run)
+        last = np.empty(runs.partials_shape, POSITION)
+        execute.run("ends_push", (view,), (grid.run,), runs, (last,), workers, row.ns * grid.run)
         seeds = np.full_like(last, -1)
         np.maximum.accumulate(last[:, :-1], axis=1, out=seeds[:, 1:])
-    task = Task(__version__, settings.backend(), "push", (view, seeds), (limit,), (Field(a.dtype),), grid)
-    place.run(task, (sink,), workers, row.ns)
+    execute.run("push", (view, seeds), (limit,), grid, (output,), workers, row.ns)
 
 
 def push_blocks(a: Array, result: Array, axis: int, limit: int) -> None:
     """The same for dtypes without a kernel, by NumPy, some elements along the axis at a time."""
     a, result = np.moveaxis(a, axis, 0), np.moveaxis(result, axis, 0)
-    step = max(1, windowing.chunk_size // 4 * len(a) // a.size)
+    step = max(1, execute.output_chunk // 4 * len(a) // a.size)
     at, last = np.full(a.shape[1:], -1), a[0]
     for begin in range(0, len(a), step):
         block = a[begin : begin + step]
@@ -289,7 +281,6 @@ def replace(a: Any, old: Any, new: Any, workers: int | None) -> Array:
     (view,) = side_by_side([flat], axis, 0)
     if view.shape[-1] > 1:
         view = view.swapaxes(-1, -2)[..., None]
-    grid = cut_windows(view.shape, 1, windowing.chunk_size, workers)
-    task = Task(__version__, settings.backend(), "replace", (), (old, new), (Field(values.dtype),), grid)
-    place.run(task, (view,), workers, SCANS["replace"].ns)
+    grid = cut_windows(view.shape, 1, execute.output_chunk, workers)
+    execute.run("replace", (), (old, new), grid, (view,), workers, SCANS["replace"].ns)
     return a

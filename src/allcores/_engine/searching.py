@@ -21,6 +21,7 @@ import numpy as np
 
 from .._kernels.fallback.select import from_keys, to_keys
 from . import grid, selecting, settings
+from .execute import Partials
 from .grid import Pieces
 from .operands import Array
 from .reading import chunk, where_it_is
@@ -37,7 +38,6 @@ from .selecting import (
     spread,
 )
 from .sources import FlatFile, InMemory, Region, Source
-from .task import Slots
 from .working import run, to_travel
 
 # Tests change these: results must not.
@@ -72,9 +72,9 @@ def select_from(
     thing = to_travel(where_it_is(source))
     if whole is not None:
 
-        def finish(region: Region, slots: Slots) -> None:
+        def finish(region: Region, partials: Partials) -> None:
             at = tuple(region[axis] for axis in kept)
-            values[(slice(None), *at)], counts[at] = slots
+            values[(slice(None), *at)], counts[at] = partials
 
         run(WholeLanes(whole, searched, reduced, ranks, skip), (thing,), finish, call)
     else:
@@ -177,11 +177,11 @@ class WholeLanes:
     def announce(self, region: Region, things: Things) -> None:
         announce(region, things[0])
 
-    def piece(self, region: Region, things: Things, memory: Array | None, call: Call) -> Slots:
+    def piece(self, region: Region, things: Things, memory: Array | None, call: Call) -> Partials:
         x = chunk(things[0], region, memory).astype(self.dtype, copy=False)
         return select(lanes_of(x, self.reduced), self.ranks, self.skip, 1)
 
-    def fold(self, a: Slots, b: Slots) -> Slots:
+    def fold(self, a: Partials, b: Partials) -> Partials:
         raise AssertionError("a whole lane has no other parts")
 
 
@@ -223,12 +223,12 @@ class SampleWork:
         x = chunk(things[0], region, memory).astype(self.dtype, copy=False)
         return x.transpose(self.reduced + self.kept).reshape(-1, prod(x.shape[axis] for axis in self.kept))
 
-    def piece(self, region: Region, things: Things, memory: Array | None, call: Call) -> Slots:
+    def piece(self, region: Region, things: Things, memory: Array | None, call: Call) -> Partials:
         x = self.columns(region, things, memory)
         places = spread(len(x), min(len(x), self.each))
         return tuple(to_keys(x[places, lane]) for lane in self.lanes)
 
-    def fold(self, a: Slots, b: Slots) -> Slots:
+    def fold(self, a: Partials, b: Partials) -> Partials:
         return tuple(np.concatenate(both, axis=-1) for both in zip(a, b, strict=True))
 
 
@@ -240,7 +240,7 @@ class SiftWork(SampleWork):
     brackets: tuple[list[Bracket], ...]
     shares: tuple[float, ...]  # of the elements, those that are likely to be inside; 0: nothing is kept
 
-    def piece(self, region: Region, things: Things, memory: Array | None, call: Call) -> Slots:
+    def piece(self, region: Region, things: Things, memory: Array | None, call: Call) -> Partials:
         x = self.columns(region, things, memory)
         return tuple(
             field
@@ -248,7 +248,7 @@ class SiftWork(SampleWork):
             for field in self.sift(x[:, lane], brackets, share)
         )
 
-    def sift(self, x: Array, brackets: list[Bracket], share: float) -> Slots:
+    def sift(self, x: Array, brackets: list[Bracket], share: float) -> Partials:
         cut = grid.cut_windows((1, len(x), 1), 1, grid.CHUNK, 1)
         room = np.full(cut.chunks, min(cut.run, int(1.5 * share * cut.run) + 64) if share else 0)
         found = run_sift(x, brackets, cut, room, 1)
@@ -258,7 +258,7 @@ class SiftWork(SampleWork):
         kept = [found.kept[begin : begin + size] for begin, size in zip(found.begin, inside, strict=True)]
         return found.counts.sum(axis=0), np.concatenate(kept) if found.complete else found.kept[:0]
 
-    def fold(self, a: Slots, b: Slots) -> Slots:
+    def fold(self, a: Partials, b: Partials) -> Partials:
         fields: list[Array] = []
         for counts, kept, other_counts, other_kept in zip(a[::2], a[1::2], b[::2], b[1::2], strict=True):
             few = kept.size + other_kept.size <= self.each
@@ -385,15 +385,15 @@ class LongLanes:
             tuple(brackets.values()),
             tuple(shares.values()),
         )
-        slots = self.run(work)
+        partials = self.run(work)
         return {
             lane: Found(edges, counts, kept)
-            for (lane, edges), counts, kept in zip(brackets.items(), slots[::2], slots[1::2], strict=True)
+            for (lane, edges), counts, kept in zip(brackets.items(), partials[::2], partials[1::2], strict=True)
         }
 
-    def run(self, work: SampleWork) -> Slots:
-        results: list[Slots] = []
-        run(work, (self.thing,), lambda region, slots: results.append(slots), self.call)
+    def run(self, work: SampleWork) -> Partials:
+        results: list[Partials] = []
+        run(work, (self.thing,), lambda region, partials: results.append(partials), self.call)
         return results[0]
 
 

@@ -20,14 +20,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .. import __version__
 from .._kernels.fallback.select import from_keys, key_dtype, to_keys
-from . import place, settings, windowing
+from . import execute
 from .grid import Stretches, cut_windows
 from .operands import Array, Canonical, canonical, relined
 from .reduction import Call, arrange, one_pass
 from .registry import KERNELS, SELECTIONS
-from .task import Field, Task
 
 # Tests change these: results must not.
 longest = 1 << 17  # elements of a lane that is searched by one worker
@@ -154,12 +152,8 @@ def select_lanes(x: Array, ranks: Ranks, skip: bool, values: Array, counts: Arra
 
 
 def pick(x: Array, ranks: Array, row: int, values: Array, counts: Array, workers: int) -> None:
-    grid = cut_windows(x.shape, None, windowing.chunk_size, workers)
-    if place.at_once("pick", (x, ranks), (row,), grid, (values, counts), SELECTIONS["pick"].ns):
-        return
-    fields = (Field(x.dtype), Field(POSITION))
-    task = Task(__version__, settings.backend(), "pick", (x, ranks), (row,), fields, grid)
-    place.run(task, (values, counts), workers, SELECTIONS["pick"].ns)
+    grid = cut_windows(x.shape, None, execute.output_chunk, workers)
+    execute.run("pick", (x, ranks), (row,), grid, (values, counts), workers, SELECTIONS["pick"].ns)
 
 
 # ---- long lanes
@@ -377,7 +371,7 @@ class Sieved:
 
 def cut_long(n: int, brackets: int, workers: int) -> Stretches:
     """Chunks of a long lane. Counts of many brackets take memory, for each chunk."""
-    return cut_windows((1, n, 1), 1, windowing.chunk_size * max(1, brackets // 64), workers)
+    return cut_windows((1, n, 1), 1, execute.output_chunk * max(1, brackets // 64), workers)
 
 
 def sift(x: Array, brackets: list[Bracket], sample: Sample, workers: int) -> Sieved:
@@ -413,9 +407,7 @@ def run_sift(x: Array, brackets: list[Bracket], grid: Stretches, room: Array, wo
     counts = np.empty((grid.chunks, 1 + 4 * len(brackets)), np.int64)
     kept = np.full(int(room.sum()), np.iinfo(keys).max, keys)  # what is not filled comes last in order
     operands = (x, np.array(brackets, np.int64), begin, room)
-    fields = (Field(POSITION), Field(keys))
-    task = Task(__version__, settings.backend(), "sift", operands, (), fields, grid)
-    place.run(task, (counts, kept), workers, SELECTIONS["sift"].ns * len(brackets))
+    execute.run("sift", operands, (), grid, (counts, kept), workers, SELECTIONS["sift"].ns * len(brackets))
     complete = bool((counts[:, 3::4].sum(axis=1) <= room).all())
     return Sieved(brackets, grid, counts, begin, kept, complete)
 

@@ -225,10 +225,10 @@ def ranked(values: Array, along: int, method: str, nan_policy: str | None, worke
         if values.size:
             sorting.rank(values, result, along, METHODS.index(method), missing, workers)
         return result
-    for line, sink in sorting.each_line(values, result, along):
+    for line, output in sorting.each_line(values, result, along):
         absent = np.asarray(is_missing(line), np.bool_)
         order = np.argsort(line, kind="stable") if line.dtype.kind != "O" else order_of_objects(line, absent)
-        sink[...] = ranks(line, order, METHODS.index(method), missing, absent=absent)
+        output[...] = ranks(line, order, METHODS.index(method), missing, absent=absent)
     return result
 
 

@@ -23,13 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__
 from .._kernels.fallback.sort import elements_of, evened, keys_of
-from . import place, settings, windowing
+from . import execute, settings
 from .grid import Stretches, ceil_div, cut_windows, power_above
 from .operands import Array, side_by_side
 from .registry import REALS, SORTS
-from .task import Field, Task
 
 # Tests change these: results must not.
 LONG = 65_536  # elements of a line that is sorted whole, at most
@@ -80,19 +78,17 @@ def shares(n: int, workers: int) -> Stretches:
     return runs(n, min(RUN, ceil_div(n, 4 * workers)))
 
 
-def execute(
+def one_pass(
     name: str,
     operands: tuple[Any, ...],
     parameters: tuple[Any, ...],
     grid: Stretches,
-    sinks: tuple[Any, ...],
+    outputs: tuple[Any, ...],
     workers: int,
     cost: float = 1.0,
 ) -> None:
     """One pass; `cost`: elements a unit of the grid's n."""
-    fields = tuple(Field(sink.dtype) for sink in sinks if sink is not None)
-    task = Task(__version__, settings.backend(), name, operands, parameters, fields, grid)
-    place.run(task, sinks, workers, SORTS[name].ns * cost)
+    execute.run(name, operands, parameters, grid, outputs, workers, SORTS[name].ns * cost)
 
 
 # ---- any lines
@@ -100,9 +96,9 @@ def execute(
 
 def lines(name: str, a: Array, result: Array, axis: int, parameters: tuple[Any, ...], workers: int) -> None:
     """The kernel `name` on each line of `a` along `axis`, whole."""
-    view, sink = side_by_side([a, result], axis, 1)
-    grid = cut_windows(sink.shape, None, windowing.chunk_size, workers)
-    execute(name, (view,), parameters, grid, (sink,), workers)
+    view, output = side_by_side([a, result], axis, 1)
+    grid = cut_windows(output.shape, None, execute.output_chunk, workers)
+    one_pass(name, (view,), parameters, grid, (output,), workers)
 
 
 def each_line(a: Array, result: Array, axis: int) -> Any:
@@ -128,46 +124,46 @@ def sort(a: Array, result: Array, axis: int, workers: int) -> None:
     if n <= LONG:
         lines("sort", a, result, axis, (), workers)
         return
-    for line, sink in each_line(a, result, axis):
-        if already(line, sink, False, workers) or count(line, sink, workers) or in_classes(line, sink, workers):
+    for line, output in each_line(a, result, axis):
+        if already(line, output, False, workers) or count(line, output, workers) or in_classes(line, output, workers):
             continue
         heap = spread(line, False, workers)
-        execute("gather_sort", (heap.parts, *heap.ends), (heap.run,), heap.grid, (sink,), workers, heap.cost)
+        one_pass("gather_sort", (heap.parts, *heap.ends), (heap.run,), heap.grid, (output,), workers, heap.cost)
 
 
 def argsort(a: Array, result: Array, axis: int, workers: int) -> None:
     if a.shape[axis] <= LONG:
         lines("argsort", a, result, axis, (), workers)
         return
-    for line, sink in each_line(a, result, axis):
-        if not already(line, sink, True, workers):
+    for line, output in each_line(a, result, axis):
+        if not already(line, output, True, workers):
             heap = spread(line, True, workers)
             parameters = (heap.run, letter(line.dtype))
-            execute("gather_argsort", heap.operands, parameters, heap.grid, (sink,), workers, heap.cost)
+            one_pass("gather_argsort", heap.operands, parameters, heap.grid, (output,), workers, heap.cost)
 
 
 def rank(a: Array, result: Array, axis: int, method: int, missing: int, workers: int) -> None:
     if a.shape[axis] <= LONG:
         lines("rankdata", a, result, axis, (method, missing), workers)
         return
-    for line, sink in each_line(a, result, axis):
-        rank_heap(spread(line, True, workers), line.dtype, sink, method, missing, workers)
+    for line, output in each_line(a, result, axis):
+        rank_heap(spread(line, True, workers), line.dtype, output, method, missing, workers)
 
 
 # ---- long lines
 
 
-def already(line: Array, sink: Array, positions: bool, workers: int) -> bool:
-    """Whether a line is in order, or turned round is; then the result is in `sink`."""
+def already(line: Array, output: Array, positions: bool, workers: int) -> bool:
+    """Whether a line is in order, or turned round is; then the result is in `output`."""
     n = len(line)
     down = bool(np.less(*evened(keys_of(line[[-1, 0]]), line.dtype)))
-    apart = positions or not np.may_share_memory(line, sink)
+    apart = positions or not np.may_share_memory(line, output)
     if down and not apart:
         return False
     grid = shares(n, workers)
     kept = np.zeros(grid.parts, np.uint8)
     operands = (line.reshape(1, n, 1),)
-    execute("in_order", operands, (int(down), int(positions)), grid, (kept, sink if apart else None), workers)
+    one_pass("in_order", operands, (int(down), int(positions)), grid, (kept, output if apart else None), workers)
     return bool(kept.all())
 
 
@@ -198,7 +194,7 @@ def narrow(line: Array, most: int) -> tuple[int, int]:
 def tally(line: Array, least: int, run: int, counts: Array, workers: int) -> bool:
     """Count in each run what is in a narrow range; whether that is all."""
     kept = np.zeros(len(counts), np.uint8)
-    execute("tally", (line.reshape(1, -1, 1),), (least,), runs(len(line), run), (kept, counts), workers)
+    one_pass("tally", (line.reshape(1, -1, 1),), (least,), runs(len(line), run), (kept, counts), workers)
     return bool(kept.all())
 
 
@@ -230,25 +226,25 @@ def found_from(line: Array, least: int, at: Array) -> Array:
     return elements_of(at.astype(word) + word.type(least), line.dtype)
 
 
-def count(line: Array, sink: Array, workers: int) -> bool:
+def count(line: Array, output: Array, workers: int) -> bool:
     """Sort integers from a narrow range, if they are that."""
     found = counted(line, workers)
     if found is None:
         return False
     least, times = found
-    execute("refill", (np.cumsum(times),), (least,), shares(len(line), workers), (sink,), workers)
+    one_pass("refill", (np.cumsum(times),), (least,), shares(len(line), workers), (output,), workers)
     return True
 
 
-def in_classes(line: Array, sink: Array, workers: int) -> bool:
+def in_classes(line: Array, output: Array, workers: int) -> bool:
     """Sort in classes that follow each other, each by NumPy, where it has AVX-512."""
     n = len(line)
     number = power_above(max(2, 2 * workers, ceil_div(n, LONGEST_CLASS)))
     if settings.backend() not in CLASSED or line.itemsize < 4 or number > CLASSES:
         return False
-    if not (sink.flags.c_contiguous and sink.flags.aligned):
+    if not (output.flags.c_contiguous and output.flags.aligned):
         return False
-    if np.may_share_memory(line, sink):
+    if np.may_share_memory(line, output):
         line = line.copy()
     floats = line.dtype.kind == "f"
     sample = elements_of(sample_of(line, SAMPLE), line.dtype)
@@ -257,15 +253,15 @@ def in_classes(line: Array, sink: Array, workers: int) -> bool:
     pivots = sample[np.arange(1, number) * SAMPLE // number]
     grid = shares(n, workers)
     counts = np.empty((grid.parts, number), POSITION)
-    execute("count_classes", (line, pivots), (), grid, (counts,), workers)
+    one_pass("count_classes", (line, pivots), (), grid, (counts,), workers)
     ends = np.concatenate([np.zeros(1, POSITION), np.cumsum(counts.sum(axis=0))])
     first = ends[:-1] + np.cumsum(counts, axis=0) - counts
-    execute("to_classes", (line, pivots, first), (), grid, (sink,), workers)
-    execute("sort_classes", (ends,), (), runs(number, 1), (sink,), workers, n / number)
+    one_pass("to_classes", (line, pivots, first), (), grid, (output,), workers)
+    one_pass("sort_classes", (ends,), (), runs(number, 1), (output,), workers, n / number)
     if floats:
         nan = line.dtype.type(np.nan)  # not np.nan: all elements would be made float64 for it
-        sink[sink.searchsorted(nan) :] = nan
-        order_zeros(line, sink)
+        output[output.searchsorted(nan) :] = nan
+        order_zeros(line, output)
     return True
 
 
@@ -308,7 +304,7 @@ def spread(line: Array, positions: bool, workers: int) -> Heap:
     parts = np.empty(n, WORDS.get(line.itemsize, NARROW))
     places = np.empty(n, np.uint16) if positions else None
     operands = (line.reshape(1, n, 1), table, split)
-    execute("spread", operands, (low, shift), grid, (counts, parts, places), workers)
+    one_pass("spread", operands, (low, shift), grid, (counts, parts, places), workers)
     offsets = np.zeros(buckets + 1, POSITION)
     np.cumsum(np.diff(counts, axis=1).sum(axis=0), out=offsets[1:])
     return Heap(parts, places, (counts, offsets), grid.run, runs(buckets, 1), n / buckets)
@@ -355,13 +351,13 @@ def distinct_of(
     number: Array = np.empty(heap.grid.n, POSITION)
     found: Array = np.empty(n, POSITION if first else dtype)
     often: Array | None = np.empty(n, POSITION) if times else None
-    sinks = (found, number, often)
+    outputs = (found, number, often)
     if first:
         parameters = (heap.run, letter(dtype), missing)
-        execute("gather_first", heap.operands, parameters, heap.grid, sinks, workers, heap.cost)
+        one_pass("gather_first", heap.operands, parameters, heap.grid, outputs, workers, heap.cost)
     else:
         operands = (heap.parts, counts, offsets)
-        execute("gather_distinct", operands, (heap.run, missing), heap.grid, sinks, workers, heap.cost)
+        one_pass("gather_distinct", operands, (heap.run, missing), heap.grid, outputs, workers, heap.cost)
     found = packed(found, offsets, number, workers)
     return number, found, None if often is None else packed(often, offsets, number, workers)
 
@@ -373,12 +369,18 @@ def packed(source: Array, offsets: Array, number: Array, workers: int) -> Array:
     if len(number) == 1:
         return source[:total].copy() if total < len(source) else source
     out: Array = np.empty(total, source.dtype)
-    execute("pack", (source, offsets, ends), (), runs(len(number), 1), (out,), workers, total / len(number))
+    one_pass("pack", (source, offsets, ends), (), runs(len(number), 1), (out,), workers, total / len(number))
     return out
 
 
 def rank_heap(
-    heap: Heap, dtype: np.dtype[Any], sink: Array, method: int, missing: int, workers: int, number: Array | None = None
+    heap: Heap,
+    dtype: np.dtype[Any],
+    output: Array,
+    method: int,
+    missing: int,
+    workers: int,
+    number: Array | None = None,
 ) -> None:
     """Ranks of a line; `number`: how many different elements each bucket has, if known."""
     distinct = None
@@ -386,12 +388,12 @@ def rank_heap(
         if number is None:
             number = np.empty(heap.grid.n, POSITION)
             found = np.empty(len(heap.parts), dtype)
-            sinks = (found, number, None)
+            outputs = (found, number, None)
             operands = (heap.parts, *heap.ends)
-            execute("gather_distinct", operands, (heap.run, missing), heap.grid, sinks, workers, heap.cost)
+            one_pass("gather_distinct", operands, (heap.run, missing), heap.grid, outputs, workers, heap.cost)
         distinct = np.cumsum(number) - number
     parameters = (heap.run, letter(dtype), method, missing)
-    execute("gather_rank", (*heap.operands, distinct), parameters, heap.grid, (sink,), workers, heap.cost)
+    one_pass("gather_rank", (*heap.operands, distinct), parameters, heap.grid, (output,), workers, heap.cost)
 
 
 DENSE = 3
@@ -427,7 +429,7 @@ def unique(
 def take(a: Array, index: Array, workers: int) -> Array:
     """a[index], of lines."""
     out: Array = np.empty(len(index), a.dtype)
-    execute("take", (a, index), (), shares(len(index), workers), (out,), workers)
+    one_pass("take", (a, index), (), shares(len(index), workers), (out,), workers)
     return out
 
 
@@ -455,7 +457,7 @@ def search(a: Array, v: Array, right: bool, sorter: Array | None, workers: int) 
         grid = shares(len(flat), workers)
         cost = max(1, len(a).bit_length()) / 12
         operands = (a, int(right), sorter, flat)
-        execute("searchsorted", operands, (), grid, (out,), workers, cost)
+        one_pass("searchsorted", operands, (), grid, (out,), workers, cost)
     else:
         out[...] = 0
     return out.reshape(v.shape)

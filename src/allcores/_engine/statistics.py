@@ -24,12 +24,12 @@ from .arguments import (
     prepare,
     short_way,
 )
+from .execute import Partials
 from .inputs import is_missing, is_more
 from .notices import OVER, UNDER, warn_caller
 from .operands import Array, native
 from .reading import position_of_all
 from .sources import Source
-from .task import Slots
 
 # Kernels for what has no NaN: the function without NaN.
 PLAIN = {
@@ -70,9 +70,9 @@ def divide(total: Array, count: Any, request: Request, *, quiet: bool) -> Array:
     return values
 
 
-def together(slots: Slots) -> Array:
+def together(partials: Partials) -> Array:
     """A total, and what its rounding has lost."""
-    return slots[0] if len(slots) == 1 else np.add(slots[0], slots[1])
+    return partials[0] if len(partials) == 1 else np.add(partials[0], partials[1])
 
 
 # ---- sum, prod, nansum, nanprod, ss
@@ -118,8 +118,8 @@ def total(
     integers = wanted.kind in "iu"
     op = np.multiply if name.endswith("prod") else np.add
 
-    def finish(slots: Slots, count: Array | int) -> tuple[Array]:
-        values = together(slots)
+    def finish(partials: Partials, count: Array | int) -> tuple[Array]:
+        values = together(partials)
         if op is np.add and not integers and initial is NoValue:
             values = values + 0.0  # NumPy's sum of nothing but -0.0, or NaN, is 0.0
         if initial is not NoValue:
@@ -133,7 +133,7 @@ def total(
     result = request.reduce(kernel, finish, integers=integers)[0]
     if op is np.multiply and request.call.status & UNDER and np.geterr()["under"] != "ignore":
         # Zero is what it ought to be where an element is zero: nothing has underflowed there.
-        nonzero = request.reduce("all", lambda slots, count: (slots[0] != 0,))[0]
+        nonzero = request.reduce("all", lambda partials, count: (partials[0] != 0,))[0]
         if not (nonzero & (np.abs(result) < np.finfo(result.dtype).tiny)).any():
             request.call.status &= ~UNDER
     return request.deliver(result)
@@ -172,12 +172,12 @@ def mean(name: str, a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, wher
         return ask_numpy(getattr(np, name), a, axis=axis, dtype=dtype, out=out, keepdims=keepdims, where=where)
     empty = False
 
-    def finish(slots: Slots, count: Array | int) -> tuple[Array]:
+    def finish(partials: Partials, count: Array | int) -> tuple[Array]:
         nonlocal empty
-        if len(slots) > 2:
-            count = slots[2]
+        if len(partials) > 2:
+            count = partials[2]
         empty = empty or bool(np.any(np.equal(count, 0)))
-        return (cast(divide(together(slots[:2]) + 0.0, count, request, quiet=kernel == "nanmean"), wanted, request),)
+        return (cast(divide(together(partials[:2]) + 0.0, count, request, quiet=kernel == "nanmean"), wanted, request),)
 
     result = request.reduce(kernel, finish, counted=True)[0]
     if empty:
@@ -246,10 +246,10 @@ def variance(
     masked = request.where is not None
     few = False
 
-    def finish(slots: Slots, count: Array | int) -> tuple[Array, ...]:
+    def finish(partials: Partials, count: Array | int) -> tuple[Array, ...]:
         """m2, the count, and the mean where it is to be replaced."""
         nonlocal few
-        numbers, pivot, shift, m2 = slots
+        numbers, pivot, shift, m2 = partials
         if masked and not skip:
             # Masked elements went in as NaN, and were skipped; so were the NaN that `where` selects.
             m2 = np.where(numbers == count, m2, np.nan)
@@ -305,9 +305,9 @@ def extremum(
         return ask_numpy(getattr(np, name), a, axis=axis, out=out, keepdims=keepdims, initial=initial, where=where)
     empty = False
 
-    def finish(slots: Slots, count: Array | int) -> tuple[Array]:
+    def finish(partials: Partials, count: Array | int) -> tuple[Array]:
         nonlocal empty
-        values = slots[0]
+        values = partials[0]
         if initial is not NoValue:
             values = EXTREMA[name](values.dtype.type(initial), values)
         if kernel.startswith("nan"):
@@ -330,8 +330,8 @@ def extent(a: Any, axis: Any, out: Any, keepdims: Any, workers: int | None) -> A
     if request is None or other_dtype(out, native(request.a.dtype)):
         return ask_numpy(np.ptp, a, axis=axis, out=out, keepdims=keepdims)
 
-    def finish(slots: Slots, count: Array | int) -> tuple[Array]:
-        return (np.asarray(np.subtract(slots[1], slots[0])),)
+    def finish(partials: Partials, count: Array | int) -> tuple[Array]:
+        return (np.asarray(np.subtract(partials[1], partials[0])),)
 
     return request.deliver(request.reduce("ptp", finish)[0])
 
@@ -351,8 +351,8 @@ def position(name: str, a: Any, axis: Any, out: Any, keepdims: Any, workers: int
         result = np.asarray(position_of_all(kernel, request.a, request.call))
     else:
 
-        def finish(slots: Slots, count: Array | int) -> tuple[Array]:
-            return (slots[1],)
+        def finish(partials: Partials, count: Array | int) -> tuple[Array]:
+            return (partials[1],)
 
         result = request.reduce(kernel, finish)[0]
     if kernel.startswith("nan") and np.any(result < 0):
@@ -375,8 +375,8 @@ def truth(name: str, a: Any, axis: Any, out: Any, keepdims: Any, where: Any, wor
         function = partial(of_missing, function) if name.endswith("nan") else function
         return ask_numpy(function, a, axis=axis, out=out, keepdims=keepdims, where=where)
 
-    def finish(slots: Slots, count: Array | int) -> tuple[Array]:
-        return (slots[0].view(np.bool_),)
+    def finish(partials: Partials, count: Array | int) -> tuple[Array]:
+        return (partials[0].view(np.bool_),)
 
     return request.deliver(request.reduce(name, finish)[0])
 
@@ -391,8 +391,8 @@ def count(name: str, a: Any, axis: Any, keepdims: Any, workers: int | None) -> A
     if request is None:
         return ask_numpy(np.count_nonzero if name == "count_nonzero" else np_nancount, a, axis=axis, keepdims=keepdims)
 
-    def finish(slots: Slots, count: Array | int) -> tuple[Array]:
-        return (slots[0].astype(np.intp, copy=False),)
+    def finish(partials: Partials, count: Array | int) -> tuple[Array]:
+        return (partials[0].astype(np.intp, copy=False),)
 
     result = request.deliver(request.reduce(name, finish)[0])
     if name == "count_nonzero" and axis is None and not keepdims:

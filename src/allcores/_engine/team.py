@@ -31,8 +31,6 @@ from queue import SimpleQueue
 from typing import Any
 
 from . import settings
-from .operands import Array
-from .task import STOP, Slots, Task
 from .threads import Threads, closed
 
 
@@ -244,11 +242,3 @@ def together(work: Callable[[], Any], workers: int, stop: Callable[[], None]) ->
             # However the call ends, nobody may write to its results any more.
             end(helpers)
             helpers.clear()  # an exception's traceback refers to this frame
-
-
-def run(task: Task, cursor: Array, sinks: Slots, workers: int) -> int:
-    """Run the task on the caller and `workers` - 1 threads; return the floating-point flags of all."""
-    status = 0
-    for flags in together(partial(task.run, cursor, sinks), workers, partial(cursor.__setitem__, STOP, 1)):
-        status |= flags
-    return status

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from . import place, sorting
+from . import execute, sorting
 from .grid import ceil_div
 from .inputs import in_memory
 from .operands import Array
@@ -104,7 +104,7 @@ def each(count: int, do: Callable[[int], None], elements: int, ns: float, worker
             turns.stop()
             raise
 
-    turns.under_way(work, place.team_of(min(workers, count), elements, ns))
+    turns.under_way(work, execute.team_of(min(workers, count), elements, ns))
 
 
 def of_block(a: Array, weights: Array, q: Array, skip: bool, workers: int) -> tuple[Array, Array]:
@@ -135,13 +135,13 @@ def in_order(weights: Array, order: Array, workers: int) -> Array:
         found: Array = np.take(weights, order + n * np.arange(lanes)[:, None])
         return found.astype(np.float64, copy=False)
     result = np.empty((lanes, n))
-    line, sink, places = weights[0], result.reshape(-1), order.reshape(-1)
+    line, output, places = weights[0], result.reshape(-1), order.reshape(-1)
 
     def some(number: int) -> None:
         part = slice(number * block, (number + 1) * block)
-        sink[part] = np.take(line, places[part])
+        output[part] = np.take(line, places[part])
 
-    each(ceil_div(len(sink), block), some, len(sink), GATHER_NS, workers)
+    each(ceil_div(len(output), block), some, len(output), GATHER_NS, workers)
     return result
 
 

@@ -16,18 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.exceptions import AxisError
 
-from .. import __version__
 from .._kernels.fallback.ranks import METHODS
-from . import doors, place, settings
-from .grid import CHUNK, cut_windows
+from . import doors, execute, settings
+from .grid import cut_windows
 from .inputs import elements, in_memory, is_more, with_integers, with_nan
 from .operands import Array, native, side_by_side
 from .registry import REALS, WINDOWS
-from .task import Field, Parameter, Task
-
-# Elements in a chunk. Tests change it: results must not. With chunks of 4 instead of 1 MiB, new results took 6 instead
-# of 12 ms in most new processes (7.3 M elements, two workers).
-chunk_size = 4 * CHUNK
 
 DOUBLE = np.dtype(np.float64)
 
@@ -196,7 +190,7 @@ def move(
     out: Any,
     workers: int | None,
     center: bool,
-    *parameters: Parameter,
+    *parameters: int | float | tuple[float, ...],
     planes: tuple[int, ...] = (),
 ) -> Array:
     """The moving windows of one call. `parameters` are the kernel's own, checked by the caller.
@@ -231,7 +225,7 @@ def run(
     operands: tuple[Array, ...],
     results: list[Array],
     axis: int,
-    parameters: tuple[Parameter, ...],
+    parameters: tuple[Any, ...],
     workers: int,
     span: int | None,
 ) -> None:
@@ -240,8 +234,6 @@ def run(
     `span` is how far along the axis a result depends on elements; None: on the whole line, which is not cut then.
     """
     views = side_by_side([*operands, *results], axis, len(operands))
-    inputs, sinks = tuple(views[: len(operands)]), tuple(views[len(operands) :])
-    grid = cut_windows(sinks[0].shape, span, chunk_size, workers)
-    fields = tuple(Field(result.dtype) for result in results)
-    task = Task(__version__, settings.backend(), name, inputs, parameters, fields, grid)
-    place.run(task, sinks, workers, WINDOWS[name].ns * len(results))
+    inputs, outputs = views[: len(operands)], views[len(operands) :]
+    grid = cut_windows(outputs[0].shape, span, execute.output_chunk, workers)
+    execute.run(name, inputs, parameters, grid, outputs, workers, WINDOWS[name].ns * len(results))

@@ -20,10 +20,10 @@ from typing import Any, Protocol
 
 from .._kernels.fallback.drive import Flags, Fold
 from . import jobs, settings, team
+from .execute import Partials
 from .operands import Array
 from .reduction import Call
 from .sources import Region
-from .task import Slots
 from .turns import Turns
 
 # Bytes of a task on an executor, at least. Tests change it: results must not.
@@ -39,26 +39,26 @@ class Tree:
         self.fold, self.counts = fold, [count]
         while self.counts[-1] > 1:
             self.counts.append(-(-self.counts[-1] // 2))
-        self._waiting: dict[tuple[int, int], Slots] = {}
+        self._waiting: dict[tuple[int, int], Partials] = {}
         self._lock = threading.Lock()
 
-    def put(self, number: int, slots: Slots, call: Call) -> Slots | None:
+    def put(self, number: int, partials: Partials, call: Call) -> Partials | None:
         """Put partial result `number`; whoever puts the last one gets the result."""
         for level, count in enumerate(self.counts[:-1]):
             if number ^ 1 < count:
                 with self._lock:
                     other = self._waiting.pop((level, number ^ 1), None)
                     if other is None:
-                        self._waiting[level, number] = slots
+                        self._waiting[level, number] = partials
                         return None
-                pair = (other, slots) if number & 1 else (slots, other)
+                pair = (other, partials) if number & 1 else (partials, other)
                 flags = Flags()
                 with flags.watch():  # folds are of arrays with one axis at least
-                    slots = self.fold(*(tuple(field[None] for field in half) for half in pair))
-                slots = tuple(field[0] for field in slots)
+                    partials = self.fold(*(tuple(field[None] for field in half) for half in pair))
+                partials = tuple(field[0] for field in partials)
                 call.status |= flags.raised
             number >>= 1
-        return slots
+        return partials
 
 
 class Parts(Protocol):
@@ -87,17 +87,17 @@ class Work(Protocol):
     def begin(self, things: Any) -> Array | None:
         """Memory that a worker needs for any number of pieces."""
 
-    def piece(self, region: Region, things: Any, memory: Array | None, call: Call) -> Slots:
+    def piece(self, region: Region, things: Any, memory: Array | None, call: Call) -> Partials:
         """The partial result of one."""
 
     def announce(self, region: Region, things: Any) -> None:
         """Which one will be asked for soon."""
 
-    def fold(self, a: Slots, b: Slots) -> Slots:
+    def fold(self, a: Partials, b: Partials) -> Partials:
         """Of two neighbours."""
 
 
-Finish = Callable[[Region, Slots], None]
+Finish = Callable[[Region, Partials], None]
 
 
 def to_travel(thing: Any) -> Any:
@@ -140,11 +140,11 @@ def run_here(work: Work, things: Things, finish: Finish, call: Call) -> None:
                 with lock:
                     tree = trees[result]
                 region = pieces.region(result, part)
-                slots = tree.put(part, work.piece(region, things, memory, mine), mine)
-                if slots is not None:
+                partials = tree.put(part, work.piece(region, things, memory, mine), mine)
+                if partials is not None:
                     with lock:
                         del trees[result]
-                        finish(region, slots)
+                        finish(region, partials)
         except BaseException:
             turns.stop()
             raise
@@ -181,7 +181,7 @@ def shares(pieces: Parts, nbytes: int, workers: int) -> Iterator[Share]:
             )
 
 
-def compute(work: Work, share: Share, backend: str, *things: Any) -> tuple[list[Slots], int]:
+def compute(work: Work, share: Share, backend: str, *things: Any) -> tuple[list[Partials], int]:
     """A task: of each result its parts, folded; and floating-point flags."""
     mine = Call(1)
     memory = work.begin(things)
@@ -190,9 +190,9 @@ def compute(work: Work, share: Share, backend: str, *things: Any) -> tuple[list[
         for result in share.results:
             tree = Tree(work.fold, len(share.parts))
             for number, part in enumerate(share.parts):
-                slots = tree.put(number, work.piece(work.pieces.region(result, part), things, memory, mine), mine)
-            assert slots is not None
-            found.append(slots)
+                partials = tree.put(number, work.piece(work.pieces.region(result, part), things, memory, mine), mine)
+            assert partials is not None
+            found.append(partials)
     return found, mine.status
 
 
@@ -243,8 +243,8 @@ def run_there(work: Work, things: Things, finish: Finish, call: Call, sender: se
                 found, status = future.result()
                 call.status |= status
                 tasks.done += 1
-                for result, slots in zip(share.results, found, strict=True):
-                    total = trees[result].put(share.parts.start // step, slots, call)
+                for result, partials in zip(share.results, found, strict=True):
+                    total = trees[result].put(share.parts.start // step, partials, call)
                     if total is not None:
                         del trees[result]
                         finish(pieces.region(result, 0), total)
