@@ -27,8 +27,8 @@ import numpy as np
 import allcores as ac
 from allcores._engine import execute, settings, team
 from allcores._engine.grid import CHUNK, cut
-from allcores._engine.operands import canonical
 from allcores._engine.registry import KERNELS
+from allcores._engine.view import canonical
 from allcores.bench import cli, limits
 from allcores.bench.cases import arrays
 from allcores.bench.reductions import FUNCTIONS

@@ -11,7 +11,8 @@ from helpers import sample as elements
 from test_pinned_bits import CALLS, sample
 
 import allcores as ac
-from allcores._engine import scanning, settings
+from allcores._engine import settings
+from allcores._families import scans
 
 CHARS = "hiQlfd"
 
@@ -144,7 +145,7 @@ def test_gaps_are_filled_and_values_replaced_by_kernels(what, monkeypatch):
     a = sample("f8", (20_011,), True, 1)
     b = a.astype(a.dtype.newbyteorder())
     want = ac.ffill(a), ac.bfill(a), ac.replace(a.copy(), np.nan, 0.5)
-    monkeypatch.setattr(*((scanning, what) if what == "push_blocks" else (scanning.np, what)), refuse)
+    monkeypatch.setattr(*((scans, what) if what == "push_blocks" else (scans.np, what)), refuse)
     assert bits(in_one_order(ac.ffill(b))) == bits(want[0])
     assert bits(in_one_order(ac.bfill(b))) == bits(want[1])
     assert ac.replace(b, np.nan, 0.5) is b

@@ -36,7 +36,7 @@ from clustering import (
 from pooling import ODD, Awkward, check_odd, raise_odd, wait_for
 
 import allcores as ac
-from allcores._engine import working
+from allcores._engine import mapreduce
 from allcores.futures import cluster
 from allcores.futures.cluster import Courier, RayExecutor, transfer_stats
 
@@ -91,7 +91,7 @@ def bits(value):
 
 def test_reductions(engine, tmp_path, monkeypatch):
     """Of an array that travels once a worker, and of a file that workers open."""
-    monkeypatch.setattr(working, "task_size", 1 << 20)
+    monkeypatch.setattr(mapreduce, "task_size", 1 << 20)
     x = np.random.default_rng(0).normal(size=(1 << 11, 1 << 10))
     x[::7, 3] = np.nan
     np.save(tmp_path / "x.npy", x)
@@ -211,7 +211,7 @@ def test_a_dying_worker(start):
 
 @pytest.mark.parametrize("start", [stdlib, loky])
 def test_a_worker_that_dies_reading(start, monkeypatch):
-    monkeypatch.setattr(working, "task_size", 1 << 20)
+    monkeypatch.setattr(mapreduce, "task_size", 1 << 20)
     with start() as executor, pytest.raises(BrokenProcessPool, match=r"a worker of .*\.ProcessPoolExecutor was lost"):
         ac.sum(KillsOnce(None), executor=executor)
 
@@ -237,7 +237,7 @@ def test_dask_runs_tasks_of_a_dead_worker_again(dask_of_its_own, tmp_path):
 
 
 def test_dask_reads_again_what_a_dead_worker_read(dask_of_its_own, tmp_path, monkeypatch):
-    monkeypatch.setattr(working, "task_size", 1 << 20)
+    monkeypatch.setattr(mapreduce, "task_size", 1 << 20)
     source = KillsOnce(str(tmp_path / "once"))
     assert ac.sum(source, executor=dask_of_its_own) == sum(range(1 << 20))
     assert os.path.exists(source.path)

@@ -21,8 +21,9 @@ import numpy as np
 
 import allcores as ac
 from allcores import _kernels, reductions, windows
-from allcores._engine import execute, settings, sorting
+from allcores._engine import execute, settings
 from allcores._engine.registry import KERNELS, SCANS, SELECTIONS, SORTS, WINDOWS
+from allcores._families import sort_passes
 
 DTYPES = "?bBhHiIlLfd"
 # Around vectors, rows of lanes, strips and leaves.
@@ -259,13 +260,13 @@ FAMILIES = {
 @contextmanager
 def by_numpy() -> Iterator[None]:
     """What NumPy sorts, at all levels, those too at which it is none the faster."""
-    before = sorting.CLASSED, sorting.BY_NUMPY
-    sorting.CLASSED = _kernels.available()
-    sorting.BY_NUMPY = dict.fromkeys(sorting.CLASSED, sorting.BY_NUMPY["v4"])
+    before = sort_passes.CLASSED, sort_passes.BY_NUMPY
+    sort_passes.CLASSED = _kernels.available()
+    sort_passes.BY_NUMPY = dict.fromkeys(sort_passes.CLASSED, sort_passes.BY_NUMPY["v4"])
     try:
         yield
     finally:
-        sorting.CLASSED, sorting.BY_NUMPY = before
+        sort_passes.CLASSED, sort_passes.BY_NUMPY = before
 
 
 @contextmanager

@@ -61,9 +61,12 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+FLOORS = ("allcores._kernels", "allcores._engine", "allcores._families")
+
+
 def floor(name: str) -> int:
-    """2: public modules, 1: the engine, 0: kernels."""
-    return 0 if name.startswith("allcores._kernels") else 1 if name.startswith("allcores._engine") else 2
+    """3: public modules, 2: families, 1: the engine, 0: kernels."""
+    return next((number for number, package in enumerate(FLOORS) if name.startswith(package)), len(FLOORS))
 
 
 @pytest.mark.parametrize("path", FILES, ids=MODULES)
@@ -77,10 +80,10 @@ def test_imports_point_down(path):
 
 
 def test_the_test_sees_imports():
-    engine = PACKAGE / "_engine" / "reduction.py"
-    assert "allcores._kernels.fallback.drive" in imports(engine)
-    assert "allcores._engine.execute" in imports(engine)
-    assert "allcores._engine.statistics" in imports(PACKAGE / "reductions.py")
+    family = PACKAGE / "_families" / "reduction_passes.py"
+    assert "allcores._kernels.common" in imports(family)
+    assert "allcores._engine.execute" in imports(family)
+    assert "allcores._families.reductions" in imports(PACKAGE / "reductions.py")
 
 
 def test_kernels_import_nothing_of_ours():
@@ -139,6 +142,25 @@ def test_blocks_know_no_pools():
     for path in (PACKAGE / "blocks").glob("*.py"):
         ours = {name for name in imports(path) if name.startswith("allcores.futures")}
         assert ours <= {"allcores.futures.shared", "allcores.futures.cluster"}, (path, ours)
+
+
+def test_only_the_fallback_knows_the_fallback():
+    """What it shares with the engine and the families is in modules of its own."""
+    for folder in ("_engine", "_families"):
+        for path in (PACKAGE / folder).glob("*.py"):
+            assert not any(name.startswith("allcores._kernels.fallback") for name in imports(path)), path
+
+
+def test_the_engine_knows_no_family():
+    """No list of kernels, and no kernel's or function's name, but in the registry."""
+    lists = {"KERNELS", "WINDOWS", "SCANS", "SELECTIONS", "SORTS"}
+    names = {*KERNELS, *WINDOWS, *SCANS, *SELECTIONS, *SORTS, *fallback.__all__} - {"all", "sum"}
+    for path in (PACKAGE / "_engine").glob("*.py"):
+        if path.name != "registry.py":
+            nodes = list(ast.walk(ast.parse(path.read_text())))
+            found = {node.id for node in nodes if isinstance(node, ast.Name)} & lists
+            found |= {node.value for node in nodes if isinstance(node, ast.Constant)} & names
+            assert not found, (path, found)
 
 
 def test_the_engine_knows_no_pools():

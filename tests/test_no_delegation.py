@@ -9,8 +9,9 @@ import pytest
 from helpers import FUNCTIONS, agree, bits, cells, expected, outcome, sample, takes
 
 import allcores as ac
-from allcores._engine import settings, sort_arguments, sorting
+from allcores._engine import settings
 from allcores._engine.registry import REALS
+from allcores._families import sort_passes, sorting
 
 CELLS = [(name, char) for name in FUNCTIONS for char in cells(name)]
 
@@ -145,13 +146,13 @@ def unsorted(monkeypatch):
     """The engine may sort its samples, and the short way a few elements; not a call's array."""
     for name, module in list(sys.modules.items()):
         if name.startswith("allcores.") and "_kernels" not in name and getattr(module, "np", None) is np:
-            monkeypatch.setattr(module, "np", Unsorted(sorting.SAMPLE))
+            monkeypatch.setattr(module, "np", Unsorted(sort_passes.SAMPLE))
 
 
 @pytest.mark.parametrize("char", [*REALS, *(f"{SWAPPED}{char}" for char in "hiQfd")])
 @pytest.mark.parametrize("name", MINE)
 def test_long_lines_are_sorted_here(name, char, way, unsorted):
-    a = sample((sorting.LONG + 1,), char[-1]).astype(char)
+    a = sample((sort_passes.LONG + 1,), char[-1]).astype(char)
     arguments = (len(a) // 2,) if name == "partition" else ()
     got = outcome(getattr(ac, name), a, *arguments)
     assert got is not Delegated
@@ -161,23 +162,23 @@ def test_long_lines_are_sorted_here(name, char, way, unsorted):
 
 def test_the_short_way_sorts_a_few(unsorted):
     """It is NumPy's sort, by intention: up to SMALL elements and no more."""
-    few = np.arange(sort_arguments.SMALL)[::-1].copy()
+    few = np.arange(sorting.SMALL)[::-1].copy()
     np.testing.assert_array_equal(ac.sort(few), few[::-1])
-    assert sort_arguments.SMALL <= sorting.SAMPLE
-    assert outcome(ac.sort, np.ones(sorting.SAMPLE + 1, np.float16)) is Delegated
+    assert sorting.SMALL <= sort_passes.SAMPLE
+    assert outcome(ac.sort, np.ones(sort_passes.SAMPLE + 1, np.float16)) is Delegated
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_no_class_that_numpy_sorts_is_the_line(workers, monkeypatch):
     """Long lines of float32 are sorted by NumPy in classes, two at least, and two for each worker."""
-    monkeypatch.setattr(sorting, "CLASSED", (settings.backend(),))
+    monkeypatch.setattr(sort_passes, "CLASSED", (settings.backend(),))
     parts = []
-    execute = sorting.execute
+    execute = sort_passes.execute
 
     def noted(name, operands, parameters, grid, *rest):
         parts.append((name, grid.parts))
         execute(name, operands, parameters, grid, *rest)
 
-    monkeypatch.setattr(sorting, "execute", noted)
-    ac.sort(sample((sorting.LONG + 1,), "f"), workers=workers)
+    monkeypatch.setattr(sort_passes, "execute", noted)
+    ac.sort(sample((sort_passes.LONG + 1,), "f"), workers=workers)
     assert dict(parts)["sort_classes"] >= 2 * workers

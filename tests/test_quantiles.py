@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 import allcores as ac
 from allcores import _kernels
-from allcores._engine import execute, selecting, settings
-from allcores._kernels.fallback.ranks import METHODS
+from allcores._engine import execute, settings
+from allcores._families import selection
+from allcores._kernels.common import QUANTILE_METHODS
 
-METHODS = METHODS[:-1]
+METHODS = QUANTILE_METHODS[:-1]
 DISCRETE = ("inverted_cdf", "closest_observation", "lower", "higher", "nearest")
 SIZES = (1, 2, 3, 31, 32, 33, 64, 65, 95, 96, 97, 128, 300)
 
@@ -36,9 +37,9 @@ def backend(request):
 @pytest.fixture
 def long_lanes(monkeypatch):
     """Lanes of a few elements are long ones, with samples and budgets to match."""
-    monkeypatch.setattr(selecting, "longest", 1)
-    monkeypatch.setattr(selecting, "sample_size", 64)
-    monkeypatch.setattr(selecting, "budget", 50)
+    monkeypatch.setattr(selection, "longest", 1)
+    monkeypatch.setattr(selection, "sample_size", 64)
+    monkeypatch.setattr(selection, "budget", 50)
 
 
 def same(got, want, message: object = "") -> None:
@@ -252,9 +253,9 @@ DATA = {
 @pytest.mark.parametrize(("budget", "sample_size"), [(1 << 20, 1 << 14), (2000, 64), (5, 5)])
 def test_long_lanes(kind, budget, sample_size, backend, monkeypatch):
     """Whatever a sample says, and however little may be kept."""
-    monkeypatch.setattr(selecting, "longest", 1000)
-    monkeypatch.setattr(selecting, "budget", budget)
-    monkeypatch.setattr(selecting, "sample_size", sample_size)
+    monkeypatch.setattr(selection, "longest", 1000)
+    monkeypatch.setattr(selection, "budget", budget)
+    monkeypatch.setattr(selection, "sample_size", sample_size)
     n = 4000 if backend == "fallback" or budget == 5 else 60_000
     a = np.ascontiguousarray(DATA[kind](np.random.default_rng(3), n))
     for x in (a, np.repeat(a, 2)[::2]):
@@ -269,8 +270,8 @@ def test_long_lanes(kind, budget, sample_size, backend, monkeypatch):
 def test_few_passes(kind, monkeypatch):
     """Ties and outliers, quantiles on the border between two values, and the extremes among others."""
     passes = []
-    run_sift = selecting.run_sift
-    monkeypatch.setattr(selecting, "run_sift", lambda *args: passes.append(1) or run_sift(*args))
+    run_sift = selection.run_sift
+    monkeypatch.setattr(selection, "run_sift", lambda *args: passes.append(1) or run_sift(*args))
     a = DATA[kind](np.random.default_rng(0), 150_000)
     for q in (0.5, [0.1, 0.2, 0.3, 0.4, 0.5], [0, 0.5, 1], np.linspace(0, 1, 101)):
         passes.clear()
@@ -282,9 +283,9 @@ def test_few_passes(kind, monkeypatch):
 def test_few_passes_for_many_quantiles(kind, monkeypatch):
     """So dense that the brackets around them meet, and no sample leaves anything out."""
     passes = []
-    run_sift = selecting.run_sift
-    monkeypatch.setattr(selecting, "run_sift", lambda *args: passes.append(1) or run_sift(*args))
-    monkeypatch.setattr(selecting, "budget", 20_000)
+    run_sift = selection.run_sift
+    monkeypatch.setattr(selection, "run_sift", lambda *args: passes.append(1) or run_sift(*args))
+    monkeypatch.setattr(selection, "budget", 20_000)
     a = DATA[kind](np.random.default_rng(0), 300_000)
     q = np.linspace(0, 1, 400)
     same(ac.nanquantile(a, q, method="lower"), np.nanquantile(a, q, method="lower"))
@@ -385,7 +386,7 @@ def test_same_bits(shape, monkeypatch):
         for backend in BACKENDS:
             for chunk, workers, longest in ((1, 3, 1 << 17), (700, 2, 100), (10**8, 1, 30)):
                 monkeypatch.setattr(execute, "output_chunk", chunk)
-                monkeypatch.setattr(selecting, "longest", longest)
+                monkeypatch.setattr(selection, "longest", longest)
                 with settings.use_backend(backend), settings.set_workers(workers):
                     assert [bits(result) for result in results()] == want, (backend, chunk)
 
@@ -411,7 +412,7 @@ def test_anything(backend_name, monkeypatch):
         a = np.repeat(a, repeats, axis=-1)
         if a.dtype.kind == "f":
             a.reshape(-1)[:: 7 - gaps] *= np.nan if gaps else 1.5
-        monkeypatch.setattr(selecting, "longest", longest)
+        monkeypatch.setattr(selection, "longest", longest)
         for axis in (None, -1):
             check("nanmedian", a, axis=axis)
             check("nanquantile", a, q, axis=axis, method=method)

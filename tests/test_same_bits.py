@@ -7,7 +7,8 @@ import pytest
 from helpers import ALL_BACKENDS, BACKENDS, FUNCTIONS, bits, last_chunks_first, outcome, salted, sample, unaligned
 
 import allcores as ac
-from allcores._engine import execute, grid, reduction, settings
+from allcores._engine import execute, grid, settings
+from allcores._families import reduction_passes
 
 CHUNKS = (1, 100, 5000, 131_072, 10**9)
 
@@ -89,7 +90,7 @@ def test_slabs(name, backend, reference, team, monkeypatch):
     """However little is kept of the partial results at a time."""
     for size in (1, 64, 1000, 100_000):
         monkeypatch.setattr(grid, "PARTIALS", size)
-        monkeypatch.setattr(reduction, "PARTIALS", size)
+        monkeypatch.setattr(reduction_passes, "PARTIALS", size)
         compare(results(name), reference[name], f"partials of {size} bytes")
 
 

@@ -12,7 +12,8 @@ from helpers import BACKENDS, DTYPES, LAYOUTS, bits, outcome, python, salted, sa
 from test_quantiles import DATA, OtherNumPy, backend, killer, long_lanes
 
 import allcores as ac
-from allcores._engine import execute, selecting, settings
+from allcores._engine import execute, settings
+from allcores._families import selection
 
 __all__ = ["backend", "long_lanes"]  # fixtures
 
@@ -225,9 +226,9 @@ def test_bad_k(k, axis, error):
 
 @pytest.mark.parametrize("kind", DATA)
 def test_long_lanes(kind, backend, monkeypatch):
-    monkeypatch.setattr(selecting, "longest", 1000)
-    monkeypatch.setattr(selecting, "budget", 2000)
-    monkeypatch.setattr(selecting, "sample_size", 256)
+    monkeypatch.setattr(selection, "longest", 1000)
+    monkeypatch.setattr(selection, "budget", 2000)
+    monkeypatch.setattr(selection, "sample_size", 256)
     n = 3000
     a = np.ascontiguousarray(DATA[kind](np.random.default_rng(3), n))
     for x in (a, np.repeat(a, 2)[::2]):
@@ -239,9 +240,9 @@ def test_long_lanes(kind, backend, monkeypatch):
 
 def test_many_pivots_of_a_long_lane(backend, monkeypatch):
     """So many that the last pass for their values has larger chunks."""
-    monkeypatch.setattr(selecting, "longest", 1000)
+    monkeypatch.setattr(selection, "longest", 1000)
     monkeypatch.setattr(execute, "output_chunk", 64)
-    monkeypatch.setattr(selecting, "budget", 100)
+    monkeypatch.setattr(selection, "budget", 100)
     a = np.random.default_rng(0).permutation(np.repeat(np.arange(600.0), 10))
     check(a, np.arange(50) * 120 + 5)
 
@@ -249,8 +250,8 @@ def test_many_pivots_of_a_long_lane(backend, monkeypatch):
 @pytest.mark.parametrize("char", "qQdf?")
 def test_few_of_a_long_lane(char, backend, monkeypatch):
     """Ties, order, extremes of the range: where a sample helps, and where it misleads."""
-    monkeypatch.setattr(selecting, "longest", 500)
-    monkeypatch.setattr(selecting, "sample_size", 128)
+    monkeypatch.setattr(selection, "longest", 500)
+    monkeypatch.setattr(selection, "sample_size", 128)
     n = 2000
     dtype = np.dtype(char)
     limits = {"q": (-(2**63), 2**63 - 1), "Q": (0, 2**64 - 1), "?": (0, 1)}.get(char, (-np.inf, np.inf))
@@ -288,7 +289,7 @@ def test_same_bits(shape, monkeypatch):
     for name in BACKENDS:
         for chunk, workers, longest in ((1, 3, 1 << 17), (700, 2, 100), (10**8, 1, 1)):
             monkeypatch.setattr(execute, "output_chunk", chunk)
-            monkeypatch.setattr(selecting, "longest", longest)
+            monkeypatch.setattr(selection, "longest", longest)
             with settings.use_backend(name), settings.set_workers(workers):
                 assert [bits(result) for result in results()] == want, (name, chunk)
 

@@ -24,9 +24,11 @@ from helpers import (
 
 import allcores as ac
 from allcores import _kernels
-from allcores._engine import arguments, operands, scanning, settings
-from allcores._engine import reduction as engine
+from allcores._engine import settings
+from allcores._engine import view as views
 from allcores._engine.registry import SCANS
+from allcores._families import reduction_passes as engine
+from allcores._families import reductions, scans
 
 MASKED = [name for name in FUNCTIONS if takes(name, "where")]
 STARTED = [name for name in FUNCTIONS if takes(name, "initial")]
@@ -128,9 +130,9 @@ def test_planes(name, char, way):
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_sizes_around_the_limit(name, engine_only):
     """Up to `SMALL` bytes scattered arrays are copied, beyond they are not: in both ways the engine must be right."""
-    for rows in (operands.SMALL // 60, operands.SMALL // 60 + 1):
+    for rows in (views.SMALL // 60, views.SMALL // 60 + 1):
         a = sample((rows, 3, 40), "d")[:, :, ::2]
-        assert operands.scattered(a, (1,), None, False) == (a.size <= operands.SMALL)
+        assert views.scattered(a, (1,), None, False) == (a.size <= views.SMALL)
         for axis in (0, 1, 2, None):
             check(name, a, axis=axis)
 
@@ -151,11 +153,9 @@ def test_taken(name, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("the engine was asked")
 
-    monkeypatch.setattr(arguments, "prepare", refuse)
     monkeypatch.setattr(engine, "reduce", refuse)
     monkeypatch.setattr(settings, "doors", 1)
-    for module in ("statistics",):
-        monkeypatch.setattr(f"allcores._engine.{module}.prepare", refuse)
+    monkeypatch.setattr(reductions, "prepare", refuse)
     function = getattr(ac, name)
     for char in sorted(set(cells(name)) - set("qQ")):  # long long: its scalars are not those of long
         a = np.abs(sample((2, 3, 4), char)) if char in "fd" else sample((2, 3, 4), char)
@@ -324,8 +324,8 @@ def test_scans_take_the_short_way(name, monkeypatch):
         raise AssertionError("the engine was asked")
 
     monkeypatch.setattr(settings, "doors", 1)
-    monkeypatch.setattr(scanning.place, "run", refuse)
-    monkeypatch.setattr(scanning, "check_axis", refuse)
+    monkeypatch.setattr(scans.place, "run", refuse)
+    monkeypatch.setattr(scans, "check_axis", refuse)
     for char in "fd":
         a = gappy((12, 30), char)
         given = inputs_of(name, a)

@@ -15,7 +15,7 @@ from helpers import BACKENDS, FUNCTIONS, MOVES, SCANNED, bits, python, sample
 
 import allcores as ac
 from allcores import _kernels, background
-from allcores._engine import doors, execute, operands, registry, settings, sources
+from allcores._engine import doors, execute, registry, settings, sources, view
 from allcores._engine import team as team_module
 from allcores._engine.threads import Threads
 from allcores.futures import ProcessPoolExecutor, store
@@ -116,7 +116,7 @@ def test_everything_is_looked_up_for_the_first_time(monkeypatch):
     for _ in range(5):
         for name in names:
             monkeypatch.delitem(vars(doors), name, raising=False)
-        for cached in (_kernels.load, registry.slots_of, operands.reduced_last, operands.memory_order):
+        for cached in (_kernels.load, registry.slots_of, view.reduced_last, view.memory_order):
             cached.cache_clear()
 
         def work(number: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hypothesis.extra.numpy as npst
 import numpy as np
 import pytest
-from allcores._engine.task import cursor_of
 from helpers import BACKENDS, DTYPES, LAYOUTS, bits, outcome, python, salted, sample, unaligned
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +12,9 @@ from test_windows_bits import FEW
 
 import allcores as ac
 from allcores import _kernels
-from allcores._engine import execute, settings, sorting
+from allcores._engine import execute, settings
+from allcores._engine.execute import cursor_of
+from allcores._families import sort_passes
 
 METHODS = ("average", "min", "max", "dense", "ordinal")
 
@@ -21,10 +22,10 @@ METHODS = ("average", "min", "max", "dense", "ordinal")
 @pytest.fixture
 def passes(monkeypatch, team):
     """Lines of more than 100 elements in passes, over many small runs and buckets."""
-    monkeypatch.setattr(sorting, "LONG", 100)
-    monkeypatch.setattr(sorting, "RUN", 64)
-    monkeypatch.setattr(sorting, "BUCKET", 40)
-    monkeypatch.setattr(sorting, "BINS", 1 << 10)
+    monkeypatch.setattr(sort_passes, "LONG", 100)
+    monkeypatch.setattr(sort_passes, "RUN", 64)
+    monkeypatch.setattr(sort_passes, "BUCKET", 40)
+    monkeypatch.setattr(sort_passes, "BINS", 1 << 10)
 
 
 def exactly(got, want, message: object = "") -> None:
@@ -96,11 +97,11 @@ def test_passes_over_layouts(char, backend, passes):
 def test_patterns(char, backend, team, monkeypatch):
     for n in (33, 64, 700, 5000):
         for name, line in patterns(n, char):
-            for long in (sorting.LONG, 200):
+            for long in (sort_passes.LONG, 200):
                 with monkeypatch.context() as patch:
-                    patch.setattr(sorting, "LONG", long)
-                    patch.setattr(sorting, "RUN", 512)
-                    patch.setattr(sorting, "BUCKET", 256)
+                    patch.setattr(sort_passes, "LONG", long)
+                    patch.setattr(sort_passes, "RUN", 512)
+                    patch.setattr(sort_passes, "BUCKET", 256)
                     check(line, message=(name, long))
 
 
@@ -139,7 +140,7 @@ def test_real_thresholds(backend):
 @pytest.mark.parametrize("char", "ilqILQ")
 def test_narrow_ranges(char, backend, team, monkeypatch):
     """Counted; and an outlier that no sample has."""
-    monkeypatch.setattr(sorting, "LONG", 100)
+    monkeypatch.setattr(sort_passes, "LONG", 100)
     info = np.iinfo(char)
     for low in (info.min, 0, info.max - 40):
         a = (sample((3000,), "B") % 40).astype(char) + np.dtype(char).type(low)
@@ -164,7 +165,7 @@ def test_zeros_and_nan(char, backend, team, monkeypatch):
             a[3] = np.inf
             for long in (10**6, 100):
                 with monkeypatch.context() as patch:
-                    patch.setattr(sorting, "LONG", long)
+                    patch.setattr(sort_passes, "LONG", long)
                     check(a)
                     out = a.copy()
                     ac.sort(out, out=out)
@@ -299,7 +300,7 @@ def test_other_dtypes(backend):
 def test_lexsort(backend, team, monkeypatch):
     rng = np.random.default_rng(4)
     for long in (10**6, 100):
-        monkeypatch.setattr(sorting, "LONG", long)
+        monkeypatch.setattr(sort_passes, "LONG", long)
         a, b, c = rng.integers(0, 5, 400), rng.normal(size=400), rng.integers(0, 3, 400).astype("b")
         for keys in ((a,), (b, a), (b, a, c), [a.tolist(), c], np.stack([a, a[::-1]])):
             np.testing.assert_array_equal(ac.lexsort(keys), np.lexsort(keys))
@@ -588,9 +589,9 @@ def test_same_bits(monkeypatch, team):
             (100, 1000, 500, 4),
             (100, 65_536, 10, 3),
         ):
-            monkeypatch.setattr(sorting, "LONG", long)
-            monkeypatch.setattr(sorting, "RUN", run)
-            monkeypatch.setattr(sorting, "BUCKET", bucket)
+            monkeypatch.setattr(sort_passes, "LONG", long)
+            monkeypatch.setattr(sort_passes, "RUN", run)
+            monkeypatch.setattr(sort_passes, "BUCKET", bucket)
             monkeypatch.setattr(execute, "output_chunk", run)
             with settings.use_backend(backend), settings.set_workers(workers):
                 for a, want in zip(lines(), wanted, strict=True):
@@ -612,7 +613,7 @@ class OtherNumPy:
             if (
                 name in ("sort", "unique")
                 and not args
-                and np.size(a) <= sorting.SAMPLE
+                and np.size(a) <= sort_passes.SAMPLE
                 and kwargs.keys() <= {"return_counts"}
             ):
                 return getattr(np, name)(a, **kwargs)
@@ -623,9 +624,9 @@ class OtherNumPy:
 
 @pytest.mark.parametrize("char", DTYPES)
 def test_cells_are_computed_here(char, backend, monkeypatch):
-    from allcores._engine import sort_arguments
+    from allcores._families import sorting
 
-    for module in (sorting, sort_arguments):
+    for module in (sorting, sort_passes):
         monkeypatch.setattr(module, "np", OtherNumPy())
     # More elements than a sample has.
     a = sample((3, 30_000), char)
@@ -673,9 +674,9 @@ def test_any_arguments(data):
         patch.setattr(execute, "threshold", 0)
         for backend in BACKENDS:
             for long in (8, 10**6):
-                patch.setattr(sorting, "LONG", long)
-                patch.setattr(sorting, "RUN", 50)
-                patch.setattr(sorting, "BUCKET", 20)
+                patch.setattr(sort_passes, "LONG", long)
+                patch.setattr(sort_passes, "RUN", 50)
+                patch.setattr(sort_passes, "BUCKET", 20)
                 with settings.use_backend(backend), settings.set_workers(2):
                     check(a, axis)
                     np.testing.assert_array_equal(ac.unique(a), np.unique(a))
@@ -706,11 +707,11 @@ def test_short_way(char):
 def test_unique_integers_from_a_range(char, workers, backend, monkeypatch):
     """They are marked, wherever it is among the numbers of a dtype; one that is far away, in no sample, ends that."""
     marks = []
-    tally = sorting.tally
-    monkeypatch.setattr(sorting, "tally", lambda *args: marks.append(tally(*args)) or marks[-1])
+    tally = sort_passes.tally
+    monkeypatch.setattr(sort_passes, "tally", lambda *args: marks.append(tally(*args)) or marks[-1])
     rng = np.random.default_rng(0)
     info = np.iinfo(char)
-    n = 3 * sorting.LONG
+    n = 3 * sort_passes.LONG
     for width in (100, 50_000):
         width = min(width, info.max // 2)
         for least in (info.min, info.max - width, info.max // 3):
@@ -726,7 +727,7 @@ def test_unique_integers_from_a_range(char, workers, backend, monkeypatch):
 def test_no_zero_loses_its_sign(char, backend):
     """NumPy's vectors take the lesser and the greater of two elements: of two zeros both may be the same one."""
     rng = np.random.default_rng(0)
-    for shape, rounds in (((40, 50), 10), ((1000,), 200), ((2, 9000), 20), ((sorting.LONG + 1,), 20)):
+    for shape, rounds in (((40, 50), 10), ((1000,), 200), ((2, 9000), 20), ((sort_passes.LONG + 1,), 20)):
         for _ in range(rounds):
             a = rng.normal(size=shape).astype(char)
             a.reshape(-1)[rng.integers(a.size, size=2 + a.size // 100)] = 0
@@ -739,10 +740,10 @@ def test_no_zero_loses_its_sign(char, backend):
 @pytest.mark.parametrize("char", "fdiIqQ")
 def test_classes_that_numpy_sorts(char, workers, backend, monkeypatch):
     """Long lines, NaN and zeros of both signs among them, from any memory, and in place."""
-    monkeypatch.setattr(sorting, "CLASSED", (backend,))
+    monkeypatch.setattr(sort_passes, "CLASSED", (backend,))
     done = []
-    execute = sorting.execute
-    monkeypatch.setattr(sorting, "execute", lambda name, *rest: done.append(name) or execute(name, *rest))
+    execute = sort_passes.execute
+    monkeypatch.setattr(sort_passes, "execute", lambda name, *rest: done.append(name) or execute(name, *rest))
     for a in long_lines(char):
         want = np.sort(a, kind="stable")
         unaligned = np.empty(a.nbytes + 1, np.uint8)[1:].view(a.dtype)
@@ -758,7 +759,7 @@ def test_classes_that_numpy_sorts(char, workers, backend, monkeypatch):
 
 def long_lines(char):
     rng = np.random.default_rng(0)
-    n = sorting.LONG + 1
+    n = sort_passes.LONG + 1
     if char not in "fd":
         info = np.iinfo(char)
         yield rng.integers(info.min, info.max, n, char, endpoint=True)
@@ -787,6 +788,6 @@ def test_numbers_that_change_while_they_are_sorted(char, backend):
     for classes in (2, 3, 4, 8, 16):
         pivots = np.sort(a)[:: len(a) // classes][1:classes].copy()
         next = np.full((1, classes), len(a) - 500)
-        kernel(a, pivots, next, cursor_of(sorting.runs(len(a), len(a))), room[: len(a)])
+        kernel(a, pivots, next, cursor_of(sort_passes.runs(len(a), len(a))), room[: len(a)])
         assert (room[len(a) :] == 7).all()
         assert (next <= len(a)).all()

@@ -21,7 +21,8 @@ import pytest
 from helpers import FUNCTIONS
 
 import allcores as ac
-from allcores._engine import grid, reading, settings, sources, working
+from allcores._engine import grid, mapreduce, settings, sources
+from allcores._families import lazy_reductions
 from allcores.sources import zarrs
 
 SHAPES = [(300_001,), (1000, 333), (64, 50, 90), (3, 70_003), (70_003, 3)]
@@ -31,8 +32,8 @@ POSITIONS = ("argmin", "argmax", "nanargmin", "nanargmax")
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
     """So that arrays of some MB have many pieces."""
-    monkeypatch.setattr(reading, "piece", 1 << 16)
-    monkeypatch.setattr(reading, "stored_piece", 1 << 17)
+    monkeypatch.setattr(lazy_reductions, "piece", 1 << 16)
+    monkeypatch.setattr(lazy_reductions, "stored_piece", 1 << 17)
 
 
 def example(shape, seed=0):
@@ -107,7 +108,7 @@ def test_pieces_change_no_bit(tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", x)
     source = ac.open(tmp_path / "x.npy")
     for piece in (1, 1 << 17, 1 << 22):
-        monkeypatch.setattr(reading, "piece", piece)
+        monkeypatch.setattr(lazy_reductions, "piece", piece)
         for axis in (None, 0, 1):
             assert outcome("nanvar", source, axis=axis) == outcome("nanvar", x, axis=axis)
 
@@ -590,7 +591,7 @@ def executor(request):
 
 
 def test_executors_give_the_same_bits(tmp_path, executor, monkeypatch):
-    monkeypatch.setattr(working, "task_size", 1 << 18)
+    monkeypatch.setattr(mapreduce, "task_size", 1 << 18)
     x = example((3000, 200))
     where = np.random.default_rng(1).random(x.shape) < 0.5
     for source in kinds(x, tmp_path):

@@ -11,7 +11,8 @@ import pytest
 from helpers import GIL
 
 import allcores as ac
-from allcores._engine import quantiles, searching, selecting, working
+from allcores._engine import mapreduce
+from allcores._families import lazy_quantiles, quantiles, selection
 
 SHAPES = {
     (200_001,): (7000,),
@@ -25,11 +26,11 @@ SHAPES = {
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
     """So that arrays of some MB have many pieces, and long lanes."""
-    monkeypatch.setattr(searching, "piece", 1 << 17)
-    monkeypatch.setattr(searching, "slab", 1 << 19)
-    monkeypatch.setattr(searching, "sampled", 1 << 13)
-    monkeypatch.setattr(searching, "budget", 1 << 15)
-    monkeypatch.setattr(working, "task_size", 1 << 18)
+    monkeypatch.setattr(lazy_quantiles, "piece", 1 << 17)
+    monkeypatch.setattr(lazy_quantiles, "slab", 1 << 19)
+    monkeypatch.setattr(lazy_quantiles, "sampled", 1 << 13)
+    monkeypatch.setattr(lazy_quantiles, "budget", 1 << 15)
+    monkeypatch.setattr(mapreduce, "task_size", 1 << 18)
 
 
 def example(kind, shape):
@@ -123,21 +124,21 @@ def test_killer_of_samples():
 
 def test_what_fits_against_all_likelihood(monkeypatch):
     """A sample that says that too much is inside must not keep a search from its end."""
-    monkeypatch.setattr(searching, "likely", lambda brackets, ordered: 1.0)
+    monkeypatch.setattr(lazy_quantiles, "likely", lambda brackets, ordered: 1.0)
     x = example("normal", (200_001,))
     same("median", ac.open(x, chunks=(7000,)), x)
 
 
 def fruitless(passes):
     """A search of which all is inside the brackets, whatever they are."""
-    search = selecting.search(1000, np.dtype(float), quantiles.Middle(), False, 10)
+    search = selection.search(1000, np.dtype(float), quantiles.Middle(), False, 10)
     asked = next(search)
     while passes:
         if isinstance(asked, int):
             asked = search.send(np.sort(np.random.default_rng(passes).integers(-(2**62), 2**62, 1000)))
         else:
             counts = np.array([1000, *([0, 0, 1000, 0] * len(asked))])
-            asked, passes = search.send(searching.Found(asked, counts, counts[:0])), passes - 1
+            asked, passes = search.send(lazy_quantiles.Found(asked, counts, counts[:0])), passes - 1
 
 
 def test_elements_that_change_meanwhile():
@@ -150,8 +151,8 @@ def test_elements_that_change_meanwhile():
 def test_many_of_the_least_and_of_the_greatest(dtype, monkeypatch):
     """As where nothing was measured: found in few passes."""
     passes = []
-    one_pass = searching.LongLanes.one_pass
-    monkeypatch.setattr(searching.LongLanes, "one_pass", lambda *args: passes.append(1) or one_pass(*args))
+    one_pass = lazy_quantiles.LongLanes.one_pass
+    monkeypatch.setattr(lazy_quantiles.LongLanes, "one_pass", lambda *args: passes.append(1) or one_pass(*args))
     for value in (np.iinfo(dtype).min, np.iinfo(dtype).max):
         for share in (0.1, 0.6, 0.999, 1):
             x = np.random.default_rng(0).integers(0, 1000, 200_000).astype(dtype)
@@ -162,7 +163,7 @@ def test_many_of_the_least_and_of_the_greatest(dtype, monkeypatch):
 
 
 def test_many_quantiles_of_a_long_lane(monkeypatch):
-    monkeypatch.setattr(searching, "budget", 1 << 11)
+    monkeypatch.setattr(lazy_quantiles, "budget", 1 << 11)
     x = example("normal", (200_001,))
     same("quantile", ac.open(x, chunks=(7000,)), x, np.linspace(0, 1, 501))
 
@@ -171,7 +172,7 @@ def test_long_lanes_beyond_the_budget(monkeypatch):
     """A piece is some chunks, not as many as there are lanes."""
     import tracemalloc
 
-    monkeypatch.setattr(searching, "piece", 4 << 20)
+    monkeypatch.setattr(lazy_quantiles, "piece", 4 << 20)
     x = np.random.default_rng(0).normal(size=(64, 50_000))
     source = ac.open(x, chunks=(1, 50_000))
     with ac.set_memory_budget(2 << 20):

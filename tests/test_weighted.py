@@ -10,7 +10,8 @@ from helpers import BACKENDS, LAYOUTS, axes_of, bits, outcome, salted, sample
 
 import allcores as ac
 from allcores import _kernels
-from allcores._engine import execute, settings, sorting, weighted
+from allcores._engine import execute, settings
+from allcores._families import sort_passes, weighted_quantiles
 
 NAMES = ("quantile", "percentile", "nanquantile", "nanpercentile")
 POINTS = (0.3, 0, 1.0, [0.0, 0.25, 0.5, 1.0], [[0.2, 0.9]], [0, 1], np.float32([0.1, 0.7]))
@@ -18,7 +19,7 @@ POINTS = (0.3, 0, 1.0, [0.0, 0.25, 0.5, 1.0], [[0.2, 0.9]], [0, 1], np.float32([
 
 @pytest.fixture(autouse=True)
 def none_is_too_small(monkeypatch):
-    monkeypatch.setattr(weighted, "few", 0)
+    monkeypatch.setattr(weighted_quantiles, "few", 0)
 
 
 @pytest.fixture(params=BACKENDS)
@@ -33,24 +34,24 @@ def backend(request):
 @pytest.fixture(params=["blocks", "long"])
 def way(request, monkeypatch):
     """All lanes in blocks of a few elements; or one by one, as long ones."""
-    monkeypatch.setattr(weighted, "block", 40)
+    monkeypatch.setattr(weighted_quantiles, "block", 40)
     monkeypatch.setattr(execute, "threshold", 0)
     if request.param == "long":
-        monkeypatch.setattr(sorting, "LONG", 2)
+        monkeypatch.setattr(sort_passes, "LONG", 2)
 
 
 @pytest.fixture
 def computed(monkeypatch):
     """Whether NumPy was asked for the last result."""
     asked = []
-    original = weighted.quantiles
+    original = weighted_quantiles.quantiles
 
     def counting(*args):
         result = original(*args)
         asked.append(True)
         return result
 
-    monkeypatch.setattr(weighted, "quantiles", counting)
+    monkeypatch.setattr(weighted_quantiles, "quantiles", counting)
     return asked
 
 
@@ -194,8 +195,8 @@ def test_same_bits(monkeypatch):
     results = set()
     for backend in BACKENDS:
         for workers, block, longest in ((1, 1 << 16, 65536), (2, 600, 65536), (3, 100, 2)):
-            monkeypatch.setattr(weighted, "block", block)
-            monkeypatch.setattr(sorting, "LONG", longest)
+            monkeypatch.setattr(weighted_quantiles, "block", block)
+            monkeypatch.setattr(sort_passes, "LONG", longest)
             monkeypatch.setattr(execute, "threshold", 0)
             with settings.use_backend(backend):
                 q = np.linspace(0, 1, 101)
@@ -221,7 +222,7 @@ def test_few_elements_are_left_to_numpy(monkeypatch):
     a, weights = sample((100,), "d"), whole((100,))
     want = ac.quantile(a, [0.2, 0.9], weights=weights, method="inverted_cdf")
     monkeypatch.undo()
-    monkeypatch.setattr(weighted, "quantiles", None)
+    monkeypatch.setattr(weighted_quantiles, "quantiles", None)
     got = ac.quantile(a, [0.2, 0.9], weights=weights, method="inverted_cdf")
     np.testing.assert_array_equal(got, want)
 

@@ -9,9 +9,9 @@ from moving import windows_of
 
 import allcores as ac
 from allcores._engine import execute, settings
-from allcores._kernels.fallback.ranks import METHODS
+from allcores._kernels.common import QUANTILE_METHODS
 
-METHODS = METHODS[:-1]
+METHODS = QUANTILE_METHODS[:-1]
 QUANTILES = (0, 0.1, 0.25, 0.5, 0.77, 1)
 
 

@@ -10,8 +10,8 @@ from helpers import DTYPES, LAYOUTS, PATTERNS, near_one, salted, sample
 from moving import SORTING, arguments_of, check_move, defined, function, inputs_of
 
 import allcores as ac
-from allcores._engine import windowing
 from allcores._engine.registry import WINDOWS
+from allcores._families import windows
 
 SIZES = (1, 2, 3, 5, 31, 32, 33, 63, 64, 65, 96, 97, 98, 100, 129, 130, 160, 161)
 
@@ -234,7 +234,7 @@ def test_a_new_result_is_laid_out_as_its_input(backend):
 
 @pytest.mark.parametrize("char", DTYPES)
 def test_cells_are_not_copied(char):
-    from allcores._engine.windowing import numbers
+    from allcores._engine.arguments import numbers
 
     a = sample((3, 4), char)
     for x in (a, a.T, a[::-1], a[:, ::2]):
@@ -260,6 +260,6 @@ def test_counts_and_positions_fit_their_dtype(name, order, way):
         for out in (np.empty(len(x), "e"), np.empty(len(x), char)):
             assert getattr(ac, name)(a, window, 1, out=out) is out
             np.testing.assert_array_equal(out, want.astype(out.dtype))
-    assert windowing.counting_dtype(np.dtype("f"), 2**24).char == "f"
-    assert windowing.counting_dtype(np.dtype("f"), 2**24 + 1).char == "d"
-    assert windowing.counting_dtype(np.dtype("d"), 2**50).char == "d"
+    assert windows.counting_dtype(np.dtype("f"), 2**24).char == "f"
+    assert windows.counting_dtype(np.dtype("f"), 2**24 + 1).char == "d"
+    assert windows.counting_dtype(np.dtype("d"), 2**50).char == "d"

@@ -23,8 +23,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._engine import quantiles as _quantiles
 from ._engine.arguments import NoValue
+from ._families import quantiles as _quantiles
 from .executor import on
 
 if TYPE_CHECKING:

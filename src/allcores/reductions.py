@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._engine import doors, settings, statistics
+from ._engine import doors, settings
 from ._engine.arguments import NoValue
+from ._families import reductions
 from .executor import on
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def sum(
         small = doors.sum(a, axis, keepdims)
         if small is not None:
             return small
-    return on(executor, statistics.total, "sum", a, axis, dtype, out, keepdims, initial, where, workers)
+    return on(executor, reductions.total, "sum", a, axis, dtype, out, keepdims, initial, where, workers)
 
 
 def prod(
@@ -208,7 +209,7 @@ def prod(
         small = doors.prod(a, axis, keepdims)
         if small is not None:
             return small
-    return on(executor, statistics.total, "prod", a, axis, dtype, out, keepdims, initial, where, workers)
+    return on(executor, reductions.total, "prod", a, axis, dtype, out, keepdims, initial, where, workers)
 
 
 def nansum(
@@ -292,7 +293,7 @@ def nansum(
         small = doors.nansum(a, axis, keepdims)
         if small is not None:
             return small
-    return on(executor, statistics.total, "nansum", a, axis, dtype, out, keepdims, initial, where, workers)
+    return on(executor, reductions.total, "nansum", a, axis, dtype, out, keepdims, initial, where, workers)
 
 
 def nanprod(
@@ -365,7 +366,7 @@ def nanprod(
         small = doors.nanprod(a, axis, keepdims)
         if small is not None:
             return small
-    return on(executor, statistics.total, "nanprod", a, axis, dtype, out, keepdims, initial, where, workers)
+    return on(executor, reductions.total, "nanprod", a, axis, dtype, out, keepdims, initial, where, workers)
 
 
 def mean(
@@ -434,7 +435,7 @@ def mean(
         small = doors.mean(a, axis, keepdims)
         if small is not None:
             return small
-    return on(executor, statistics.mean, "mean", a, axis, dtype, out, keepdims, where, workers)
+    return on(executor, reductions.mean, "mean", a, axis, dtype, out, keepdims, where, workers)
 
 
 def nanmean(
@@ -503,7 +504,7 @@ def nanmean(
         small = doors.nanmean(a, axis, keepdims)
         if small is not None:
             return small
-    return on(executor, statistics.mean, "nanmean", a, axis, dtype, out, keepdims, where, workers)
+    return on(executor, reductions.mean, "nanmean", a, axis, dtype, out, keepdims, where, workers)
 
 
 def var(
@@ -593,7 +594,7 @@ def var(
         if small is not None:
             return small
     return on(
-        executor, statistics.variance, "var", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers
+        executor, reductions.variance, "var", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers
     )
 
 
@@ -684,7 +685,7 @@ def std(
         if small is not None:
             return small
     return on(
-        executor, statistics.variance, "std", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers
+        executor, reductions.variance, "std", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers
     )
 
 
@@ -775,7 +776,7 @@ def nanvar(
         if small is not None:
             return small
     return on(
-        executor, statistics.variance, "nanvar", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers
+        executor, reductions.variance, "nanvar", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers
     )
 
 
@@ -866,7 +867,7 @@ def nanstd(
         if small is not None:
             return small
     return on(
-        executor, statistics.variance, "nanstd", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers
+        executor, reductions.variance, "nanstd", a, axis, dtype, out, ddof, keepdims, where, mean, correction, workers
     )
 
 
@@ -936,7 +937,7 @@ def min(
         small = doors.min(a, axis, keepdims)
         if small is not None:
             return small
-    return on(executor, statistics.extremum, "min", a, axis, out, keepdims, initial, where, workers)
+    return on(executor, reductions.extremum, "min", a, axis, out, keepdims, initial, where, workers)
 
 
 def max(
@@ -1005,7 +1006,7 @@ def max(
         small = doors.max(a, axis, keepdims)
         if small is not None:
             return small
-    return on(executor, statistics.extremum, "max", a, axis, out, keepdims, initial, where, workers)
+    return on(executor, reductions.extremum, "max", a, axis, out, keepdims, initial, where, workers)
 
 
 def nanmin(
@@ -1074,7 +1075,7 @@ def nanmin(
         small = doors.nanmin(a, axis, keepdims)
         if small is not None:
             return small
-    return on(executor, statistics.extremum, "nanmin", a, axis, out, keepdims, initial, where, workers)
+    return on(executor, reductions.extremum, "nanmin", a, axis, out, keepdims, initial, where, workers)
 
 
 def nanmax(
@@ -1143,7 +1144,7 @@ def nanmax(
         small = doors.nanmax(a, axis, keepdims)
         if small is not None:
             return small
-    return on(executor, statistics.extremum, "nanmax", a, axis, out, keepdims, initial, where, workers)
+    return on(executor, reductions.extremum, "nanmax", a, axis, out, keepdims, initial, where, workers)
 
 
 def ptp(
@@ -1199,7 +1200,7 @@ def ptp(
         small = doors.ptp(a, axis, keepdims)
         if small is not None:
             return small
-    return on(executor, statistics.extent, a, axis, out, keepdims, workers)
+    return on(executor, reductions.extent, a, axis, out, keepdims, workers)
 
 
 def argmin(
@@ -1255,7 +1256,7 @@ def argmin(
         small = doors.argmin(a, axis, keepdims)
         if small is not None:
             return small
-    return on(executor, statistics.position, "argmin", a, axis, out, keepdims, workers)
+    return on(executor, reductions.position, "argmin", a, axis, out, keepdims, workers)
 
 
 def argmax(
@@ -1311,7 +1312,7 @@ def argmax(
         small = doors.argmax(a, axis, keepdims)
         if small is not None:
             return small
-    return on(executor, statistics.position, "argmax", a, axis, out, keepdims, workers)
+    return on(executor, reductions.position, "argmax", a, axis, out, keepdims, workers)
 
 
 def nanargmin(
@@ -1367,7 +1368,7 @@ def nanargmin(
         small = doors.nanargmin(a, axis, keepdims)
         if small is not None:
             return small
-    return on(executor, statistics.position, "nanargmin", a, axis, out, keepdims, workers)
+    return on(executor, reductions.position, "nanargmin", a, axis, out, keepdims, workers)
 
 
 def nanargmax(
@@ -1423,7 +1424,7 @@ def nanargmax(
         small = doors.nanargmax(a, axis, keepdims)
         if small is not None:
             return small
-    return on(executor, statistics.position, "nanargmax", a, axis, out, keepdims, workers)
+    return on(executor, reductions.position, "nanargmax", a, axis, out, keepdims, workers)
 
 
 def any(
@@ -1488,7 +1489,7 @@ def any(
         small = doors.any(a, axis, keepdims)
         if small is not None:
             return small
-    return on(executor, statistics.truth, "any", a, axis, out, keepdims, where, workers)
+    return on(executor, reductions.truth, "any", a, axis, out, keepdims, where, workers)
 
 
 def all(
@@ -1553,7 +1554,7 @@ def all(
         small = doors.all(a, axis, keepdims)
         if small is not None:
             return small
-    return on(executor, statistics.truth, "all", a, axis, out, keepdims, where, workers)
+    return on(executor, reductions.truth, "all", a, axis, out, keepdims, where, workers)
 
 
 def count_nonzero(
@@ -1601,9 +1602,9 @@ def count_nonzero(
     if settings.doors > 0 and executor is None and (workers is None or settings.is_count(workers)):
         small = doors.count_nonzero(a, axis, keepdims)
         if small is not None:
-            scalar = axis is None and not keepdims and type(small) is not statistics.COUNT_TYPE
-            return statistics.COUNT_TYPE(small) if scalar else small
-    return on(executor, statistics.count, "count_nonzero", a, axis, keepdims, workers)
+            scalar = axis is None and not keepdims and type(small) is not reductions.COUNT_TYPE
+            return reductions.COUNT_TYPE(small) if scalar else small
+    return on(executor, reductions.count, "count_nonzero", a, axis, keepdims, workers)
 
 
 def nancount(
@@ -1652,7 +1653,7 @@ def nancount(
         small = doors.nancount(a, axis, keepdims)
         if small is not None:
             return small
-    return on(executor, statistics.count, "nancount", a, axis, keepdims, workers)
+    return on(executor, reductions.count, "nancount", a, axis, keepdims, workers)
 
 
 def ss(
@@ -1702,7 +1703,7 @@ def ss(
         small = doors.ss(a, axis, False)
         if small is not None:
             return small
-    return on(executor, statistics.total, "ss", a, axis, None, None, NoValue, NoValue, NoValue, workers)
+    return on(executor, reductions.total, "ss", a, axis, None, None, NoValue, NoValue, NoValue, workers)
 
 
 def anynan(
@@ -1752,7 +1753,7 @@ def anynan(
         small = doors.anynan(a, axis, False)
         if small is not None:
             return small
-    return on(executor, statistics.truth, "anynan", a, axis, None, NoValue, NoValue, workers)
+    return on(executor, reductions.truth, "anynan", a, axis, None, NoValue, NoValue, workers)
 
 
 def allnan(
@@ -1802,4 +1803,4 @@ def allnan(
         small = doors.allnan(a, axis, False)
         if small is not None:
             return small
-    return on(executor, statistics.truth, "allnan", a, axis, None, NoValue, NoValue, workers)
+    return on(executor, reductions.truth, "allnan", a, axis, None, NoValue, NoValue, workers)

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ._engine import scanning
+from ._families import scans
 
 if TYPE_CHECKING:
     from numpy import generic
@@ -110,7 +110,7 @@ def push(
     >>> ac.push([np.nan, 1.0, np.nan, np.nan, 4.0], 1)
     array([nan,  1.,  1., nan,  4.])
     """
-    return scanning.fill("n", a, n, axis, out, workers)
+    return scans.fill("n", a, n, axis, out, workers)
 
 
 def ffill(
@@ -170,7 +170,7 @@ def ffill(
     >>> ac.ffill([np.nan, 1.0, np.nan, np.nan, 4.0])
     array([nan,  1.,  1.,  1.,  4.])
     """
-    return scanning.fill("limit", a, limit, axis, out, workers)
+    return scans.fill("limit", a, limit, axis, out, workers)
 
 
 def bfill(
@@ -230,7 +230,7 @@ def bfill(
     >>> ac.bfill([np.nan, 1.0, np.nan, np.nan, 4.0], limit=1)
     array([ 1.,  1., nan,  4.,  4.])
     """
-    return scanning.fill("limit", a, limit, axis, out, workers, backwards=True)
+    return scans.fill("limit", a, limit, axis, out, workers, backwards=True)
 
 
 def replace(a: NDArray[Scalar], old: float, new: float, *, workers: int | None = None) -> NDArray[Scalar]:
@@ -279,7 +279,7 @@ def replace(a: NDArray[Scalar], old: float, new: float, *, workers: int | None =
     >>> ac.replace(a, np.nan, 0)
     array([1., 0., 3.])
     """
-    return scanning.replace(a, old, new, workers)
+    return scans.replace(a, old, new, workers)
 
 
 def move_exp_nancorr(
@@ -345,7 +345,7 @@ def move_exp_nancorr(
     >>> ac.move_exp_nancorr([1.0, 2.0, 4.0], [2.0, 4.0, 8.0], 0.5)
     array([nan,  1.,  1.])
     """
-    return scanning.exponential("move_exp_nancorr", (a, b), alpha, min_weight, axis, out, workers)
+    return scans.exponential("move_exp_nancorr", (a, b), alpha, min_weight, axis, out, workers)
 
 
 def move_exp_nancount(
@@ -407,7 +407,7 @@ def move_exp_nancount(
     >>> ac.move_exp_nancount([1.0, 2.0, 4.0], 0.5)
     array([1.  , 1.5 , 1.75])
     """
-    return scanning.exponential("move_exp_nancount", (a,), alpha, min_weight, axis, out, workers)
+    return scans.exponential("move_exp_nancount", (a,), alpha, min_weight, axis, out, workers)
 
 
 def move_exp_nancov(
@@ -472,7 +472,7 @@ def move_exp_nancov(
     >>> ac.move_exp_nancov([1.0, 2.0, 4.0], [2.0, 4.0, 8.0], 0.5)
     array([nan,  1.,  5.])
     """
-    return scanning.exponential("move_exp_nancov", (a, b), alpha, min_weight, axis, out, workers)
+    return scans.exponential("move_exp_nancov", (a, b), alpha, min_weight, axis, out, workers)
 
 
 def move_exp_nanmean(
@@ -533,7 +533,7 @@ def move_exp_nanmean(
     >>> ac.move_exp_nanmean([1.0, 2.0, 4.0], 0.5)
     array([1.        , 1.66666667, 3.        ])
     """
-    return scanning.exponential("move_exp_nanmean", (a,), alpha, min_weight, axis, out, workers)
+    return scans.exponential("move_exp_nanmean", (a,), alpha, min_weight, axis, out, workers)
 
 
 def move_exp_nanstd(
@@ -596,7 +596,7 @@ def move_exp_nanstd(
     >>> ac.move_exp_nanstd([1.0, 2.0, 4.0], 0.5)
     array([       nan, 0.70710678, 1.58113883])
     """
-    return scanning.exponential("move_exp_nanstd", (a,), alpha, min_weight, axis, out, workers)
+    return scans.exponential("move_exp_nanstd", (a,), alpha, min_weight, axis, out, workers)
 
 
 def move_exp_nansum(
@@ -658,7 +658,7 @@ def move_exp_nansum(
     >>> ac.move_exp_nansum([1.0, 2.0, 4.0], 0.5)
     array([1.  , 2.5 , 5.25])
     """
-    return scanning.exponential("move_exp_nansum", (a,), alpha, min_weight, axis, out, workers)
+    return scans.exponential("move_exp_nansum", (a,), alpha, min_weight, axis, out, workers)
 
 
 def move_exp_nanvar(
@@ -724,4 +724,4 @@ def move_exp_nanvar(
     >>> ac.move_exp_nanvar([1.0, 2.0, 4.0], 0.5)
     array([nan, 0.5, 2.5])
     """
-    return scanning.exponential("move_exp_nanvar", (a,), alpha, min_weight, axis, out, workers)
+    return scans.exponential("move_exp_nanvar", (a,), alpha, min_weight, axis, out, workers)

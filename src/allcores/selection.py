@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from ._engine import dividing
+from ._families import partitions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +97,7 @@ def partition(
     >>> ac.partition(np.array([7, 1, 7, 5, 2, 4]), 2)
     array([1, 2, 4, 7, 7, 5])
     """
-    result: NDArray[Any] = dividing.partition("partition", a, kth, axis, kind, order, workers)
+    result: NDArray[Any] = partitions.partition("partition", a, kth, axis, kind, order, workers)
     return result
 
 
@@ -146,7 +146,7 @@ def argpartition(
     >>> ac.argpartition(np.array([7, 1, 7, 5, 2, 4]), 2)
     array([1, 4, 5, 0, 2, 3])
     """
-    result: NDArray[Any] = dividing.partition("argpartition", a, kth, axis, kind, order, workers)
+    result: NDArray[Any] = partitions.partition("argpartition", a, kth, axis, kind, order, workers)
     return result
 
 
@@ -227,4 +227,4 @@ def topk(
     >>> indices
     array([2, 4, 0])
     """
-    return dividing.topk(a, k, axis, largest, sorted, workers)
+    return partitions.topk(a, k, axis, largest, sorted, workers)

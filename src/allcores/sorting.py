@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, overload
 
 import numpy as np
 
-from ._engine import sort_arguments
+from ._families import sorting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,7 +122,7 @@ def sort(
     array([[1, 2, 3],
            [7, 8, 9]])
     """
-    return sort_arguments.sort(a, axis, kind, order, stable, descending, out, workers)  # type: ignore[no-any-return]
+    return sorting.sort(a, axis, kind, order, stable, descending, out, workers)  # type: ignore[no-any-return]
 
 
 def argsort(
@@ -170,7 +170,7 @@ def argsort(
     >>> ac.argsort([3.0, 1.0, 1.0])
     array([1, 2, 0])
     """
-    return sort_arguments.argsort(a, axis, kind, order, stable, descending, workers)  # type: ignore[no-any-return]
+    return sorting.argsort(a, axis, kind, order, stable, descending, workers)  # type: ignore[no-any-return]
 
 
 def lexsort(keys: Any, axis: int = -1, *, workers: int | None = None) -> NDArray[np.intp]:
@@ -200,7 +200,7 @@ def lexsort(keys: Any, axis: int = -1, *, workers: int | None = None) -> NDArray
     >>> ac.lexsort(([1, 5, 1, 4], [2, 1, 1, 2]))
     array([2, 1, 0, 3])
     """
-    return sort_arguments.lexsort(keys, axis, workers)  # type: ignore[no-any-return]
+    return sorting.lexsort(keys, axis, workers)  # type: ignore[no-any-return]
 
 
 def rankdata(
@@ -247,7 +247,7 @@ def rankdata(
     >>> ac.rankdata([0, 2, 3, 2], method="dense")
     array([1., 2., 3., 2.])
     """
-    return sort_arguments.rank(a, axis, method, nan_policy, workers)
+    return sorting.rank(a, axis, method, nan_policy, workers)
 
 
 def nanrankdata(
@@ -326,7 +326,7 @@ def searchsorted(
     >>> ac.searchsorted([11, 12, 13, 14, 15], [-10, 20, 12, 13])
     array([0, 5, 1, 2])
     """
-    return sort_arguments.searchsorted(a, v, side, sorter, workers)
+    return sorting.searchsorted(a, v, side, sorter, workers)
 
 
 @overload
@@ -397,7 +397,7 @@ def unique(
     >>> ac.unique([3, 1, 3], return_counts=True)
     (array([1, 3]), array([1, 2]))
     """
-    return sort_arguments.unique(ar, return_index, return_inverse, return_counts, axis, equal_nan, sorted, workers)
+    return sorting.unique(ar, return_index, return_inverse, return_counts, axis, equal_nan, sorted, workers)
 
 
 class UniqueCounts(NamedTuple):

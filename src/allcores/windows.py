@@ -40,7 +40,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._engine.windowing import check_ddof, check_method, check_quantiles, move
+from ._families.windows import check_ddof, check_method, check_quantiles, move
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

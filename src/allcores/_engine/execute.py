@@ -24,22 +24,21 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .. import _kernels
+from .._kernels.common import Partials
 from . import grid as _grid
 from . import jobs, settings, team
 from .grid import Grid
-from .operands import Array
 from .registry import Field
+from .view import Array
 
 NEXT, END, STOP, DONE, LINES, LEAVES, TILE = range(7)  # of a cursor: see ext/cursor.pxd
-
-# One array a field: of each part of each output position, or of each output position.
-Partials = tuple[Array, ...]
 
 log = logging.getLogger("allcores")
 
@@ -50,6 +49,14 @@ chunk_size = _grid.CHUNK
 # Of what writes as much as it reads. With chunks of 4 instead of 1 MiB, new results took 6 instead of 12 ms in most new
 # processes (7.3 M elements, two workers).
 output_chunk = 4 * _grid.CHUNK
+
+
+@dataclass(slots=True)
+class Call:
+    """What the passes of one call share."""
+
+    workers: int
+    status: int = 0  # floating-point flags, as NumPy numbers them
 
 
 def team_of(workers: int, elements: int, ns: float) -> int:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .operands import Array
 from .sources import as_source
+from .view import Array
 
 
 def in_memory(a: Any) -> Array:

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from .._kernels.fallback import folds
-from .._kernels.fallback.drive import Fold
+from .._kernels import folds
+from .._kernels.common import Fold
 
 INTEGERS = "bhilqBHILQ"
 FLOATS = "fd"

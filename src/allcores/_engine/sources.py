@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import settings
-from .operands import Array, native
+from .view import Array, native
 
 Region = tuple[slice, ...]
 

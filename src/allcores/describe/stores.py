@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .._engine.reading import stored
 from .._engine.sources import Region, Source, as_source
+from .._families.lazy_reductions import stored
 from .blocks import BLOCK, ahead
 from .progress import Progress
 from .statistics import NUMBERS, TIMES, Column, Description, Problem, Statistics

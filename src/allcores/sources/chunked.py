@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .._engine.operands import Array
 from .._engine.sources import Region
+from .._engine.view import Array
 
 
 def put_together(

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from .._engine.later import importing
-from .._engine.operands import Array, native
 from .._engine.sources import Mark, Region, Source, check_same, mark_of
+from .._engine.view import Array, native
 from .chunked import checked, put_together
 
 KINDS = "biufc"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .drive import Array
+from ..common import Array
 from .sort import runs_of
 from .sort import sort as sort_lines
 

@@ -2,8 +2,8 @@
 
 The compiled twin is ext/drive.pxd. Here a chunk is handled whole, all of its leaves side by side:
 
-    lines     (outer, leaves, 4096)  padded at the end     kernel.line:  -> one slot (outer, leaves) a field
-    columns   (outer, leaves of up to 32 rows, inner)      kernel.rows:  -> one slot (outer, leaves, inner) a field
+    lines     (outer, leaves, 4096)  padded at the end     kernel.line:  -> one field (outer, leaves) a field
+    columns   (outer, leaves of up to 32 rows, inner)      kernel.rows:  -> one field (outer, leaves, inner) a field
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
-Slots = tuple[Array, ...]
-Fold = Callable[[Slots, Slots], Slots]
+from ..common import Array, truths
 
 LANES = 32
 BLOCK = 8 * LANES
@@ -54,39 +52,6 @@ def claim(cursor: Array) -> int:
             return -1
         cursor[NEXT] = chunk + 1
     return chunk
-
-
-def tree(fold: Fold, slots: Slots, axis: int = 0) -> Slots:
-    """Fold along `axis`: neighbours in pairs, one left over moves up, until one is left. The axis is removed."""
-    slots = tuple(np.moveaxis(slot, axis, 0) for slot in slots)
-    while len(slots[0]) > 1:
-        even = len(slots[0]) // 2 * 2
-        left, right = tuple(slot[0:even:2] for slot in slots), tuple(slot[1:even:2] for slot in slots)
-        pairs = fold(left, right)
-        if even < len(slots[0]):
-            pairs = tuple(np.concatenate((pair, slot[even:])) for pair, slot in zip(pairs, slots, strict=True))
-        slots = pairs
-    return tuple(slot[0] for slot in slots)
-
-
-class Flags:
-    """Collects what NumPy would warn of: 1 divide, 2 overflow, 4 underflow, 8 invalid."""
-
-    bits: ClassVar = {"divide by zero": 1, "overflow": 2, "underflow": 4, "invalid value": 8}
-
-    def __init__(self) -> None:
-        self.raised = 0
-
-    def __call__(self, kind: str, flag: int) -> None:
-        self.raised |= self.bits[kind]
-
-    def watch(self) -> np.errstate:
-        return np.errstate(all="call", call=self)
-
-
-def truths(a: Array) -> Array:
-    """Bools, of which any byte but 0 is true, with bytes of 0 and 1; other dtypes as they are."""
-    return np.not_equal(a.view(np.uint8), 0) if a.dtype.kind == "b" else a
 
 
 def chunks(x: Array, mask: Array | None, cursor: Array) -> Iterator[tuple[Any, ...]]:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .drive import Array, chunks
+from ..common import Array
+from .drive import chunks
 
 
 def ends(dtype: np.dtype[Any]) -> tuple[Any, Any]:
@@ -86,7 +87,7 @@ def nanargmax(x: Array, where: Array | None, cursor: Array, value: Array, index:
 
 def ptp(x: Array, where: Array | None, cursor: Array, low: Array, high: Array) -> int:
     for block, _, _, region in chunks(x, where, cursor):
-        for sink, greatest in ((low, False), (high, True)):
+        for output, greatest in ((low, False), (high, True)):
             at = position(block, greatest=greatest, skip=False)
-            sink[region] = np.take_along_axis(block, at[:, None], axis=1)[:, 0]
+            output[region] = np.take_along_axis(block, at[:, None], axis=1)[:, 0]
     return 0

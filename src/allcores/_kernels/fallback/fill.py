@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .drive import LEAVES, Array
+from ..common import Array
+from .drive import LEAVES
 from .window import claimed
 
 

@@ -8,31 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-Array = np.ndarray[Any, Any]
+from ..common import PARAMETERS, QUANTILE_METHODS
 
-METHODS = (  # the order is that of Method in ext/picks.pxd
-    "inverted_cdf",
-    "averaged_inverted_cdf",
-    "closest_observation",
-    "interpolated_inverted_cdf",
-    "hazen",
-    "weibull",
-    "linear",
-    "median_unbiased",
-    "normal_unbiased",
-    "lower",
-    "higher",
-    "midpoint",
-    "nearest",
-    "median",
-)
-PARAMETERS = {
-    "interpolated_inverted_cdf": (0.0, 1.0),
-    "hazen": (0.5, 0.5),
-    "weibull": (0.0, 0.0),
-    "median_unbiased": (1 / 3.0, 1 / 3.0),
-    "normal_unbiased": (3 / 8.0, 3 / 8.0),
-}
+Array = np.ndarray[Any, Any]
 BLOCK = 1 << 19  # elements of windows at a time
 
 
@@ -109,7 +87,7 @@ def quantiles(
 
     With `values`, integers in their order, elements are positions among these.
     """
-    name = METHODS[method]
+    name = QUANTILE_METHODS[method]
     out = np.empty((len(q), len(v) - first))
     for at, block in windows(v, first, w):
         ordered = np.sort(block, axis=1)  # NaN comes last

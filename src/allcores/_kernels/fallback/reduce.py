@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from . import folds
-from .drive import BLOCK, LANES, LINE_LEAF, Array, Flags, Fold, Slots, chunks, leaves_of_lines, leaves_of_rows, tree
+from .. import folds
+from ..common import Array, Flags, Fold, Partials, tree
+from .drive import BLOCK, LANES, LINE_LEAF, chunks, leaves_of_lines, leaves_of_rows
 
-Line = Callable[[Array, int], Slots]  # all leaves of a chunk side by side, and the elements in the last one
-Rows = Callable[[Array], Slots]
+Line = Callable[[Array, int], Partials]  # all leaves of a chunk side by side, and the elements in the last one
+Rows = Callable[[Array], Partials]
 
 
 def reduce(
-    x: Array, where: Array | None, cursor: Array, sinks: Slots, padding: Any, line: Line, rows: Rows, fold: Fold
+    x: Array, where: Array | None, cursor: Array, outputs: Partials, padding: Any, line: Line, rows: Rows, fold: Fold
 ) -> int:
     """Run the leaf functions over the chunks that this worker claims; return the floating-point flags raised."""
     flags = Flags()
@@ -29,13 +30,15 @@ def reduce(
             block = np.where(keep, block, block.dtype.type(padding))
         with flags.watch():
             if x.shape[-1] == 1:
-                slots = tree(fold, line(leaves_of_lines(block, padding), in_last_leaf(block)), axis=1)
-                slots = tuple(slot[:, None] for slot in slots)
+                partials = tree(fold, line(leaves_of_lines(block, padding), in_last_leaf(block)), axis=1)
+                partials = tuple(field[:, None] for field in partials)
             else:
                 leaves = [rows(leaf) for leaf in leaves_of_rows(block)]
-                slots = tree(fold, tuple(np.concatenate(field, axis=1) for field in zip(*leaves, strict=True)), axis=1)
-        for sink, slot in zip(sinks, slots, strict=True):
-            sink[region] = slot
+                partials = tree(
+                    fold, tuple(np.concatenate(field, axis=1) for field in zip(*leaves, strict=True)), axis=1
+                )
+        for output, field in zip(outputs, partials, strict=True):
+            output[region] = field
     return flags.raised
 
 
@@ -63,7 +66,7 @@ def line_product(leaf: Array) -> Array:
     return tree(folds.multiply, (lanes_fold(np.multiply, leaf),), axis=2)[0]
 
 
-def line_sum(leaf: Array, n: int) -> Slots:
+def line_sum(leaf: Array, n: int) -> Partials:
     """(outer, leaves, 4096) -> (outer, leaves), and what the last two levels lost; the last leaf has n elements."""
     blocks = lanes_fold(np.add, leaf)
     total, rest = blocks_sum(blocks)
@@ -76,7 +79,7 @@ def line_total(leaf: Array, n: int) -> Array:
     return np.add(*line_sum(leaf, n))
 
 
-def blocks_sum(blocks: Array) -> Slots:
+def blocks_sum(blocks: Array) -> Partials:
     """Neighbours in pairs, one left over with the last pair; the last two levels with what their rounding loses."""
     while blocks.shape[2] > 4:
         pairs = blocks[..., :-1:2] + blocks[..., 1::2]
@@ -124,51 +127,51 @@ def zero(x: Array) -> float:
     return -0.0 if x.dtype.kind == "f" else 0
 
 
-def total(x: Array, where: Array | None, cursor: Array, sinks: Slots, padding: Any, of: Any) -> int:
+def total(x: Array, where: Array | None, cursor: Array, outputs: Partials, padding: Any, of: Any) -> int:
     """Kernels that add something of each element: in 64-bit integers, or in float64 with what its rounding loses."""
-    if len(sinks) == 1:
+    if len(outputs) == 1:
         int64 = np.dtype(np.int64)
 
-        def exact(leaf: Array) -> Slots:
+        def exact(leaf: Array) -> Partials:
             return (of(leaf, int64).sum(axis=2, dtype=int64),)
 
-        sinks = (sinks[0].view(int64),)
-        return reduce(x, where, cursor, sinks, padding, lambda leaf, n: exact(leaf), exact, folds.total)
+        outputs = (outputs[0].view(int64),)
+        return reduce(x, where, cursor, outputs, padding, lambda leaf, n: exact(leaf), exact, folds.total)
     float64 = np.dtype(np.float64)
 
-    def line(leaf: Array, n: int) -> Slots:
+    def line(leaf: Array, n: int) -> Partials:
         return line_sum(of(leaf, float64), n)
 
-    def rows(leaf: Array) -> Slots:
+    def rows(leaf: Array) -> Partials:
         return rows_sum(of(leaf, float64))
 
-    return reduce(x, where, cursor, sinks, padding, line, rows, folds.total)
+    return reduce(x, where, cursor, outputs, padding, line, rows, folds.total)
 
 
-def rows_sum(leaf: Array) -> Slots:
+def rows_sum(leaf: Array) -> Partials:
     total = rows_fold(np.add, leaf)
     return total, np.full_like(total, -0.0)
 
 
-def sum(x: Array, where: Array | None, cursor: Array, *sinks: Array) -> int:
-    return total(x, where, cursor, sinks, zero(x), terms)
+def sum(x: Array, where: Array | None, cursor: Array, *outputs: Array) -> int:
+    return total(x, where, cursor, outputs, zero(x), terms)
 
 
-def nansum(x: Array, where: Array | None, cursor: Array, *sinks: Array) -> int:
-    return total(x, where, cursor, sinks, np.nan, numbers)
+def nansum(x: Array, where: Array | None, cursor: Array, *outputs: Array) -> int:
+    return total(x, where, cursor, outputs, np.nan, numbers)
 
 
-def ss(x: Array, where: Array | None, cursor: Array, *sinks: Array) -> int:
-    return total(x, where, cursor, sinks, zero(x), squares)
+def ss(x: Array, where: Array | None, cursor: Array, *outputs: Array) -> int:
+    return total(x, where, cursor, outputs, zero(x), squares)
 
 
-def product(x: Array, where: Array | None, cursor: Array, sink: Array, padding: Any, of: Any) -> int:
-    acc = np.dtype(np.float64) if sink.dtype.kind == "f" else np.dtype(np.int64)
+def product(x: Array, where: Array | None, cursor: Array, output: Array, padding: Any, of: Any) -> int:
+    acc = np.dtype(np.float64) if output.dtype.kind == "f" else np.dtype(np.int64)
     return reduce(
         x,
         where,
         cursor,
-        (sink.view(acc),),
+        (output.view(acc),),
         padding,
         lambda leaf, n: (line_product(of(leaf, acc)),),
         lambda leaf: (rows_fold(np.multiply, of(leaf, acc)),),
@@ -176,21 +179,21 @@ def product(x: Array, where: Array | None, cursor: Array, sink: Array, padding: 
     )
 
 
-def prod(x: Array, where: Array | None, cursor: Array, sink: Array) -> int:
-    return product(x, where, cursor, sink, 1, terms)
+def prod(x: Array, where: Array | None, cursor: Array, output: Array) -> int:
+    return product(x, where, cursor, output, 1, terms)
 
 
-def nanprod(x: Array, where: Array | None, cursor: Array, sink: Array) -> int:
-    return product(x, where, cursor, sink, np.nan, partial(numbers, instead=1))
+def nanprod(x: Array, where: Array | None, cursor: Array, output: Array) -> int:
+    return product(x, where, cursor, output, np.nan, partial(numbers, instead=1))
 
 
 def nanmean(x: Array, where: Array | None, cursor: Array, total_: Array, rest: Array, count: Array) -> int:
     acc = np.dtype(np.float64)
 
-    def line(leaf: Array, n: int) -> Slots:
+    def line(leaf: Array, n: int) -> Partials:
         return *line_sum(numbers(leaf, acc), n), np.sum(leaf == leaf, axis=2)
 
-    def rows(leaf: Array) -> Slots:
+    def rows(leaf: Array) -> Partials:
         return *rows_sum(numbers(leaf, acc)), np.sum(leaf == leaf, axis=2)
 
     return reduce(x, where, cursor, (total_, rest, count), np.nan, line, rows, folds.total)
@@ -204,7 +207,7 @@ def nanvar(x: Array, where: Array | None, cursor: Array, count: Array, pivot: Ar
     return variance(x, where, cursor, (count, pivot, shift, m2), skip=True)
 
 
-def variance(x: Array, where: Array | None, cursor: Array, sinks: Slots, *, skip: bool) -> int:
+def variance(x: Array, where: Array | None, cursor: Array, outputs: Partials, *, skip: bool) -> int:
     flags = Flags()
     acc = np.dtype(np.float64)
     for block, keep, _, region in chunks(x, where, cursor):
@@ -215,22 +218,22 @@ def variance(x: Array, where: Array | None, cursor: Array, sinks: Slots, *, skip
                 used = leaves_of_lines(np.ones(block.shape, dtype=bool), False)
                 leaf = leaves_of_lines(block, np.nan if skip else zero(block))
                 used = leaf == leaf if skip else used
-                slots = leaf_moments(leaf, used, partial(line_total, n=in_last_leaf(block)), acc, skip)
-                slots = tree(folds.moments, slots, axis=1)
-                slots = tuple(slot[:, None] for slot in slots)
+                partials = leaf_moments(leaf, used, partial(line_total, n=in_last_leaf(block)), acc, skip)
+                partials = tree(folds.moments, partials, axis=1)
+                partials = tuple(field[:, None] for field in partials)
             else:
                 leaves = []
                 for leaf in leaves_of_rows(block):
                     used = leaf == leaf if skip else np.ones(leaf.shape, dtype=bool)
                     leaves.append(leaf_moments(leaf, used, partial(rows_fold, np.add), acc, skip))
                 joined = tuple(np.concatenate(field, axis=1) for field in zip(*leaves, strict=True))
-                slots = tree(folds.moments, joined, axis=1)
-        for sink, slot in zip(sinks, slots, strict=True):
-            sink[region] = slot
+                partials = tree(folds.moments, joined, axis=1)
+        for output, field in zip(outputs, partials, strict=True):
+            output[region] = field
     return flags.raised
 
 
-def leaf_moments(leaf: Array, used: Array, add: Callable[[Array], Array], acc: np.dtype[Any], skip: bool) -> Slots:
+def leaf_moments(leaf: Array, used: Array, add: Callable[[Array], Array], acc: np.dtype[Any], skip: bool) -> Partials:
     """(count, pivot, shift, m2) of each leaf, whose elements are along axis 2, by the corrected two-pass algorithm."""
     count = np.sum(used, axis=2).astype(np.float64)
     some = count > 0

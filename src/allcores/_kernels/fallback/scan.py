@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .drive import Array
+from ..common import Array
 from .window import claimed
 
 State = list[Array]

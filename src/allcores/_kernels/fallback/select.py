@@ -9,37 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from ..common import Array
+from ..keys import from_keys, to_keys, turned
 from . import drive
-from .drive import LEAVES, Array, claim, truths
+from .drive import LEAVES, claim
 from .window import claimed
-
-
-def key_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype of keys: int32 for elements of up to four bytes, else int64."""
-    return np.dtype(np.int64 if dtype.itemsize == 8 else np.int32)
-
-
-def to_keys(v: Array) -> Array:
-    keys = key_dtype(v.dtype)
-    info = np.iinfo(keys)
-    if v.dtype.kind == "f":
-        bits = (v + v.dtype.type(0)).view(keys)
-        bits = bits ^ ((bits >> (8 * keys.itemsize - 1)) & info.max)
-        return np.where(v == v, bits, info.max).astype(keys, copy=False)
-    if v.dtype.kind == "u" and v.dtype.itemsize == keys.itemsize:
-        return v.view(keys) ^ info.min
-    return truths(v).astype(keys)
-
-
-def from_keys(keys: Array, dtype: np.dtype[Any]) -> Array:
-    """The elements that have these keys; of the largest one, NaN."""
-    info = np.iinfo(keys.dtype)
-    if dtype.kind == "f":
-        return np.asarray((keys ^ ((keys >> (8 * dtype.itemsize - 1)) & info.max)).view(dtype))
-    if dtype.kind == "u" and dtype.itemsize == keys.dtype.itemsize:
-        return np.asarray((keys ^ info.min).view(dtype))
-    values: Array = keys.astype(dtype)
-    return values
 
 
 def pick(x: Array, ranks: Array, row: int, cursor: Array, values: Array, counts: Array) -> int:
@@ -87,14 +61,6 @@ def sift(x: Array, brackets: Array, begin: Array, room: Array, cursor: Array, co
         with drive.alone_at(cursor):
             cursor[drive.DONE] += 1
     return 0
-
-
-def turned(keys: Array, dtype: np.dtype[Any], backwards: int) -> Array:
-    """Keys for descending order, if `backwards`: but NaN comes last in any case."""
-    if not backwards:
-        return keys
-    top = np.iinfo(keys.dtype).max
-    return np.where((keys == top) & (dtype.kind == "f"), top, ~keys).astype(keys.dtype, copy=False)
 
 
 def divide(x: Array, ranks: Array, positions: int, backwards: int, cursor: Array, out: Array) -> int:

@@ -6,49 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..common import DIFFERENT, Array, ranks, truths
+from ..keys import elements_of, evened, keys_of
 from . import drive
-from .drive import DONE, LEAVES, Array, claim, truths
+from .drive import DONE, LEAVES, claim
 from .window import claimed
-
-METHODS = ("average", "min", "max", "dense", "ordinal")  # the order is that of Method in ext/sort.pyx
-DIFFERENT, NOTHING, EQUAL = range(3)  # what NaN is: each another, without a rank, all the same
-
-
-def keys_of(a: Array) -> Array:
-    """Unsigned integers in the order of the elements: NaN is the greatest, -0.0 comes just before 0.0."""
-    word = np.dtype(np.uint64 if a.dtype.itemsize == 8 else np.uint32)
-    if a.dtype.kind == "f":
-        bits = a.view(word)
-        top = word.type(1) << word.type(8 * word.itemsize - 1)
-        keys: Array = np.where(bits & top, ~bits, bits | top)
-        keys[a != a] = ~word.type(0)
-        return keys
-    if a.dtype.kind == "i":
-        wide = a.astype(np.int64 if word.itemsize == 8 else np.int32)
-        top = word.type(1) << word.type(8 * word.itemsize - 1)
-        turned: Array = wide.view(word) ^ top
-        return turned
-    return truths(a).astype(word)
-
-
-def elements_of(keys: Array, dtype: np.dtype) -> Array:
-    """The reverse."""
-    top = keys.dtype.type(1) << keys.dtype.type(8 * keys.dtype.itemsize - 1)
-    if dtype.kind == "f":
-        return np.where(keys & top, keys ^ top, ~keys).view(dtype)
-    if dtype.kind == "i":
-        wide: Array = (keys ^ top).view(np.int64 if keys.dtype.itemsize == 8 else np.int32)
-        return wide.astype(dtype)
-    return keys.astype(dtype)
-
-
-def evened(keys: Array, dtype: np.dtype) -> Array:
-    """Both zeros made equal."""
-    if dtype.kind != "f":
-        return keys
-    zero = keys.dtype.type(1) << keys.dtype.type(8 * keys.dtype.itemsize - 1)
-    return np.where(keys == zero - 1, zero, keys)
-
 
 # ---- lines that are sorted whole
 
@@ -67,45 +29,6 @@ def argsort(a: Array, cursor: Array, out: Array) -> int:
         where = (*positions, slice(begin, end), columns)
         out[where] = np.argsort(truths(a[where]), axis=1, kind="stable")
     return 0
-
-
-def ranks(
-    v: Array,
-    order: Array,
-    method: int,
-    missing: int,
-    before: int = 0,
-    distinct: int = 0,
-    absent: Array | None = None,
-) -> Array:
-    """Of the elements of a line, from 1, after `before` elements that are less, `distinct` different ones. `absent`:
-    which are NaN, where not those that differ from themselves: missing strings do not."""
-    n = len(v)
-    ordered = v[order]
-    gaps = ordered != ordered if absent is None else absent[order]
-    new = np.ones(n, dtype=bool)
-    new[1:] = (ordered[1:] != ordered[:-1]) | gaps[1:]
-    if missing != DIFFERENT and n:
-        new[1:] &= ~gaps[:-1]
-    group = np.cumsum(new) - 1
-    first = np.flatnonzero(new)
-    last = np.append(first[1:], n)
-    name = METHODS[method]
-    if name == "average":
-        values = before + 0.5 * (first + last + 1.0)[group]
-    elif name == "min":
-        values = before + first[group] + 1.0
-    elif name == "max":
-        values = before + last[group] * 1.0
-    elif name == "dense":
-        values = distinct + group + 1.0
-    else:
-        values = before + np.arange(1.0, n + 1)
-    if missing == NOTHING:
-        values[gaps] = np.nan
-    out = np.empty(n)
-    out[order] = values
-    return out
 
 
 def rankdata(a: Array, method: int, missing: int, cursor: Array, out: Array) -> int:

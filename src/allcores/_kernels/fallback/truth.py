@@ -6,20 +6,21 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..common import Array
 from . import drive
-from .drive import END, NEXT, Array, chunks
+from .drive import END, NEXT, chunks
 
 
 def look(
-    x: Array, where: Array | None, cursor: Array, sink: Array, padding: int, answer: Callable[[Array], Array]
+    x: Array, where: Array | None, cursor: Array, output: Array, padding: int, answer: Callable[[Array], Array]
 ) -> int:
     """One answer a column of each chunk; for one answer in all, look no further once it is settled."""
-    single = sink[0].size == 1
+    single = output[0].size == 1
     for block, keep, _, region in chunks(x, where, cursor):
         if keep is not None:
             block = np.where(keep, block, x.dtype.type(padding))
-        sink[region] = answer(block)
-        if single and sink.dtype == np.uint8 and sink[region] != padding:
+        output[region] = answer(block)
+        if single and output.dtype == np.uint8 and output[region] != padding:
             with drive.alone_at(cursor):
                 cursor[NEXT] += cursor[END]
     return 0

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from ..common import Array
 from . import drive
-from .drive import LEAVES, LINES, TILE, Array, claim
+from .drive import LEAVES, LINES, TILE, claim
 
 MOST = 64  # the largest window that is a group of its own
 GROUP = 32

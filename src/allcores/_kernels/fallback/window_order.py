@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .drive import Array
-from .ranks import METHODS, quantiles, ranks
+from ..common import QUANTILE_METHODS, Array
+from .ranks import quantiles, ranks
 from .window import claimed, take
 
 Lane = tuple[Array, int, tuple[Any, ...], Array | None]
@@ -41,14 +41,14 @@ def move_quantile(
 ) -> int:
     for v, _, at, values in lanes(a, window, offset, cursor):
         results = quantiles(v, window - 1, window, min_count, np.array(q), method, values)
-        for sink, result in zip(out, results, strict=True):
+        for output, result in zip(out, results, strict=True):
             with np.errstate(all="ignore"):  # of rounding to the dtype of the result
-                sink[at] = result
+                output[at] = result
     return 0
 
 
 def move_median(a: Array, window: int, offset: int, min_count: int, cursor: Array, out: Array) -> int:
-    return move_quantile(a, window, offset, min_count, (0.5,), METHODS.index("median"), cursor, out)
+    return move_quantile(a, window, offset, min_count, (0.5,), QUANTILE_METHODS.index("median"), cursor, out)
 
 
 def move_rank(a: Array, window: int, offset: int, min_count: int, cursor: Array, out: Array) -> int:

@@ -13,12 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from . import doors, execute, settings
-from .grid import Stretches, cut_scans, cut_windows, leaves_of, scan_leaf
-from .inputs import elements, is_more
-from .operands import Array, in_native, native, side_by_side
-from .registry import FLOATS, REALS, SCANS
-from .windowing import (
+from .._engine import doors, execute, settings
+from .._engine.arguments import (
     DOUBLE,
     check_axis,
     check_out,
@@ -31,6 +27,10 @@ from .windowing import (
     prepared,
     room_for,
 )
+from .._engine.grid import Stretches, cut_scans, cut_windows, leaves_of, scan_leaf
+from .._engine.inputs import elements, is_more
+from .._engine.registry import FLOATS, REALS, SCANS
+from .._engine.view import Array, in_native, native, side_by_side
 
 COLUMNS = 16  # fewer columns than these are taken as lines
 MORE = 5  # fields of a state besides those of the row: weight, decay, and three exponents

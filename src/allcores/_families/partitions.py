@@ -20,16 +20,17 @@ from typing import Any
 
 import numpy as np
 
-from .._kernels.fallback.select import key_dtype, to_keys, turned
-from . import execute, selecting, settings
-from .arguments import as_operand, ask_numpy
-from .grid import cut_windows
-from .inputs import elements, is_missing, is_more
-from .operands import Array, side_by_side
+from .._engine import execute, settings
+from .._engine.arguments import as_operand, check_axis, integer
+from .._engine.delegation import ask_numpy
+from .._engine.grid import cut_windows
+from .._engine.inputs import elements, is_missing, is_more
+from .._engine.registry import SELECTIONS
+from .._engine.view import Array, side_by_side
+from .._kernels.keys import key_dtype, to_keys, turned
+from . import selection
 from .quantiles import kernel_dtype
-from .registry import SELECTIONS
-from .selecting import POSITION, Sieved, cut_long, run_sift, select_long, spread
-from .windowing import check_axis, integer
+from .selection import POSITION, Sieved, cut_long, run_sift, select_long, spread
 
 FEW = 64  # times as long is a lane of which few elements are the first
 
@@ -83,7 +84,7 @@ def divide(a: Array, result: Array, axis: int, ranks: Array, positions: bool, ba
     else:
         x, out = (np.moveaxis(v, axis, -1)[None, ..., None] for v in (a, result))
     n = x.shape[-2]
-    if n <= selecting.longest:
+    if n <= selection.longest:
         grid = cut_windows(x.shape, None, execute.output_chunk, workers)
         operands, parameters = (x, np.ascontiguousarray(ranks, np.intp)), (int(positions), int(backwards))
         execute.run("divide", operands, parameters, grid, (out,), workers, SELECTIONS["divide"].ns)
@@ -102,7 +103,7 @@ def first_of_long(x: Array, out: Array, backwards: bool, workers: int) -> bool:
     """
     info = np.iinfo(key_dtype(x.dtype))
     top = int(info.max) - (x.dtype.kind == "f")  # NaN is beyond
-    sample = to_keys(x[spread(len(x), selecting.sample_size)])
+    sample = to_keys(x[spread(len(x), selection.sample_size)])
     sample = np.sort(sample[sample <= top])
     likely = len(out) * len(sample) / len(x)
     number = int(likely + 4 * likely**0.5) + 8
@@ -112,7 +113,7 @@ def first_of_long(x: Array, out: Array, backwards: bool, workers: int) -> bool:
     grid = cut_windows((1, len(x), 1), 1, execute.output_chunk, workers)
     room = 4 * number * len(x) // len(sample) // grid.chunks + 64
     everything = low == info.min and high == info.max  # the kernel needs a key that is not in demand
-    if everything or room * grid.chunks > selecting.budget:
+    if everything or room * grid.chunks > selection.budget:
         return False
     counts, kept = np.empty(grid.chunks, POSITION), np.empty((grid.chunks, room), POSITION)
     execute.run("gather", (x,), (low, high), grid, (counts, kept), workers, SELECTIONS["gather"].ns)

@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from .._kernels.fallback.sort import elements_of, evened, keys_of
-from . import execute, settings
-from .grid import Stretches, ceil_div, cut_windows, power_above
-from .operands import Array, side_by_side
-from .registry import REALS, SORTS
+from .._engine import execute, settings
+from .._engine.grid import Stretches, ceil_div, cut_windows, power_above
+from .._engine.registry import REALS, SORTS
+from .._engine.view import Array, side_by_side
+from .._kernels.keys import elements_of, evened, keys_of
 
 # Tests change these: results must not.
 LONG = 65_536  # elements of a line that is sorted whole, at most

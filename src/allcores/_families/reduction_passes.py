@@ -8,17 +8,16 @@ too much would have to be known at once are computed slab by slab: no reduction 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 
-from .._kernels.fallback.drive import Flags, tree
-from . import execute
-from .execute import Partials
-from .grid import PARTIALS, cut
-from .operands import Array, Canonical, canonical
-from .registry import KERNELS, Row
+from .._engine import execute
+from .._engine.execute import Call
+from .._engine.grid import PARTIALS, cut
+from .._engine.registry import KERNELS, Row
+from .._engine.view import Array, Canonical, canonical
+from .._kernels.common import Flags, Partials, tree
 
 # Of every output position: its partial, and how many elements went into it.
 Finish = Callable[[Partials, Array | int], tuple[Array, ...]]
@@ -26,15 +25,6 @@ Finish = Callable[[Partials, Array | int], tuple[Array, ...]]
 
 # A row, a view (outer..., n, inner), a mask, whether results are integers, the call.
 Pass = Callable[[Row, Array, "Array | None", bool, "Call"], Partials]
-
-
-@dataclass(slots=True)
-class Call:
-    """What the passes of one call share."""
-
-    workers: int
-    status: int = 0  # floating-point flags, as NumPy numbers them
-    read: Pass | None = None  # takes the place of `one_pass` where elements are not in memory
 
 
 def one_pass(row: Row, x: Array, mask: Array | None, integers: bool, call: Call) -> Partials:
@@ -111,8 +101,9 @@ def reduce(
     counted: bool = False,
     integers: bool = False,
     call: Call,
+    run_pass: Pass = one_pass,
 ) -> tuple[Array, ...]:
-    """Reduce `a`, which has elements, along the axes `reduced`.
+    """Reduce `a`, which has elements, along the axes `reduced`; `run_pass` knows where they are.
 
     `where` is of a's shape. `finish` gets the partials and, if `counted`, how many elements `where` selects (without
     `where`: how many elements are reduced). Returns arrays of the kept axes' shape, one for each that finish returns.
@@ -124,12 +115,11 @@ def reduce(
     lengths = tuple(axis.length for axis in kept)
     size = sum(field.dtype.itemsize for field in row.partial(a.dtype, integers)) + 8 * counted
     results: tuple[Array, ...] = ()
-    run = call.read or one_pass
     for position, part in slabs(view, size):
         x = take(view.x, view, position, part)
         mask = None if view.mask is None else take(view.mask, view, position, part)
         shape = tuple(part.stop - part.start if i == position else axis.length for i, axis in enumerate(view.carried))
-        partials = fold_carried(row, view, run(row, x, mask, integers, call), shape, call)
+        partials = fold_carried(row, view, run_pass(row, x, mask, integers, call), shape, call)
         count: Array | int = n
         if counted and mask is not None:
             counter = KERNELS["count_nonzero"]
@@ -161,7 +151,7 @@ def arrange(result: Array, a: Array, reduced: tuple[int, ...], view: Canonical) 
     return result
 
 
-def position_of_all(kernel: str, a: Array, call: Call) -> int:
+def position_of_all(kernel: str, a: Array, call: Call, run_pass: Pass = one_pass) -> int:
     """argmin and its kin over all axes: the position in C order of the first extremum, or -1 where all are NaN."""
     row = KERNELS[kernel]
     view = canonical(a, tuple(range(a.ndim)), ordered=True)
@@ -181,7 +171,7 @@ def position_of_all(kernel: str, a: Array, call: Call) -> int:
     step = max(1, PARTIALS // 2 // (24 * prod(outer[1:]) * view.x.shape[-1])) if outer else 1
     for begin in range(0, outer[0] if outer else 1, step):
         x = view.x[begin : begin + step] if outer else view.x
-        value, index = (call.read or one_pass)(row, x, None, False, call)
+        value, index = run_pass(row, x, None, False, call)
         lengths = tuple(axis.length for axis in view.carried)
         if outer:
             lengths = (x.shape[0], *lengths[1:])

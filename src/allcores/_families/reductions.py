@@ -10,26 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from .._kernels.fallback.drive import Flags
-from .arguments import (
-    EXTREMA,
-    NoValue,
-    Request,
-    accumulator,
-    ask_numpy,
-    fits,
-    keepdims_shape,
-    listed,
-    other_dtype,
-    prepare,
-    short_way,
-)
-from .execute import Partials
-from .inputs import is_missing, is_more
-from .notices import OVER, UNDER, warn_caller
-from .operands import Array, native
-from .reading import position_of_all
-from .sources import Source
+from .._engine.arguments import NoValue, keepdims_shape, listed, other_dtype
+from .._engine.delegation import ask_numpy
+from .._engine.fp_warnings import OVER, UNDER, warn_caller
+from .._engine.inputs import is_missing, is_more
+from .._engine.sources import Source
+from .._engine.view import Array, native
+from .._kernels.common import Flags, Partials
+from .lazy_reductions import position_of_all
+from .reduction_requests import EXTREMA, Request, accumulator, fits, prepare, short_way
 
 # Kernels for what has no NaN: the function without NaN.
 PLAIN = {

@@ -18,13 +18,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .._kernels.fallback.drive import Flags, Fold
+from .._kernels.common import Flags, Fold, Partials
 from . import jobs, settings, team
-from .execute import Partials
-from .operands import Array
-from .reduction import Call
+from .execute import Call
 from .sources import Region
 from .turns import Turns
+from .view import Array
 
 # Bytes of a task on an executor, at least. Tests change it: results must not.
 task_size = 64 << 20

@@ -15,23 +15,25 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from .._kernels.fallback.ranks import METHODS, PARAMETERS
-from . import doors, settings, weighted
-from .arguments import NoValue, as_operand, ask_numpy, is_room, keepdims_shape, listed, other_dtype
-from .inputs import is_more
-from .notices import warn_caller
-from .operands import Array, in_native, native
-from .reduction import Call
-from .registry import SELECTIONS
-from .searching import select_from
-from .selecting import select_along
-from .sources import Source
+from .._engine import doors, settings
+from .._engine.arguments import NoValue, as_operand, is_room, keepdims_shape, listed, other_dtype
+from .._engine.delegation import ask_numpy
+from .._engine.execute import Call
+from .._engine.fp_warnings import warn_caller
+from .._engine.inputs import is_more
+from .._engine.registry import SELECTIONS
+from .._engine.sources import Source
+from .._engine.view import Array, in_native, native
+from .._kernels.common import PARAMETERS, QUANTILE_METHODS
+from . import weighted_quantiles
+from .lazy_quantiles import select_from
+from .selection import select_along
 
 CELLS = SELECTIONS["pick"].cells
 SMALL = 16384  # elements that one core searches before a second one would have begun
-MEDIAN = METHODS.index("median")
+MEDIAN = QUANTILE_METHODS.index("median")
 DISCRETE = ("inverted_cdf", "closest_observation", "lower", "higher", "nearest")
-BETWEEN = tuple(method for method in METHODS[:MEDIAN] if method not in DISCRETE)  # whose results are float64
+BETWEEN = tuple(method for method in QUANTILE_METHODS[:MEDIAN] if method not in DISCRETE)  # whose results are float64
 
 Axes = tuple[int, ...]
 
@@ -295,7 +297,7 @@ def quantile(
     if settings.doors > 0 and plainly and type(q) is float and type(method) is str and method in BETWEEN:
         point = q / 100 if name.endswith("percentile") else q
         if 0 <= point <= 1:
-            small = short_way(a, point, METHODS.index(method), axis, name.startswith("nan"), workers)
+            small = short_way(a, point, QUANTILE_METHODS.index(method), axis, name.startswith("nan"), workers)
             if small is not None:
                 return small
     workers = settings.resolve_workers(workers)
@@ -304,7 +306,7 @@ def quantile(
     weak = type(q) in (int, float)
     if weights is not None and isinstance(a, Source):
         a = a.load()
-    if plain and isinstance(method, str) and method in METHODS[:MEDIAN]:
+    if plain and isinstance(method, str) and method in QUANTILE_METHODS[:MEDIAN]:
         points = good_points(q, method, percent=name.endswith("percentile"))
     if points is not None:
         exact = method in DISCRETE or points.dtype.kind != "f"
@@ -346,12 +348,14 @@ def with_weights(request: Request, q: Array, method: str, weights: Any, axis: An
     a = request.a
     if method != "inverted_cdf" or not isinstance(a, np.ndarray) or settings.sends_arrays():
         return None
-    if a.size <= weighted.few and a.size <= weighted.few_lanes * request.n:
+    if a.size <= weighted_quantiles.few and a.size <= weighted_quantiles.few_lanes * request.n:
         return None
     try:
-        lanes = weighted.weights_of(weights, a.shape, axis, request.reduced, skip)
-        values, counts = weighted.quantiles(weighted.rows(a, request.reduced), lanes, q, skip, request.workers)
-    except weighted.Refused:
+        lanes = weighted_quantiles.weights_of(weights, a.shape, axis, request.reduced, skip)
+        values, counts = weighted_quantiles.quantiles(
+            weighted_quantiles.rows(a, request.reduced), lanes, q, skip, request.workers
+        )
+    except weighted_quantiles.Refused:
         return None
     warn_of_empty(counts, skip)
     return values.astype(request.dtype, copy=False)

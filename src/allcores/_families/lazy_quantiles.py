@@ -5,7 +5,7 @@
                                                pass: what is below, at the ends, inside; what is inside is kept
                                                few inside -> search these; many -> narrower brackets, another pass
 
-The brackets are those of `selecting.search`; here passes are over the pieces of a source, for all lanes that are
+The brackets are those of `selection.search`; here passes are over the pieces of a source, for all lanes that are
 still searched, on threads or an executor. What is found is exact: how a source is cut changes no bit.
 """
 
@@ -19,26 +19,17 @@ from typing import Any
 
 import numpy as np
 
-from .._kernels.fallback.select import from_keys, to_keys
-from . import grid, selecting, settings
-from .execute import Partials
-from .grid import Pieces
-from .operands import Array
-from .reading import chunk, where_it_is
-from .reduction import Call
-from .selecting import (
-    POSITION,
-    Bracket,
-    Part,
-    Ranks,
-    lanes_of,
-    run_sift,
-    search,
-    select,
-    spread,
-)
-from .sources import FlatFile, InMemory, Region, Source
-from .working import run, to_travel
+from .._engine import grid, settings
+from .._engine.execute import Call
+from .._engine.grid import Pieces
+from .._engine.mapreduce import run, to_travel
+from .._engine.sources import FlatFile, InMemory, Region, Source
+from .._engine.view import Array
+from .._kernels.common import Partials
+from .._kernels.keys import from_keys, to_keys
+from . import selection
+from .lazy_reductions import chunk, where_it_is
+from .selection import POSITION, Bracket, Part, Ranks, lanes_of, run_sift, search, select, spread
 
 # Tests change these: results must not.
 piece = grid.PIECE  # bytes that are looked at together
@@ -59,7 +50,7 @@ Things = tuple[Source | Array]
 def select_from(
     a: Source | Array, searched: np.dtype[Any], reduced: tuple[int, ...], ranks: Ranks, skip: bool, call: Call
 ) -> tuple[Array, Array]:
-    """As `selecting.select`: elements of the ranks of each lane, (m, kept...), and how many numbers a lane has.
+    """As `selection.select`: elements of the ranks of each lane, (m, kept...), and how many numbers a lane has.
 
     `searched`: the dtype in which they are searched.
     """
@@ -234,7 +225,7 @@ class SampleWork:
 
 @dataclass(frozen=True, slots=True)
 class SiftWork(SampleWork):
-    """`selecting.sift`: of each lane its counts, and the keys inside brackets, as long as there are no more than `each`
+    """`selection.sift`: of each lane its counts, and the keys inside brackets, as long as there are no more than `each`
     of them."""
 
     brackets: tuple[list[Bracket], ...]
@@ -349,7 +340,7 @@ class LongLanes:
         """Keys of each lane, in order."""
         pieces = self.cut(sampled)
         # More than is asked for: another pass costs more than a larger sample.
-        size = min(4 * max(sizes.values()), max(selecting.sample_size, SAMPLES // self.count))
+        size = min(4 * max(sizes.values()), max(selection.sample_size, SAMPLES // self.count))
         parts = min(pieces.parts, PIECES if self.source.chunks else 4 * PIECES)
         numbers = tuple(spread(pieces.parts, parts).tolist())
         work = SampleWork(

@@ -1,17 +1,17 @@
-"""What is known of a run of elements and of the run after it, made one. Slots are tuples of arrays, one a field."""
+"""What is known of a run of elements and of the run after it, made one. Partials are tuples of arrays, one a field."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .drive import Slots
+from .common import Partials
 
 
-def add(a: Slots, b: Slots) -> Slots:
+def add(a: Partials, b: Partials) -> Partials:
     return tuple(np.add(x, y) for x, y in zip(a, b, strict=True))
 
 
-def two_sum(a: np.ndarray, b: np.ndarray) -> Slots:
+def two_sum(a: np.ndarray, b: np.ndarray) -> Partials:
     """a + b, and what its rounding lost (Knuth): -0.0 where that is nothing, or the sum is not finite."""
     total = np.add(a, b)
     finite = np.isfinite(total)
@@ -21,7 +21,7 @@ def two_sum(a: np.ndarray, b: np.ndarray) -> Slots:
     return total, -(((z - t) - x) + (t - y))
 
 
-def total(a: Slots, b: Slots) -> Slots:
+def total(a: Partials, b: Partials) -> Partials:
     """(total, rest) of floats, (total, rest, count), or (total) of integers."""
     if len(a) == 1:
         return add(a, b)
@@ -29,11 +29,11 @@ def total(a: Slots, b: Slots) -> Slots:
     return both, (a[1] + b[1]) + lost, *add(a[2:], b[2:])
 
 
-def multiply(a: Slots, b: Slots) -> Slots:
+def multiply(a: Partials, b: Partials) -> Partials:
     return tuple(np.multiply(x, y) for x, y in zip(a, b, strict=True))
 
 
-def moments(a: Slots, b: Slots) -> Slots:
+def moments(a: Partials, b: Partials) -> Partials:
     """(count, pivot, shift, m2) by Chan's formula; see ext/reduce.pyx."""
     (count, pivot, shift, m2), (count_b, pivot_b, shift_b, m2_b) = a, b
     n = count + count_b
@@ -51,54 +51,54 @@ def moments(a: Slots, b: Slots) -> Slots:
     )
 
 
-def minimum(a: Slots, b: Slots) -> Slots:
+def minimum(a: Partials, b: Partials) -> Partials:
     """NaN wins; of equals the first."""
     return tuple(np.where((y < x) | (y != y) & (x == x), y, x) for x, y in zip(a, b, strict=True))
 
 
-def maximum(a: Slots, b: Slots) -> Slots:
+def maximum(a: Partials, b: Partials) -> Partials:
     return tuple(np.where((y > x) | (y != y) & (x == x), y, x) for x, y in zip(a, b, strict=True))
 
 
-def nanminimum(a: Slots, b: Slots) -> Slots:
+def nanminimum(a: Partials, b: Partials) -> Partials:
     """NaN loses; of equals the first."""
     return tuple(np.where((y < x) | (x != x), y, x) for x, y in zip(a, b, strict=True))
 
 
-def nanmaximum(a: Slots, b: Slots) -> Slots:
+def nanmaximum(a: Partials, b: Partials) -> Partials:
     return tuple(np.where((y > x) | (x != x), y, x) for x, y in zip(a, b, strict=True))
 
 
-def extent(a: Slots, b: Slots) -> Slots:
+def extent(a: Partials, b: Partials) -> Partials:
     """(low, high)"""
     return minimum(a[:1], b[:1]) + maximum(a[1:], b[1:])
 
 
-def _with_index(take: np.ndarray, a: Slots, b: Slots) -> Slots:
+def _with_index(take: np.ndarray, a: Partials, b: Partials) -> Partials:
     return tuple(np.where(take, y, x) for x, y in zip(a, b, strict=True))
 
 
-def first_minimum(a: Slots, b: Slots) -> Slots:
+def first_minimum(a: Partials, b: Partials) -> Partials:
     """(value, index): the first NaN, otherwise the first of the least."""
     return _with_index((b[0] < a[0]) | (b[0] != b[0]) & (a[0] == a[0]), a, b)
 
 
-def first_maximum(a: Slots, b: Slots) -> Slots:
+def first_maximum(a: Partials, b: Partials) -> Partials:
     return _with_index((b[0] > a[0]) | (b[0] != b[0]) & (a[0] == a[0]), a, b)
 
 
-def first_nanminimum(a: Slots, b: Slots) -> Slots:
+def first_nanminimum(a: Partials, b: Partials) -> Partials:
     """(value, index) of the first of the least that is not NaN; an index of -1 says that there is none."""
     return _with_index((b[1] >= 0) & ((a[1] < 0) | (b[0] < a[0])), a, b)
 
 
-def first_nanmaximum(a: Slots, b: Slots) -> Slots:
+def first_nanmaximum(a: Partials, b: Partials) -> Partials:
     return _with_index((b[1] >= 0) & ((a[1] < 0) | (b[0] > a[0])), a, b)
 
 
-def either(a: Slots, b: Slots) -> Slots:
+def either(a: Partials, b: Partials) -> Partials:
     return tuple(np.bitwise_or(x, y) for x, y in zip(a, b, strict=True))
 
 
-def both(a: Slots, b: Slots) -> Slots:
+def both(a: Partials, b: Partials) -> Partials:
     return tuple(np.bitwise_and(x, y) for x, y in zip(a, b, strict=True))

@@ -1,6 +1,6 @@
 """Quantiles of elements with weights: the first element up to which the weights add up to the share that is asked for.
 
-    lanes up to sorting.LONG    blocks of lanes, each by one worker
+    lanes up to sort_passes.LONG    blocks of lanes, each by one worker
     longer lanes, one by one    positions in order, and weights in that order, by all workers
 
 The weights are added one after the other, as NumPy adds them, in the order of the elements; equal elements are in the
@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from . import execute, sorting
-from .grid import ceil_div
-from .inputs import in_memory
-from .operands import Array
-from .sorting import POSITION
-from .turns import Turns
+from .._engine import execute
+from .._engine.grid import ceil_div
+from .._engine.inputs import in_memory
+from .._engine.turns import Turns
+from .._engine.view import Array
+from . import sort_passes
+from .sort_passes import POSITION
 
 # Tests change this: results must not.
 block = 1 << 16  # elements that a worker takes at a time, about
@@ -70,7 +71,7 @@ def quantiles(a: Array, weights: Array, q: Array, skip: bool, workers: int) -> t
             q = np.maximum(q, np.nextafter(q.dtype.type(0), q.dtype.type(1)))
     lanes, n = a.shape
     values, counts = np.empty((len(q), lanes), a.dtype), np.empty(lanes, POSITION)
-    size = 1 if n > sorting.LONG else max(1, min(block // n, ceil_div(lanes, workers)))
+    size = 1 if n > sort_passes.LONG else max(1, min(block // n, ceil_div(lanes, workers)))
 
     def some(number: int, workers: int) -> None:
         part = slice(number * size, (number + 1) * size)
@@ -79,7 +80,7 @@ def quantiles(a: Array, weights: Array, q: Array, skip: bool, workers: int) -> t
         with np.errstate(all="ignore"):
             values[:, part], counts[part] = of_block(a[part], own, q, skip, workers)
 
-    if n > sorting.LONG:
+    if n > sort_passes.LONG:
         for number in range(lanes):
             some(number, workers)
     else:
@@ -111,7 +112,7 @@ def of_block(a: Array, weights: Array, q: Array, skip: bool, workers: int) -> tu
     lanes, n = a.shape
     lane = np.arange(lanes)[:, None]
     order = np.empty((lanes, n), POSITION)
-    sorting.argsort(a, order, 1, workers)
+    sort_passes.argsort(a, order, 1, workers)
     sums = in_order(weights, order, workers)
     counts = np.full(lanes, n)
     missing = np.isnan(a[lane[:, 0], order[:, -1]])  # NaN is last

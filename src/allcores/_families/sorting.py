@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from .._kernels.fallback.sort import DIFFERENT, EQUAL, METHODS, NOTHING, ranks
-from . import doors, settings, sorting
-from .arguments import NoValue, as_operand, ask_numpy
-from .inputs import elements, is_missing, is_more
-from .operands import Array, in_native
-from .registry import REALS
-from .sorting import POSITION, covered
-from .sources import Source
-from .statistics import truth
-from .windowing import check_axis, check_out, deliver, is_plain
+from .._engine import doors, settings
+from .._engine.arguments import NoValue, as_operand, check_axis, check_out, deliver, is_plain
+from .._engine.delegation import ask_numpy
+from .._engine.inputs import elements, is_missing, is_more
+from .._engine.registry import REALS
+from .._engine.sources import Source
+from .._engine.view import Array, in_native
+from .._kernels.common import DIFFERENT, EQUAL, NOTHING, RANK_METHODS, ranks
+from . import sort_passes
+from .reductions import truth
+from .sort_passes import POSITION, covered
 
 KINDS = (None, "quicksort", "heapsort", "mergesort", "stable")
 SMALL = 8192  # elements up to which the short way is asked
@@ -92,11 +93,11 @@ def numpy_sorted(a: Array) -> Array | None:
     n, floats = a.shape[-1], a.dtype.kind == "f"
     if (
         settings.backend() == "v2"
-        or a.size > (sorting.LONG if a.ndim == 1 else SMALL)
+        or a.size > (sort_passes.LONG if a.ndim == 1 else SMALL)
         or (floats and a.size < LOOKED_AT)
     ):
         return None
-    if n >= sorting.LEAST and not sorting.is_for_numpy(a.dtype, n):
+    if n >= sort_passes.LEAST and not sort_passes.is_for_numpy(a.dtype, n):
         return None
     result = np.sort(a)
     if floats:
@@ -105,7 +106,7 @@ def numpy_sorted(a: Array) -> Array | None:
             return None if (result == zero).any() else result
         first = result.searchsorted(zero)
         if first < n and result[first] == zero:
-            sorting.order_zeros(a, result)
+            sort_passes.order_zeros(a, result)
     return result
 
 
@@ -130,7 +131,7 @@ def sort(a: Any, axis: Any, kind: Any, order: Any, stable: Any, descending: Any,
     else:
         result = np.empty_like(values, subok=False)
     if values.size:
-        sorting.sort(mirrored(values) if descending else values, result, along, workers)
+        sort_passes.sort(mirrored(values) if descending else values, result, along, workers)
         if descending:
             mirrored(result, result)
     return deliver(result if out is not None else result.astype(a.dtype, copy=False), out)
@@ -148,7 +149,7 @@ def argsort(a: Any, axis: Any, kind: Any, order: Any, stable: Any, descending: A
     values, along = work
     result = np.empty_like(values, POSITION, subok=False)
     if values.size:
-        sorting.argsort(mirrored(values) if descending else values, result, along, workers)
+        sort_passes.argsort(mirrored(values) if descending else values, result, along, workers)
     return result.astype(np.intp, copy=False)
 
 
@@ -173,7 +174,7 @@ def lexsort(keys: Any, axis: Any, workers: int | None) -> Any:
     along = work[1]
     result: Array = np.empty(shape, POSITION)
     if result.size:
-        sorting.lexsort(columns, result, along, workers)
+        sort_passes.lexsort(columns, result, along, workers)
     return result.astype(np.intp, copy=False)
 
 
@@ -198,7 +199,7 @@ def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
 def rank(a: Any, axis: Any, method: Any, nan_policy: Any, workers: int | None) -> Array:
     """The ranks, with what the policy says of NaN: an error, or NaN for the whole lane, or for NaN alone."""
     workers = settings.resolve_workers(workers)
-    check_choice("method", method, METHODS)
+    check_choice("method", method, RANK_METHODS)
     check_choice("nan_policy", nan_policy, POLICIES)
     values = elements("a", a)
     if axis is None:
@@ -223,12 +224,12 @@ def ranked(values: Array, along: int, method: str, nan_policy: str | None, worke
     if covered(values):
         values = in_native(values)
         if values.size:
-            sorting.rank(values, result, along, METHODS.index(method), missing, workers)
+            sort_passes.rank(values, result, along, RANK_METHODS.index(method), missing, workers)
         return result
-    for line, output in sorting.each_line(values, result, along):
+    for line, output in sort_passes.each_line(values, result, along):
         absent = np.asarray(is_missing(line), np.bool_)
         order = np.argsort(line, kind="stable") if line.dtype.kind != "O" else order_of_objects(line, absent)
-        output[...] = ranks(line, order, METHODS.index(method), missing, absent=absent)
+        output[...] = ranks(line, order, RANK_METHODS.index(method), missing, absent=absent)
     return result
 
 
@@ -259,7 +260,8 @@ def unique(
         found, first, which, times = line.copy(), empty, empty, empty
     else:
         missing = EQUAL if equal_nan else DIFFERENT
-        found, first, which, times = sorting.unique(line, bool(index), bool(inverse), bool(counts), missing, workers)  # type: ignore[assignment]
+        wanted = bool(index), bool(inverse), bool(counts)
+        found, first, which, times = sort_passes.unique(line, *wanted, missing, workers)  # type: ignore[assignment]
     results = [found.astype(a.dtype, copy=False)]
     if index:
         results.append(first.astype(np.intp, copy=False))
@@ -318,5 +320,5 @@ def searchsorted(a: Any, v: Any, side: Any, sorter: Any, workers: int | None) ->
     if not good or not covered(np.empty(0, dtype)):
         return np.searchsorted(a, v, side, sorter)
     table, keys = a.astype(dtype, copy=False), sought.astype(dtype, copy=False)
-    found = sorting.search(table, keys, bool(right), order, workers).astype(np.intp, copy=False)
+    found = sort_passes.search(table, keys, bool(right), order, workers).astype(np.intp, copy=False)
     return found[()] if found.ndim == 0 else found

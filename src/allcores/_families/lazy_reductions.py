@@ -18,14 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from . import grid, reduction, settings
-from .execute import Partials
-from .grid import Pieces
-from .operands import Array
-from .reduction import Call, Finish
-from .registry import KERNELS, Row
-from .sources import FlatFile, FlatView, InMemory, Region, Source, contiguous
-from .working import run
+from .._engine import grid, settings
+from .._engine.execute import Call
+from .._engine.grid import Pieces
+from .._engine.mapreduce import run
+from .._engine.registry import KERNELS, Row
+from .._engine.sources import FlatFile, FlatView, InMemory, Region, Source, contiguous
+from .._engine.view import Array
+from .._kernels.common import Partials
+from . import reduction_passes
+from .reduction_passes import Finish, Pass
 
 # Bytes of a piece of a file. Tests change it: results must not.
 piece = grid.PIECE
@@ -46,7 +48,7 @@ def moved(row: Row, partials: Partials, begin: int) -> Partials:
 
 @dataclass(frozen=True, slots=True)
 class FlatWork:
-    """`reduction.one_pass` of a view (outer..., n, inner) of a file or of an array; a mask is in memory."""
+    """`reduction_passes.one_pass` of a view (outer..., n, inner) of a file or of an array; a mask is in memory."""
 
     pieces: Pieces
     dtype: np.dtype[Any]
@@ -70,7 +72,7 @@ class FlatWork:
         row, (view, mask) = KERNELS[self.kernel], things
         x = view[region] if isinstance(view, np.ndarray) else fetched(view.part(region), memory)
         mask = None if mask is None else mask[region]
-        partials = reduction.one_pass(row, x, mask, self.integers, call)
+        partials = reduction_passes.one_pass(row, x, mask, self.integers, call)
         shape = (*x.shape[:-2], x.shape[-1])
         return moved(row, tuple(field.reshape(shape) for field in partials), region[-2].start)
 
@@ -91,7 +93,7 @@ def fetched(part: FlatView, memory: Array | None) -> Array:
 
 
 def pass_of(view: FlatView | Array, row: Row, dtype: Any, mask: Array | None, integers: bool, call: Call) -> Partials:
-    """`reduction.one_pass`, piece by piece."""
+    """`reduction_passes.one_pass`, piece by piece."""
     *outer, _, inner = view.shape
     most = max(1 << 16, min(piece, settings.budget_of_piece(call.workers)))
     sizes = grid.cut_flat(view.shape, dtype.itemsize, most)
@@ -107,7 +109,7 @@ def pass_of(view: FlatView | Array, row: Row, dtype: Any, mask: Array | None, in
 
 
 def pass_of_file(file: FlatFile, row: Row, x: Array, mask: Array | None, integers: bool, call: Call) -> Partials:
-    """`reduction.one_pass` of a view of a file's ghost."""
+    """`reduction_passes.one_pass` of a view of a file's ghost."""
     return pass_of(file.view(x), row, file.dtype, mask, integers, call)
 
 
@@ -120,7 +122,7 @@ def pass_of_array(row: Row, x: Array, mask: Array | None, integers: bool, call: 
 
 @dataclass(frozen=True)
 class StoredWork:
-    """`reduction.reduce` of whole stored chunks; a mask is in memory."""
+    """`reduction_passes.reduce` of whole stored chunks; a mask is in memory."""
 
     pieces: Pieces
     dtype: np.dtype[Any]
@@ -143,9 +145,11 @@ class StoredWork:
         reduced, (source, where) = self.reduced, things
         x = chunk(source, region)
         mask = None if where is None else where[region]
-        partials = reduction.reduce(self.kernel, x, reduced, as_they_are, where=mask, integers=self.integers, call=call)
+        partials = reduction_passes.reduce(
+            self.kernel, x, reduced, as_they_are, where=mask, integers=self.integers, call=call
+        )
         if self.counted and mask is not None:
-            partials += reduction.reduce("count_nonzero", mask, reduced, as_they_are, call=call)
+            partials += reduction_passes.reduce("count_nonzero", mask, reduced, as_they_are, call=call)
         return moved(KERNELS[self.kernel], partials, region[reduced[0]].start if len(reduced) == 1 else 0)
 
     def fold(self, a: Partials, b: Partials) -> Partials:
@@ -169,11 +173,11 @@ def as_they_are(partials: Partials, count: Array | int) -> Partials:
 
 
 class PositionWork(StoredWork):
-    """`reduction.position_of_all` of whole stored chunks."""
+    """`reduction_passes.position_of_all` of whole stored chunks."""
 
     def piece(self, region: Region, things: StoredThings, memory: Array | None, call: Call) -> Partials:
         x = chunk(things[0], region)
-        index = reduction.position_of_all(self.kernel, x, call)
+        index = reduction_passes.position_of_all(self.kernel, x, call)
         value = x.reshape(-1)[index]
         if index >= 0:
             place = (part.start + i for part, i in zip(region, np.unravel_index(index, x.shape), strict=True))
@@ -235,21 +239,20 @@ def position_of_stored(kernel: str, source: Source, call: Call) -> int:
     run(work, (where_it_is(source), None), lambda region, partials: found.append(partials), call)
     best, *others = sorted(found, key=lambda partials: int(partials[1]))
     for partials in others:
-        best = reduction.earlier(row, best, partials)
+        best = reduction_passes.earlier(row, best, partials)
     return int(best[1])
 
 
 # ---- the way in
 
 
-def laid_out(a: Array | Source, call: Call) -> Array | Source:
-    """What tells where elements are, while the passes of a call read them elsewhere."""
+def laid_out(a: Array | Source) -> tuple[Array | Source, Pass]:
+    """What tells where elements are, and the pass that reads them there."""
     if isinstance(a, FlatFile):
-        call.read = partial(pass_of_file, a)
-        return a.ghost
+        return a.ghost, partial(pass_of_file, a)
     if isinstance(a, np.ndarray) and settings.sends_arrays():
-        call.read = pass_of_array
-    return a
+        return a, pass_of_array
+    return a, reduction_passes.one_pass
 
 
 def reduce(
@@ -263,16 +266,18 @@ def reduce(
     integers: bool = False,
     call: Call,
 ) -> tuple[Array, ...]:
-    """`reduction.reduce` of arrays in memory, or not."""
-    a = laid_out(a, call)
+    """`reduction_passes.reduce` of arrays in memory, or not."""
+    a, run_pass = laid_out(a)
     if isinstance(a, Source):
         return reduce_stored(kernel, a, reduced, finish, where, counted, integers, call)
-    return reduction.reduce(kernel, a, reduced, finish, where=where, counted=counted, integers=integers, call=call)
+    return reduction_passes.reduce(
+        kernel, a, reduced, finish, where=where, counted=counted, integers=integers, call=call, run_pass=run_pass
+    )
 
 
 def position_of_all(kernel: str, a: Array | Source, call: Call) -> int:
-    """`reduction.position_of_all` of arrays in memory, or not."""
-    a = laid_out(a, call)
+    """`reduction_passes.position_of_all` of arrays in memory, or not."""
+    a, run_pass = laid_out(a)
     if isinstance(a, Source):
         return position_of_stored(kernel, a, call)
-    return reduction.position_of_all(kernel, a, call)
+    return reduction_passes.position_of_all(kernel, a, call, run_pass)

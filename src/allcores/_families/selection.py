@@ -20,12 +20,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .._kernels.fallback.select import from_keys, key_dtype, to_keys
-from . import execute
-from .grid import Stretches, cut_windows
-from .operands import Array, Canonical, canonical, relined
-from .reduction import Call, arrange, one_pass
-from .registry import KERNELS, SELECTIONS
+from .._engine import execute
+from .._engine.execute import Call
+from .._engine.grid import Stretches, cut_windows
+from .._engine.registry import KERNELS, SELECTIONS
+from .._engine.view import Array, Canonical, canonical, relined
+from .._kernels.keys import from_keys, key_dtype, to_keys
+from .reduction_passes import arrange, one_pass
 
 # Tests change these: results must not.
 longest = 1 << 17  # elements of a lane that is searched by one worker

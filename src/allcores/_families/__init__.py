@@ -1,0 +1,1 @@
+"""What is special to a family of functions: from its arguments to passes over kernels."""
