@@ -122,7 +122,7 @@ cdef inline bint contiguous(const Py_buffer *view, bint backwards) noexcept nogi
 
 
 cdef inline bint describe_small(Small *small, Job *job, bint ordered) noexcept nogil:
-    """Shape and strides of the job: what canonical() in operands.py does, for the simple cases."""
+    """Shape and strides of the job: what canonical() in view.py does, for the simple cases."""
     cdef Py_buffer *view = &small.view
     cdef Py_ssize_t n, kept, n_stride, kept_stride
     job.data = <char *> view.buf

