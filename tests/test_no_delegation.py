@@ -173,12 +173,12 @@ def test_no_class_that_numpy_sorts_is_the_line(workers, monkeypatch):
     """Long lines of float32 are sorted by NumPy in classes, two at least, and two for each worker."""
     monkeypatch.setattr(sort_passes, "CLASSED", (settings.backend(),))
     parts = []
-    execute = sort_passes.execute
+    one_pass = sort_passes.one_pass
 
     def noted(name, operands, parameters, grid, *rest):
         parts.append((name, grid.parts))
-        execute(name, operands, parameters, grid, *rest)
+        one_pass(name, operands, parameters, grid, *rest)
 
-    monkeypatch.setattr(sort_passes, "execute", noted)
+    monkeypatch.setattr(sort_passes, "one_pass", noted)
     ac.sort(sample((sort_passes.LONG + 1,), "f"), workers=workers)
     assert dict(parts)["sort_classes"] >= 2 * workers

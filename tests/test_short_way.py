@@ -324,7 +324,7 @@ def test_scans_take_the_short_way(name, monkeypatch):
         raise AssertionError("the engine was asked")
 
     monkeypatch.setattr(settings, "doors", 1)
-    monkeypatch.setattr(scans.place, "run", refuse)
+    monkeypatch.setattr(scans.execute, "run", refuse)
     monkeypatch.setattr(scans, "check_axis", refuse)
     for char in "fd":
         a = gappy((12, 30), char)

@@ -116,7 +116,7 @@ def test_everything_is_looked_up_for_the_first_time(monkeypatch):
     for _ in range(5):
         for name in names:
             monkeypatch.delitem(vars(doors), name, raising=False)
-        for cached in (_kernels.load, registry.slots_of, view.reduced_last, view.memory_order):
+        for cached in (_kernels.load, registry.fields_of, view.reduced_last, view.memory_order):
             cached.cache_clear()
 
         def work(number: int) -> None:

@@ -317,18 +317,35 @@ def test_strings():
         for name in (*MOVES, "move_exp_nanmean", "push"):
             with pytest.raises(TypeError, match="numbers"):
                 getattr(ac, name)(a, **{k: v for k, v in arguments(name, "a", a).items() if k != "a"})
+        order = [2, 3, 0, 4, 1]
+        ranks = np.argsort(order) + 1.0
+        np.testing.assert_array_equal(ac.rankdata(a), ranks)
+        ranks[1] = np.nan if missing else 5
+        np.testing.assert_array_equal(ac.nanrankdata(a), ranks)
+        for largest, wanted in ((False, order), (True, [4, 0, 3, 2, 1] if missing else order[::-1])):
+            values, indices = ac.topk(a, 5, largest=largest)
+            assert list(indices) == wanted
+            assert [str(s) for s in values] == [str(s) for s in a[wanted]]
         if absent is None:
             continue  # NumPy has no order for these
-        order = np.argsort(a, kind="stable")
+        np.testing.assert_array_equal(np.argsort(a, kind="stable"), order)
         np.testing.assert_array_equal(ac.argsort(a), order)
         for kth in (2, [0, 4], -1):
             for got in (ac.partition(a, kth), a[ac.argpartition(a, kth)]):
                 ranks = np.atleast_1d(kth)
                 assert [str(s) for s in got[ranks]] == [str(s) for s in a[order][ranks]]
-        values, indices = ac.topk(a, 5, largest=False)
-        np.testing.assert_array_equal(indices, order)
-        assert [str(s) for s in values] == [str(s) for s in a[order]]
-        assert str(ac.topk(a, 5)[0][-1]) == ("nan" if missing else "a")  # what is missing comes last in both directions
+
+
+@pytest.mark.parametrize("dtype", ["object", "string", "string[pyarrow]"])
+def test_objects_that_pandas_calls_missing(dtype):
+    pandas = pytest.importorskip("pandas")
+    values = [1.5, pandas.NA, 0.5] if dtype == "object" else ["b", None, "a"]
+    if "pyarrow" in dtype:
+        pytest.importorskip("pyarrow")
+    for a in (pandas.Series(values, dtype=dtype), np.array(pandas.Series(values, dtype=dtype), object)):
+        assert (ac.anynan(a), ac.allnan(a), ac.nancount(a)) == (True, False, 2)
+        np.testing.assert_array_equal(ac.rankdata(a), [2, 3, 1])
+        np.testing.assert_array_equal(ac.nanrankdata(a), [2, np.nan, 1])
 
 
 def test_a_generator_is_no_array():

@@ -9,11 +9,9 @@ the tree does, and only that comes back. What all pieces need travels once a wor
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -21,6 +19,7 @@ from typing import Any, Protocol
 from .._kernels.common import Flags, Fold, Partials
 from . import jobs, settings, team
 from .execute import Call
+from .flight import Flight
 from .sources import Region
 from .turns import Turns
 from .view import Array
@@ -126,13 +125,11 @@ def run_here(work: Work, things: Things, finish: Finish, call: Call) -> None:
     most = max(1, settings.get_memory_budget() // (2 * work.nbytes))
     workers = min(call.workers, most, turns.count)
 
-    def worker() -> None:
+    def worker(numbers: Iterator[int]) -> None:
         mine = Call(1)
         try:
             memory = work.begin(things)
-            finished = 0
-            while (number := turns.claim(finished)) >= 0:
-                finished = 1
+            for number in numbers:
                 if number + workers < turns.count:
                     work.announce(pieces.region(*divmod(number + workers, parts)), things)
                 result, part = divmod(number, parts)
@@ -144,9 +141,6 @@ def run_here(work: Work, things: Things, finish: Finish, call: Call) -> None:
                     with lock:
                         del trees[result]
                         finish(region, partials)
-        except BaseException:
-            turns.stop()
-            raise
         finally:
             with lock:
                 call.status |= mine.status
@@ -195,58 +189,35 @@ def compute(work: Work, share: Share, backend: str, *things: Any) -> tuple[list[
     return found, mine.status
 
 
-class Tasks:
-    """Tasks under way, for those who watch the call."""
-
-    def __init__(self, count: int) -> None:
-        self.count, self.done, self.stopped = count, 0, False
-        self.futures: dict[Future[Any], Share] = {}
-
-    def stop(self) -> None:
-        self.stopped = True
-        for future in list(self.futures):
-            future.cancel()
-
-    def progress(self) -> tuple[int, int]:
-        return self.done, self.count
-
-
 def run_there(work: Work, things: Things, finish: Finish, call: Call, sender: settings.Sender) -> None:
     """On an executor: a few tasks more than it has workers are under way at a time."""
     pieces = work.pieces
     every = list(shares(pieces, work.nbytes, sender.workers))
     step = len(every[0].parts)
     trees: dict[int, Tree] = defaultdict(lambda: Tree(work.fold, -(-pieces.parts // step)))
-    arrived: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
-    tasks = Tasks(len(every))
+    flight: Flight[Share] = Flight(len(every))
     job = jobs.current.get()
-    with nullcontext() if job is None else job.part(tasks):
+    with nullcontext() if job is None else job.part(flight):
         common, backend = sender.once(work), settings.backend()
         held = [sender.once(thing) for thing in things]
         following = iter(every)
         try:
-            while not tasks.stopped:
-                while len(tasks.futures) < 2 * sender.workers and (share := next(following, None)) is not None:
-                    future = sender.submit(compute, common, share, backend, *held)
-                    tasks.futures[future] = share
-                    future.add_done_callback(arrived.put)
-                if not tasks.futures:
+            while not flight.stopped:
+                while len(flight) < 2 * sender.workers and (share := next(following, None)) is not None:
+                    flight.add(share, sender.submit(compute, common, share, backend, *held))
+                arrived = flight.next() if flight else None
+                if arrived is None:
                     return
-                try:
-                    future = arrived.get(timeout=0.1)  # with an eye on signals, and on `stop`
-                except queue.Empty:
-                    continue
-                share = tasks.futures.pop(future)
-                if future.cancelled() and tasks.stopped:
+                share, future = arrived
+                if future.cancelled() and flight.stopped:
                     return
                 found, status = future.result()
                 call.status |= status
-                tasks.done += 1
+                flight.done += 1
                 for result, partials in zip(share.results, found, strict=True):
                     total = trees[result].put(share.parts.start // step, partials, call)
                     if total is not None:
                         del trees[result]
                         finish(pieces.region(result, 0), total)
         finally:
-            for future in list(tasks.futures):
-                future.cancel()
+            flight.cancel()

@@ -7,7 +7,7 @@ A kernel claims its chunks itself, without the GIL. Here a piece takes Python an
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
 from . import jobs, settings, team
@@ -34,6 +34,13 @@ class Turns:
             self.next = number + 1
             return number
 
+    def numbers(self) -> Iterator[int]:
+        """What one worker claims: a piece is done when the next one is asked for."""
+        finished = 0
+        while (number := self.claim(finished)) >= 0:
+            finished = 1
+            yield number
+
     def stop(self) -> None:
         self.stopped, self.end = True, 0
         self.within.stop()
@@ -41,20 +48,30 @@ class Turns:
     def progress(self) -> tuple[int, int]:
         return self.done, self.count
 
-    def under_way(self, work: Callable[[], object], workers: int) -> None:
-        """Call `work`, which claims pieces until there are none, here and on threads; calls within it then run where
-        they are. If this call is in the background, the pieces are its progress, and stop with it."""
+    def under_way(self, work: Callable[[Iterator[int]], object], workers: int) -> None:
+        """Call `work` with the numbers of its pieces, here and on threads; calls within it then run where they are.
 
-        def alone() -> object:
+        Whoever raises stops the others. If this call is in the background, the pieces are its progress, and stop with
+        it.
+        """
+
+        def share() -> None:
+            try:
+                work(self.numbers())
+            except BaseException:
+                self.stop()
+                raise
+
+        def alone() -> None:
             with settings.at_most(1):
-                return work()
+                share()
 
         workers = team.allowed(workers)
         job = jobs.current.get()
         with nullcontext() if job is None else job.part(self):
             token = None if job is None else jobs.current.set(self.within)
             try:
-                team.together(alone if workers > 1 else work, workers, self.stop)
+                team.together(alone if workers > 1 else share, workers, self.stop)
             finally:
                 if token is not None:
                     jobs.current.reset(token)

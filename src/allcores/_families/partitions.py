@@ -205,12 +205,16 @@ def taken(a: Array, indices: Array, axis: int) -> Array:
 
 def in_order(a: Array, axis: int, largest: bool) -> Array:
     """Positions in order of dtypes without a kernel, by NumPy: equal ones by position, what is missing last."""
-    if not largest:
-        return np.argsort(a, axis, kind="stable")
-    last = a.shape[axis] - 1
-    order = last - np.flip(np.argsort(np.flip(a, axis), axis, kind="stable"), axis)
-    if a.dtype.kind not in "fcmMT":
+    strings = a.dtype.kind == "T"
+    missing = is_missing(a) if strings or largest else None
+    if strings:  # None among them can't be compared
+        a = np.copy(a)
+        a[missing] = ""
+    if largest:
+        order = a.shape[axis] - 1 - np.flip(np.argsort(np.flip(a, axis), axis, kind="stable"), axis)
+    else:
+        order = np.argsort(a, axis, kind="stable")
+    if missing is None or a.dtype.kind not in "fcmMT":
         return np.asarray(order)
-    missing = is_missing(a)
     later = np.argsort(np.take_along_axis(missing, order, axis), axis, kind="stable")
     return np.asarray(np.take_along_axis(order, later, axis))

@@ -228,13 +228,13 @@ def ranked(values: Array, along: int, method: str, nan_policy: str | None, worke
         return result
     for line, output in sort_passes.each_line(values, result, along):
         absent = np.asarray(is_missing(line), np.bool_)
-        order = np.argsort(line, kind="stable") if line.dtype.kind != "O" else order_of_objects(line, absent)
+        order = order_of_objects(line, absent) if line.dtype.kind in "OT" else np.argsort(line, kind="stable")
         output[...] = ranks(line, order, RANK_METHODS.index(method), missing, absent=absent)
     return result
 
 
 def order_of_objects(line: Array, absent: Array) -> Array:
-    """Where they are in order, NaN last: compared with NaN, which is neither less nor greater, nothing is in order."""
+    """Where they are in order, what is missing last: NaN is neither less nor greater, others can't be compared."""
     there = np.flatnonzero(~absent)
     return np.concatenate([there[np.argsort(line[there], kind="stable")], np.flatnonzero(absent)])
 

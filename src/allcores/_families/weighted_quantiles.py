@@ -9,7 +9,7 @@ order of their positions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -93,19 +93,12 @@ def each(count: int, do: Callable[[int], None], elements: int, ns: float, worker
     if count == 1:
         do(0)
         return
-    turns = Turns(count)
 
-    def work() -> None:
-        finished = 0
-        try:
-            while (number := turns.claim(finished)) >= 0:
-                finished = 1
-                do(number)
-        except BaseException:
-            turns.stop()
-            raise
+    def work(numbers: Iterator[int]) -> None:
+        for number in numbers:
+            do(number)
 
-    turns.under_way(work, execute.team_of(min(workers, count), elements, ns))
+    Turns(count).under_way(work, execute.team_of(min(workers, count), elements, ns))
 
 
 def of_block(a: Array, weights: Array, q: Array, skip: bool, workers: int) -> tuple[Array, Array]:

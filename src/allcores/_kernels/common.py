@@ -64,7 +64,8 @@ def ranks(
     ordered = v[order]
     gaps = ordered != ordered if absent is None else absent[order]
     new = np.ones(n, dtype=bool)
-    new[1:] = (ordered[1:] != ordered[:-1]) | gaps[1:]
+    there = n - np.count_nonzero(gaps)  # what is missing is last
+    new[1:there] = ordered[1:there] != ordered[: max(there - 1, 0)]
     if missing != DIFFERENT and n:
         new[1:] &= ~gaps[:-1]
     group = np.cumsum(new) - 1

@@ -3,7 +3,7 @@
     caller                                                         executor
     submit(func, block's arguments)   --- in flight: `workers` --->  func
         ^                                                              |
-        +-- SimpleQueue <-- done callback <---------------------- result
+        +-- Flight.next <----------------------------------------- result
         |
     the first result: dtype, shape, `out`; then each into its place
 
@@ -14,7 +14,6 @@ memory, or workers can't open it, results come back as elsewhere.
 
 from __future__ import annotations
 
-import queue
 from concurrent.futures import CancelledError, Executor, Future, wait
 from contextlib import nullcontext
 from typing import Any
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from .._engine import jobs, settings
+from .._engine.flight import Flight
 from .._engine.sources import Source
 from ..futures import cluster, shared
 from .failures import Failures
@@ -31,8 +31,6 @@ from .results import Form, Partials, Whole, trimmed
 from .watching import Tell
 
 SHARED = cluster.SHARED
-
-STOP = -1  # in the queue of arrivals: see Arrivals.stop
 
 
 def write(
@@ -63,34 +61,11 @@ def in_flight(courier: cluster.Courier, workers: Any) -> int:
     return 2 * courier.workers if workers is None else settings.check_workers(workers)
 
 
-class Arrivals:
-    """Blocks whose futures are done, as they come."""
-
-    def __init__(self, count: int) -> None:
-        self.count, self.done = count, 0
-        self.queue: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self.stopped = False
-
-    def get(self) -> int:
-        while True:
-            try:  # with an eye on signals, which Windows does not notice otherwise
-                return self.queue.get(timeout=0.1)
-            except queue.Empty:
-                pass
-
-    def stop(self) -> None:
-        self.stopped = True
-        self.queue.put(STOP)
-
-    def progress(self) -> tuple[int, int]:
-        return self.done, self.count
-
-
 def run(plan: Plan, sink: Whole | Partials, failures: Failures, executor: Executor, workers: Any, tell: Tell) -> None:
-    arrivals = Arrivals(plan.count)
+    flight: Flight[int] = Flight(plan.count)
     job = jobs.current.get()
-    with cluster.Courier(executor) as courier, nullcontext() if job is None else job.part(arrivals):
-        _Call(plan, sink, failures, courier, in_flight(courier, workers), tell, arrivals).run()
+    with cluster.Courier(executor) as courier, nullcontext() if job is None else job.part(flight):
+        _Call(plan, sink, failures, courier, in_flight(courier, workers), tell, flight).run()
 
 
 class _Call:
@@ -100,13 +75,12 @@ class _Call:
         sink: Whole | Partials,
         failures: Failures,
         courier: cluster.Courier,
-        flight: int,
+        most: int,
         tell: Tell,
-        arrivals: Arrivals,
+        flight: Flight[int],
     ) -> None:
         self.plan, self.sink, self.failures, self.courier = plan, sink, failures, courier
-        self.flight, self.tell, self.arrivals = flight, tell, arrivals
-        self.futures: dict[int, Future[Any]] = {}
+        self.most, self.tell, self.flight = most, tell, flight
         self.written: set[int] = set()  # blocks of which the worker writes the result
         self.again: list[int] = []
         self.gather = Gather(sink, failures)
@@ -129,44 +103,37 @@ class _Call:
         following, count = 0, self.plan.count
         self.tell(0, count)
         try:
-            while following < count or self.futures or self.again:
-                while not self.over() and len(self.futures) < self.flight and (self.again or following < count):
+            while following < count or self.flight or self.again:
+                while not self.over() and len(self.flight) < self.most and (self.again or following < count):
                     if self.again:
                         self.submit(self.again.pop())
                     else:
                         self.submit(following)
                         following += 1
-                if not self.futures:
+                if not self.flight:
                     break
-                number = self.arrivals.get()
-                if number == STOP:
-                    self.cancel()
+                arrived = self.flight.next()
+                if arrived is None:
+                    self.flight.cancel()
                     continue
-                future = self.futures.pop(number)
+                number, future = arrived
                 if future.cancelled() and self.over():
                     continue
                 self.arrived(number, future)
                 if not self.over():
-                    self.tell(self.arrivals.done, count)
+                    self.tell(self.flight.done, count)
         except BaseException as error:
-            self.cancel()
+            begun = self.flight.cancel()
             if isinstance(error, Exception):
-                # Nobody may write to `out` any more.
-                wait([future for future in self.futures.values() if not future.cancel()])
+                wait(begun)  # nobody may write to `out` any more
             raise
         finally:
-            self.futures.clear()
+            self.flight.clear()
             self.gather.new = None  # refers to this object
 
     def over(self) -> bool:
         """Whether no more blocks are wanted."""
-        return self.arrivals.stopped or self.failures.fatal
-
-    def cancel(self, after: int = -1) -> None:
-        """Cancel blocks that have not begun, of those after one."""
-        for number, future in list(self.futures.items()):
-            if number > after:
-                future.cancel()
+        return self.flight.stopped or self.failures.fatal
 
     def submit(self, number: int) -> None:
         plan, sink = self.plan, self.sink
@@ -189,8 +156,7 @@ class _Call:
         except Exception as error:  # the pool is broken, or shut down
             self.arrived(number, failed(error))
             return
-        self.futures[number] = future
-        future.add_done_callback(lambda _: self.arrivals.queue.put(number))
+        self.flight.add(number, future)
 
     def is_shared(self, sink: Whole | Partials) -> bool:
         """Whether workers can write to where results belong."""
@@ -215,9 +181,10 @@ class _Call:
             self.gather.fail(number, error)
         if self.failures.fatal:
             # Not those before: a cluster may begin them later, and the first that fails is to be the same each time.
-            self.cancel(after=min(self.failures.found))
+            first = min(self.failures.found)
+            self.flight.cancel(lambda number: number > first)
         else:
-            self.arrivals.done += 1
+            self.flight.done += 1
 
     def room(self, shape: tuple[int, ...], dtype: Any) -> Array:
         """An array that workers can write to, where that is worth it and there is memory."""

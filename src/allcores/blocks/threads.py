@@ -13,6 +13,7 @@ finished before the first block waits for it, since that one says what `out` is.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -41,29 +42,23 @@ def run(plan: Plan, sink: Whole | Partials, failures: Failures, workers: int, te
     def over() -> bool:
         return turns.stopped or failures.fatal
 
-    def work() -> None:
+    def work(numbers: Iterator[int]) -> None:
         func, take, trim, keywords = plan.func, plan.take, plan.trim, plan.keywords_of
         here = threading.get_ident() == caller
-        finished = 0
-        try:
-            while (number := turns.claim(finished)) >= 0:
-                finished = 1
-                try:
-                    result = trimmed(func(*take(number), **keywords(number)), trim(number))
-                except Exception as error:
-                    gather.fail(number, error)
-                else:
-                    gather.put(number, result)
-                    del result
-                    if sink.form is None:
-                        gather.wait_for_the_first(over)
-                if failures.fatal:
-                    turns.stop()
-                elif here:
-                    tell(turns.done + 1, plan.count)
-        except BaseException:
-            turns.stop()
-            raise
+        for number in numbers:
+            try:
+                result = trimmed(func(*take(number), **keywords(number)), trim(number))
+            except Exception as error:
+                gather.fail(number, error)
+            else:
+                gather.put(number, result)
+                del result
+                if sink.form is None:
+                    gather.wait_for_the_first(over)
+            if failures.fatal:
+                turns.stop()
+            elif here:
+                tell(turns.done + 1, plan.count)
 
     tell(0, plan.count)
     turns.under_way(work, plan.workers(min(workers, plan.count)))

@@ -188,8 +188,9 @@ def has_what(opened: Any, stored: bytes) -> bool:
 
 
 def meaning(metadata: Any) -> str:
-    """What chunks mean."""
-    given = metadata.to_dict()
+    """What chunks mean. Pickled metadata have become dictionaries and metadata again, which for some codecs within
+    shards is not the same as before: so have these."""
+    given = type(metadata).from_dict(metadata.to_dict()).to_dict()
     for name in ("shape", "attributes", "dimension_names"):
         given.pop(name, None)
     return json.dumps(given, sort_keys=True, default=str)
