@@ -59,7 +59,7 @@ from pooling import (
 
 import allcores as ac
 from allcores.futures import BrokenProcessPool, ProcessPoolExecutor, calls, channel, segments
-from allcores.futures.manager import Wakeup
+from allcores.futures.manager import Manager, Wakeup
 
 LARGE = np.arange(1 << 17)
 
@@ -535,6 +535,25 @@ def test_a_worker_can_not_be_started(pool, monkeypatch):
                 none.submit(nothing)
 
 
+@pytest.mark.parametrize("method", ["add_call_item_to_queue", "process_result_item", "wait_result_broken_or_wakeup"])
+def test_the_manager_fails(method, monkeypatch):
+    """With what nobody expects: futures say so, and so does the pool."""
+
+    def fails(*_):
+        raise ZeroDivisionError("nobody expects it")
+
+    with ProcessPoolExecutor(1) as pool:
+        assert pool.submit(echo, 1).result() == 1
+        monkeypatch.setattr(Manager, method, fails)
+        futures = [pool.submit(slow_pid, 0.01) for _ in range(3)]
+        for future in futures:
+            with pytest.raises(BrokenProcessPool, match="its manager failed") as caught:
+                future.result(timeout=15)
+            assert "ZeroDivisionError: nobody expects it" in str(caught.value.__cause__)
+        with pytest.raises(BrokenProcessPool):
+            pool.submit(nothing)
+
+
 def test_a_pool_is_not_sent_or_copied(pool):
     for make in (pickle.dumps, copy.copy, copy.deepcopy, lambda pool: pool.submit(echo, pool).result()):
         with pytest.raises(TypeError, match="can't be copied or sent"):
@@ -794,7 +813,10 @@ def test_a_refused_segment_is_pickled(pool):
     with ProcessPoolExecutor(1) as pool:
         pool.submit(become_nobody).result()
         with pytest.warns(RuntimeWarning, match="arrays are pickled"):
-            np.testing.assert_array_equal(pool.submit(echo, LARGE).result(), LARGE)
+            assert pool.submit(first_and_last, LARGE).result() == (0, LARGE[-1])
+        stats = pool.transfer_stats()
+        assert (stats["fallbacks"], stats["bytes_shared"]) == (1, 0)
+        assert stats["bytes_pickled"] >= LARGE.nbytes
         for i in range(2):
             np.testing.assert_array_equal(pool.submit(echo, LARGE + i).result(), LARGE + i)
         assert pool.submit(overwrite, LARGE).result() == (0, -1)

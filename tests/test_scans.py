@@ -13,6 +13,7 @@ import pytest
 from helpers import ALL_BACKENDS, BACKENDS, DTYPES, LAYOUTS, PATTERNS, bits, salted, sample, unaligned
 from hypothesis import given
 from hypothesis import strategies as st
+from moving import pairs_with_gaps
 from test_windows_bits import FEW
 
 import allcores as ac
@@ -28,7 +29,8 @@ CHUNKS = (1, 70, 1000, 10**9)
 def inputs_of(name, a):
     if SCANS[name].inputs == 1:
         return (a,)
-    return a, np.asarray(np.random.default_rng(99).normal(size=a.shape) * 3 + np.asarray(a, dtype=float))
+    a = np.asarray(a)
+    return a, np.asarray(np.random.default_rng(99).normal(size=a.shape) * 3 + np.where(a == a, a, 0).astype(float))
 
 
 # ---- definitions
@@ -188,6 +190,17 @@ def test_layouts(name, char, backend, team):
         rng = np.random.default_rng(i)
         shape = ((), (x.shape[axis],), x.shape)[i % 3]
         check_exponential(name, inputs_of(name, x), rng.random(shape) * 0.5 + 0.1, (0, 0.3)[i % 2], axis, layout)
+
+
+@pytest.mark.parametrize("name", [name for name in EXPONENTIAL if SCANS[name].inputs == 2])
+def test_one_of_a_pair_is_missing(name, backend):
+    """Then the pair is: the bits are those of pairs without either."""
+    each = np.random.default_rng(1).random(600) * 0.4
+    for shape, axis, alpha in (((600,), 0, 0.2), ((30, 260), 0, 0.2), ((2, 600), 1, each)):
+        for only, pairs, neither in pairs_with_gaps(shape):
+            check_exponential(name, pairs, alpha, 0.5, axis, only)
+            got, want = (getattr(ac, name)(*v, alpha, 0.5, axis) for v in (pairs, neither))
+            assert bits(got) == bits(want), (only, shape, axis)
 
 
 @pytest.mark.parametrize("name", EXPONENTIAL)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import FUNCTIONS
+from helpers import EXACT, FUNCTIONS
 
 import allcores as ac
 from allcores._engine import grid, reading, settings, sources, working
@@ -213,6 +213,55 @@ def test_positions_do_not_follow_chunks():
     x = np.zeros((600, 600))
     x[100, 500] = x[101, 3] = 1
     assert ac.argmax(ac.open(x, chunks=(300, 100))) == 100 * 600 + 500
+
+
+def nan_here_and_there(number):
+    """Tables of which whole parts, whole lanes, or all but one element are NaN."""
+    x = np.random.default_rng(0).normal(size=(600, 130))
+    yield "first parts", np.where(np.arange(600)[:, None] < 300, np.nan, x)
+    yield "last parts", np.where(np.arange(600)[:, None] >= 300, np.nan, x)
+    yield "parts between", np.where(np.abs(np.arange(600)[:, None] - 300) < 150, np.nan, x)
+    yield "columns", np.where(np.arange(130) % 3 == 0, np.nan, x)
+    yield "first columns", np.where(np.arange(130) < 60, np.nan, x)
+    yield "all", np.full_like(x, np.nan)
+    for at in ((0, 0), (350, 70), (599, 129)):
+        alone = np.full_like(x, np.nan)
+        alone[at] = number
+        yield f"all but {number} at {at}", alone
+
+
+@pytest.mark.parametrize("function", [name for name in FUNCTIONS if "nan" in name or "arg" in name] + ["min", "max"])
+def test_parts_of_nan(tmp_path, function, monkeypatch):
+    """Parts that have no number are left out, or found; lanes of none are as in memory."""
+    monkeypatch.setattr(reading, "stored_piece", 1 << 14)
+    for label, x in nan_here_and_there(np.inf if function.endswith("min") else -np.inf):
+        np.save(tmp_path / "x.npy", x)
+        source = ac.open(tmp_path / "x.npy")
+        for axis in (None, 0, 1):
+            want = outcome(function, x, axis=axis)
+            assert outcome(function, source, axis=axis) == want, (label, axis)
+            got = outcome(function, ac.open(x, chunks=(64, 30)), axis=axis)
+            if function in EXACT or want[0] is ValueError:
+                assert got == want, (label, axis)
+            else:
+                assert got[:3] == want[:3]
+                near = (np.frombuffer(each[3], each[1]) for each in (got, want))
+                np.testing.assert_allclose(*near, rtol=1e-11, atol=1e-11, err_msg=f"{label} {axis}")
+
+
+@pytest.mark.parametrize("where", ["within a part", "between parts"])
+@pytest.mark.parametrize("kind", ["a file", "chunks", "an executor"])
+def test_flags_of_parts(tmp_path, kind, where):
+    """What overflows in a part, or where parts are put together, warns as in memory."""
+    x = np.zeros(300_000)
+    x[[0, 1] if where == "within a part" else [0, -1]] = np.finfo(float).max
+    np.save(tmp_path / "x.npy", x)
+    source = ac.open(x, chunks=(10_000,)) if kind == "chunks" else ac.open(tmp_path / "x.npy")
+    with ThreadPoolExecutor(2) as pool, ac.set_executor(pool if kind == "an executor" else None):
+        with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+            ac.sum(source)
+        with np.errstate(all="raise"):
+            assert ac.sum(ac.open(np.ones(300_000), chunks=(10_000,))) == 300_000
 
 
 def test_missing_chunks_have_the_fill_value(tmp_path, zarr, h5py):
@@ -438,6 +487,27 @@ def test_a_part_that_cannot_be_read_is_named():
     with pytest.raises(OSError, match=r"a failing source: can't read \[\d+:\d+\]: no such block"):
         ac.sum(Failing(123_456))
     assert ac.sum(Failing(-1)) == 0
+
+
+def test_nobody_goes_on_after_an_error():
+    """Where a helper could not read a part, the others begin no more of them."""
+    main, failed, read = threading.get_ident(), threading.Event(), []
+
+    class Helpless(ac.Source):
+        name, shape, dtype, chunks = "helpless", (1 << 24,), np.dtype(float), (1 << 14,)
+
+        def read(self, region):
+            if threading.get_ident() != main:
+                failed.set()
+                raise RuntimeError("not by a helper")
+            assert failed.wait(30)
+            failed.wait(0.001)
+            read.append(region)
+            return np.zeros(region[0].stop - region[0].start)
+
+    with pytest.raises(OSError, match="not by a helper"):
+        ac.sum(Helpless(), workers=2)
+    assert len(read) < 900  # of 1024, with time for the error to arrive
 
 
 def test_registered_types():

@@ -205,6 +205,22 @@ def test_an_error_in_a_helper_reaches_the_caller(team, monkeypatch):
         ac.sum(np.ones(5000), workers=3)
 
 
+def test_helpers_stop_where_the_caller_raises(team):
+    """Or an interrupt would wait for all that is left to do."""
+    main, begun, stopped, seen = threading.get_ident(), threading.Event(), threading.Event(), []
+
+    def work():
+        if threading.get_ident() == main:
+            assert begun.wait(30)
+            raise KeyboardInterrupt
+        begun.set()
+        seen.append(stopped.wait(10))
+
+    with pytest.raises(KeyboardInterrupt):
+        team_module.together(work, 2, stopped.set)
+    assert seen == [True]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize("name", ["sum", "var", "nanmax"])
 def test_fork_while_the_pool_is_busy(name, team):
