@@ -300,6 +300,18 @@ def test_workers_of_the_whole_call(way, workers, kernels):
     assert kernels.most <= workers
 
 
+def test_workers_are_alone_in_any_context(kernels):
+    """Who leaves the context of a call is still in one of its threads."""
+
+    def function(block):
+        for _ in range(10):
+            contextvars.Context().run(nested, block)
+        return block
+
+    in_time(ac.map_blocks, function, big(), block_size=10, workers=2)
+    assert kernels.most <= 2
+
+
 def test_one_block_has_all_the_workers_of_the_call(kernels):
     """And after the call there is no limit."""
     ac.map_blocks(nested, big(), block_size=40, workers=2)

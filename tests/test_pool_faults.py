@@ -48,6 +48,7 @@ from pooling import (
     nothing,
     open_files,
     overwrite,
+    path_of_programs,
     raise_odd,
     raises,
     run_script,
@@ -951,7 +952,7 @@ def test_the_parent_is_killed(tmp_path, method, also):
     """
     (tmp_path / "sitecustomize.py").write_text("import os\ndel os.pidfd_open\n" if "pidfd" in also else "")
     names = shared_names()
-    with Script(tmp_path, code, env={"PYTHONPATH": f"{Path(__file__).parent}:{tmp_path}"}) as script:
+    with Script(tmp_path, code, env={"PYTHONPATH": path_of_programs(tmp_path)}) as script:
         *sibling, _, _ = pids = [int(word) for word in script.line().split()]
         assert len(pids) == 2 + bool(also)
         assert all(alive(pid) for pid in pids)
