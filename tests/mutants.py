@@ -237,8 +237,8 @@ FAULTS = [
     # ---- settings: workers, limits, memory
     Fault(
         "settings",
-        "limit = Limit(within_limit(workers))",
-        "limit = Limit(workers)",
+        "    return workers if limit is None or limit.over else min(workers, limit.workers)",
+        "    return workers",
         "a call within a call may use more workers than that one",
         "test_nesting.py::test_workers_of_the_whole_call",
     ),
@@ -248,13 +248,6 @@ FAULTS = [
         "        pass",
         "the limit of a call holds after it, for who has kept the context",
         "test_nesting.py::test_a_limit_ends_with_its_call",
-    ),
-    Fault(
-        "settings",
-        "return within_limit(workers_and_source()[0] if workers is None else check_workers(workers))",
-        "return within_limit(workers_and_source()[0]) if workers is None else check_workers(workers)",
-        "workers= takes more than the call around allows",
-        "test_nesting.py::test_workers_of_the_whole_call",
     ),
     Fault(
         "settings",
@@ -297,7 +290,7 @@ FAULTS = [
         "    if sender is None or team.here.worker:\n        with",
         "    if sender is None:\n        with",
         "calls within a worker are sent to an executor",
-        "test_sources.py test_nesting.py -k 'executor'",
+        "test_sources.py::test_calls_of_a_worker_are_not_sent",
     ),
     Fault(
         "working",
@@ -423,14 +416,14 @@ FAULTS = [
         "                self.file.fill(memory[: (len(part) - 1) * stride + run].data, at + first * stride)",
         "                self.file.fill(memory[: (len(part) - 1) * stride + run].data, at)",
         "runs of a file with gaps are read from its beginning",
-        "test_sources.py test_sources_stores.py -k 'gap or through or npy_has_the_bits_of_memory and sum'",
+        "test_sources.py::test_long_parts_with_gaps",
     ),
     Fault(
         "zarr",
-        "return None if not length else size + 256 if length == 2 else size",
-        "return None if not length else size",
-        "zstd frames of less than 64 KiB are taken to be shorter than they are",
-        "test_sources.py test_sources_stores.py -k 'zstd or zarr or content'",
+        "np.empty(size, np.uint8) if content_size(data) == size else None)",
+        "np.zeros(size, np.uint8))",
+        "a stored chunk that is too short is filled up with zeros",
+        "test_sources_stores.py",
     ),
     # ---- process pool: manager, traffic, worker
     Fault(
@@ -452,21 +445,21 @@ FAULTS = [
         "            item.fn, item.args, item.kwargs = None, (), {}\n",
         "",
         "a future that is kept keeps its arguments",
-        "test_pool_transfers.py test_pool_faults.py -k 'forgotten or kept or let_go'",
+        "test_pool_faults.py::test_arguments_are_let_go_of_once_they_are_sent",
     ),
     Fault(
         "manager",
         "            if not item.future.set_running_or_notify_cancel():\n                del self.pending_work_items[number]\n                continue",
         "            item.future.set_running_or_notify_cancel()",
         "a cancelled task is sent all the same",
-        "test_pool_faults.py -k 'cancel'",
+        "test_pool_faults.py::test_a_cancelled_task_is_not_run",
     ),
     Fault(
         "manager",
         "            if future._state in (_base.PENDING, _base.RUNNING):",
         "            if False:",
         "in a forked child futures of the pool wait for ever",
-        "test_pool_faults.py -k fork",
+        "test_pool_faults.py::test_futures_of_the_parent_in_a_child",
     ),
     Fault(
         "manager",
@@ -529,7 +522,7 @@ FAULTS = [
         "    exceptions.forget_frames(error)  # they hold the arguments\n",
         "",
         "arguments of a task that raises an error are kept",
-        "test_pool_transfers.py test_pool_faults.py -k 'exceptions_carry or forgotten or let_go'",
+        "test_pool_transfers.py::test_an_error_keeps_no_argument",
     ),
     Fault(
         "worker",
@@ -935,7 +928,7 @@ FAULTS = [
         "        to[j] = b[j] if b[j] > a[j] else a[j]",
         "        to[j] = b[j] if b[j] >= a[j] else a[j]",
         "of equal zeros of a window the last is its maximum",
-        "test_windows_bits.py::test_backends -k 'max'",
+        "test_windows_bits.py::test_zeros_of_both_signs",
     ),
     Fault(
         "merges",
@@ -989,7 +982,7 @@ FAULTS = [
         "            most = s.inside if s.inside < room else room",
         "            most = s.inside",
         "more keys are kept than there is room for",
-        "test_quantiles.py::test_long_lanes",
+        "test_quantiles.py::test_no_more_keys_are_kept_than_there_is_room_for",
     ),
     Fault(
         "selection",

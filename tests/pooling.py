@@ -72,6 +72,22 @@ def segfault():
     faulthandler._sigsegv()
 
 
+def raises_what_it_keeps(x):
+    """An error whose traceback leads to itself, and to the argument."""
+    error = ValueError(len(x))
+    raise error
+
+
+def length_later(x, gate):
+    """As soon as somebody sets `gate`, a shared array."""
+    wait_for(lambda: gate[0], 60)
+    return len(x)
+
+
+def set_one(x, i):
+    x[i] = 1
+
+
 def hang_up(code=0):
     os._exit(code)
 

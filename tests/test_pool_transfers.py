@@ -35,6 +35,7 @@ from pooling import (
     memory_files,
     nothing,
     overwrite,
+    raises_what_it_keeps,
     run_script,
     slow_pid,
 )
@@ -202,6 +203,14 @@ def test_a_worker_that_keeps_its_argument():
         for i in range(4):
             assert (pool.submit(kept, i).result() == i).all()
         assert pool.transfer_stats()["segments_abandoned"] == 4
+
+
+def test_an_error_keeps_no_argument():
+    with ProcessPoolExecutor(1) as pool:
+        for _ in range(3):
+            with pytest.raises(ValueError, match=str(1 << 17)):
+                pool.submit(raises_what_it_keeps, np.ones(1 << 17)).result(timeout=30)
+        assert pool.transfer_stats()["segments_abandoned"] == 0
 
 
 def test_segments_are_used_again():

@@ -300,6 +300,15 @@ def test_chunks_of_zarr(tmp_path, dtype, compressor, zarr):
                 assert each[key].dtype.isnative
 
 
+def test_long_parts_with_gaps(tmp_path):
+    """Runs with little between them are read through, some MiB of them at a time."""
+    x = example((6000, 100))
+    np.save(tmp_path / "x.npy", x)
+    source = ac.open(tmp_path / "x.npy")
+    np.testing.assert_array_equal(source[:, 10:60], x[:, 10:60])
+    np.testing.assert_array_equal(ac.open(source[5:, :99])[:, 1:3], x[5:, 1:3])
+
+
 def test_copies_of_sources(tmp_path, zarr):
     x = example((200, 300))
     copy = np.array(ac.open(x))
@@ -587,8 +596,11 @@ def test_limits_of_control_groups(tmp_path):
     membership.write_text("0::/a/b\n")
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "memory.max").write_text("1000000\n")
-    (tmp_path / "a" / "b" / "memory.max").write_text("max\n")
-    assert settings.memory_limit(os.fspath(tmp_path), os.fspath(membership)) == 1_000_000
+    for inner in ("max", "2000000"):
+        (tmp_path / "a" / "b" / "memory.max").write_text(inner)
+        settings.memory_limit.cache_clear()
+        assert settings.memory_limit(os.fspath(tmp_path), os.fspath(membership)) == 1_000_000
+    settings.memory_limit.cache_clear()
 
 
 def test_background_calls_of_sources_stop():
@@ -687,6 +699,30 @@ def test_blocks_of_sources_on_executors(tmp_path, executor, zarr):
             out = zarr.create_array(store={}, shape=x.shape, chunks=(128, 200), dtype="f8")
             ac.map_blocks(double, source, out=out)
             assert np.array_equal(out[...], 2 * x, equal_nan=True)
+
+
+def test_calls_of_a_worker_are_not_sent():
+    """Those that a block makes are its worker's, or all workers could wait for one executor."""
+
+    class Counting(ThreadPoolExecutor):
+        tasks = 0
+
+        def submit(self, *args, **kwargs):
+            self.tasks += 1
+            return super().submit(*args, **kwargs)
+
+    source = ac.open(np.ones(300_000), chunks=(10_000,))
+    with Counting(2) as pool:
+
+        def function(block):
+            with ac.set_executor(pool):
+                return block + ac.sum(source)
+
+        assert (ac.map_blocks(function, np.zeros(4), block_size=1, workers=2) == 300_000).all()
+        assert pool.tasks == 0
+        with ac.set_executor(pool):
+            assert ac.sum(source) == 300_000
+        assert pool.tasks > 0
 
 
 def test_executors_say_what_could_not_be_read(tmp_path, executor):
