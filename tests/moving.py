@@ -32,7 +32,7 @@ def inputs_of(name: str, a):
 
 
 def pairs_with_gaps(shape, seed: int = 0):
-    """Pairs of which the second is missing, or either; and the same pairs without both. (See `inputs_of` for others.)"""
+    """Pairs of which the second is missing, or either; and the same pairs without both. (`inputs_of` has others.)"""
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(2, *shape))
     y += x

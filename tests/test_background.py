@@ -285,13 +285,13 @@ def test_cancel_past_what_a_function_catches(catch):
 
 def test_cancel_between_passes():
     """A pass that would begin after it does not."""
-    begun, go, after = threading.Event(), threading.Event(), []
+    begun, go, after, out = threading.Event(), threading.Event(), [], np.zeros(5000)
 
     def passes():
         ac.map_blocks(np.sqrt, np.arange(8.0), block_size=2)
         begun.set()
         go.wait(20)
-        ac.sum(np.ones((500, 100)))
+        ac.move_mean(np.ones(5000), 3, 1, out=out)
         after.append(1)
 
     future = ac.submit(passes)
@@ -301,6 +301,7 @@ def test_cancel_between_passes():
     wait([future], timeout=20)
     assert future.cancelled()
     assert not after
+    assert not out.any()
 
 
 def test_cancel_a_kernel():

@@ -19,6 +19,7 @@ from helpers import (
 )
 
 import allcores as ac
+from allcores._engine import reduction
 
 LINES = (1, 2, 31, 32, 33, 511, 512, 513, 1280, 2816, 4095, 4096, 4097, 3 * 4096 + 5)
 ROWS = (1, 2, 31, 32, 33, 64, 65, 200)
@@ -134,8 +135,10 @@ def test_the_first_of_equal_zeros(name, char, backend, team):
 
 @pytest.mark.parametrize("char", "fd")
 @pytest.mark.parametrize("name", ["nanmin", "nanmax", "nanargmin", "nanargmax"])
-def test_one_number_among_nan(name, char, backend, team):
+@pytest.mark.parametrize("chunk", [64, 1 << 20])
+def test_one_number_among_nan(name, char, chunk, backend, team, monkeypatch):
     """At each place; also where it is what stands for NaN, an infinity."""
+    monkeypatch.setattr(reduction, "chunk_size", chunk)
     for number in (np.inf, -np.inf, 1.0):
         for n in (1, 2, 33, 70, 300):
             a = np.full((n, n), np.nan, char)

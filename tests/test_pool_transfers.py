@@ -227,6 +227,14 @@ def test_segments_are_used_again():
         assert stats["fallbacks"] == 0
 
 
+def test_room_that_no_result_needs_is_used_again():
+    with ProcessPoolExecutor(1) as pool:
+        for i in range(10):
+            assert pool.submit(filled, (LARGE,), i).result(timeout=30)[0] == i
+            assert pool.submit(nothing).result(timeout=30) is None
+        assert pool.transfer_stats()["segments_made"] <= 3
+
+
 def test_results_outlive_everything():
     with ProcessPoolExecutor(1) as pool:
         results = [pool.submit(filled, LARGE, i).result() for i in range(10)]

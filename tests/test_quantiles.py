@@ -299,6 +299,19 @@ def test_several_long_lanes(backend, long_lanes, team):
 
 
 @pytest.mark.thread_unsafe(reason="counts the memory of all threads")
+@pytest.mark.parametrize("name", ["median", "nanmedian", "quantile", "nanquantile", "percentile", "nanpercentile"])
+def test_small_arrays_with_nan(name, door):
+    """As users call them."""
+    args = () if "median" in name else (0.3,)
+    for char in "df":
+        for n in (1, 2, 5, 64, 1000):
+            for at in {0, n // 2, n - 1}:
+                a = sample((n,), char)
+                a[at] = np.nan
+                got, want = (outcome(getattr(each, name), a, *args) for each in (ac, np))
+                assert bits(got) == bits(want), (char, n, at)
+
+
 @pytest.mark.parametrize("groups", [1, 6])
 def test_no_more_keys_are_kept_than_there_is_room_for(groups, backend):
     """Whatever a sample has said of how many they would be."""

@@ -99,7 +99,7 @@ def test_slabs(name, backend, reference, team, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["sum", "nansum", "ss", "nanmean", "nanvar"])
-def test_whole_blocks_of_the_last_leaf(name, backend, team):
+def test_whole_blocks_of_the_last_leaf(name, backend, engine_only):
     """Where a line ends with a block, in a leaf that does not."""
     for n in [4096 * leaves + 256 * blocks for leaves in (1, 2, 3) for blocks in (1, 2, 3, 6, 15)]:
         a = sample((n,), "d", n) ** 3

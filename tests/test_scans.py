@@ -148,6 +148,20 @@ def test_gaps_in_which_the_weight_ends(name, backend, team):
     np.testing.assert_allclose(alone[4910:], move(*given[:, 4900:], 0.5)[10:], rtol=1e-9)
 
 
+@pytest.mark.parametrize("name", ["move_exp_nanvar", "move_exp_nanstd", "move_exp_nancov", "move_exp_nancorr"])
+def test_what_is_nearly_forgotten(name, team):
+    """After a gap that leaves less weight than an element's last digit has, all that counts is the next one."""
+    x = np.random.default_rng(0).normal(size=(120, 20)) + 1e8
+    for gap in (50, 60):
+        x[30 : 30 + gap] = np.nan
+        for view, axis in ((x, 0), (x[:, 0], 0)):
+            found = set()
+            for level in BACKENDS:
+                with settings.use_backend(level):
+                    found.add(bits(getattr(ac, name)(*inputs_of(name, view), 0.5, axis=axis)))
+            assert len(found) == 1, (gap, view.shape)
+
+
 def test_gaps_that_grow_rare(backend):
     """Many in the first words of 64 elements, then few, the first of them at the beginning of a word."""
     for char in "df":

@@ -378,6 +378,22 @@ def test_blocks_of_sources(tmp_path):
         assert np.array_equal(ac.apply_along_axis(np.cumsum, 0, source), np.cumsum(x, axis=0), equal_nan=True)
 
 
+def test_blocks_are_of_whole_stored_chunks():
+    """Or two of them would read the same one."""
+    read = []
+
+    class Told(ac.Source):
+        name, shape, dtype, chunks = "told", (2_000_000,), np.dtype(float), (30_000,)
+
+        def read(self, region):
+            read.append(region[0].start)
+            return np.zeros(region[0].stop - region[0].start)
+
+    assert not ac.map_blocks(np.sqrt, Told()).any()
+    assert len(read) > 1
+    assert all(start % 30_000 == 0 for start in read)
+
+
 def test_blocks_into_sources(tmp_path, zarr, h5py):
     x = example((1000, 300))
     for source in kinds(x, tmp_path):
