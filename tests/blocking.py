@@ -82,6 +82,9 @@ def nested(x):
     return ac.map_blocks(np.negative, x, block_size=2, workers=2) + ac.submit(ac.sum, np.ones(4)).result()
 
 
-def sleeps(x):
-    time.sleep(30)
+def sleeps(x, mark):
+    """For a minute; there is a file as soon as it does."""
+    with open(mark, "w"):
+        pass
+    time.sleep(60)
     return x

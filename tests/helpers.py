@@ -115,12 +115,34 @@ def _quiet():
         yield
 
 
+def is_a_mistake(error: Exception, function, args, kwargs) -> bool:
+    """Whether an exception is of a test that is written wrong, or of code that is: nobody's answer to a good call."""
+    if isinstance(error, (NameError, ImportError, AssertionError, SyntaxError)):
+        return True
+    if not isinstance(error, TypeError):
+        return False
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # it says nothing of its arguments
+        return False
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError:
+        return True
+    return False
+
+
 def outcome(function, *args, **kwargs):
-    """What a call returns, or the class of what it raises. Warnings are another test's matter."""
+    """What a call returns, or the class of what it raises, unless that is a mistake: both sides would agree on it.
+
+    Warnings are another test's matter.
+    """
     with silence(), np.errstate(all="ignore"):
         try:
             return function(*args, **kwargs)
         except Exception as error:
+            if is_a_mistake(error, function, args, kwargs):
+                raise
             return type(error)
 
 

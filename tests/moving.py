@@ -24,11 +24,22 @@ def function(name: str, namespace=ac):
 
 
 def inputs_of(name: str, a):
-    """The function's inputs: `a`, and a second one like it where it takes two."""
+    """The function's inputs: `a`, and a second one like it where it takes two, which is not missing where `a` is."""
     if WINDOWS[name].inputs == 1:
         return (a,)
     other = np.random.default_rng(99).normal(size=a.shape) * 3 + 1
-    return a, other.astype(a.dtype if a.dtype.kind == "f" else np.float64) + a
+    return a, other.astype(a.dtype if a.dtype.kind == "f" else np.float64) + np.where(a == a, a, a.dtype.type(0))
+
+
+def pairs_with_gaps(shape, seed: int = 0):
+    """Pairs of which the second is missing, or either; and the same pairs without both. (`inputs_of` has others.)"""
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(2, *shape))
+    y += x
+    for only in ((1,), (0, 1)):
+        gaps = [(rng.random(shape) < 0.1) & (which in only) for which in range(2)]
+        given = [np.where(gap, np.nan, v) for gap, v in zip(gaps, (x, y), strict=True)]
+        yield only, given, [np.where(gaps[0] | gaps[1], np.nan, v) for v in (x, y)]
 
 
 def arguments_of(name: str, ddof: int) -> dict[str, int]:

@@ -72,6 +72,22 @@ def segfault():
     faulthandler._sigsegv()
 
 
+def raises_what_it_keeps(x):
+    """An error whose traceback leads to itself, and to the argument."""
+    error = ValueError(len(x))
+    raise error
+
+
+def length_later(x, gate):
+    """As soon as somebody sets `gate`, a shared array."""
+    wait_for(lambda: gate[0], 60)
+    return len(x)
+
+
+def set_one(x, i):
+    x[i] = 1
+
+
 def hang_up(code=0):
     os._exit(code)
 
@@ -493,6 +509,12 @@ PRELUDE = """\
 """
 
 
+def path_of_programs(*more):
+    """PYTHONPATH of a program that imports these helpers, and the package that is tested here."""
+    paths = [str(Path(__file__).parent), *map(str, more), os.environ.get("PYTHONPATH", "")]
+    return os.pathsep.join(filter(None, paths))
+
+
 class Script:
     """A program of its own, in a file, whose processes can all be found again.
 
@@ -507,7 +529,7 @@ class Script:
         self.path.write_text(textwrap.dedent(PRELUDE) + body)
         self.mark = f"{os.getpid()}-{time.monotonic_ns()}"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ALLCORES_")}
-        environment |= {"ALLCORES_TEST_MARK": self.mark, "PYTHONPATH": str(Path(__file__).parent), **(env or {})}
+        environment |= {"ALLCORES_TEST_MARK": self.mark, "PYTHONPATH": path_of_programs(), **(env or {})}
         self.process = subprocess.Popen(
             ["bash", "-c", command.format(python=sys.executable, path=self.path)],
             stdin=subprocess.DEVNULL,
@@ -524,10 +546,13 @@ class Script:
 
     def __exit__(self, *_):
         self.process.kill()
+        # Those that it has started hold its pipes: what it has written ends with the last of them.
+        while left := [pid for pid in marked(self.mark) if pid != self.process.pid]:
+            for pid in left:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
         self.process.communicate()
-        for pid in marked(self.mark):
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
 
     def line(self):
         return self.process.stdout.readline().strip()

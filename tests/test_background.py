@@ -20,6 +20,8 @@ from allcores import background
 from allcores._engine import execute, jobs, settings
 
 STEP = 0.005
+# Half a minute of work for all cores of a small machine, in eight bytes.
+ENDLESS = np.lib.stride_tricks.as_strided(np.ones(1), (10**11,), (0,), writeable=False)
 
 
 @pytest.fixture(autouse=True)
@@ -283,13 +285,13 @@ def test_cancel_past_what_a_function_catches(catch):
 
 def test_cancel_between_passes():
     """A pass that would begin after it does not."""
-    begun, go, after = threading.Event(), threading.Event(), []
+    begun, go, after, out = threading.Event(), threading.Event(), [], np.zeros(5000)
 
     def passes():
         ac.map_blocks(np.sqrt, np.arange(8.0), block_size=2)
         begun.set()
         go.wait(20)
-        ac.sum(np.ones((500, 100)))
+        ac.move_mean(np.ones(5000), 3, 1, out=out)
         after.append(1)
 
     future = ac.submit(passes)
@@ -299,38 +301,36 @@ def test_cancel_between_passes():
     wait([future], timeout=20)
     assert future.cancelled()
     assert not after
+    assert not out.any()
 
 
 def test_cancel_a_kernel():
-    """At its next chunk: a pass over far more memory than there is."""
-    line = np.ones(1 << 16)
-    x = np.lib.stride_tricks.as_strided(line, (1 << 20, line.size), (0, 8), writeable=False)
+    """At its next chunk: long before its end."""
     for workers in (1, 3):
-        future = ac.submit(ac.nansum, x, axis=1, workers=workers)
+        future = ac.submit(ac.nansum, ENDLESS, workers=workers)
         until(lambda future=future: future.progress()[0] > 2)
-        began = time.monotonic()
         assert future.cancel()
         wait([future], timeout=20)
-        assert time.monotonic() - began < 1
         assert future.cancelled()
         done, total = future.progress()
         assert 2 < done < total
 
 
 def test_cancel_stops_calls_within_a_block():
-    line = np.ones(1 << 16)
-    x = np.lib.stride_tricks.as_strided(line, (1 << 20, line.size), (0, 8), writeable=False)
-    begun = threading.Semaphore(0)
-    future = ac.submit(
-        ac.map_blocks, lambda i: (begun.release(), ac.nansum(x, axis=1), i)[2], np.arange(6.0), block_size=1
-    )
+    begun, ended = threading.Semaphore(0), []
+
+    def block(x):
+        begun.release()
+        ended.append(ac.nansum(ENDLESS))
+        return x
+
+    future = ac.submit(ac.map_blocks, block, np.arange(6.0), block_size=1)
     for _ in range(3):
         assert begun.acquire(timeout=20)
-    began = time.monotonic()
     assert future.cancel()
     wait([future], timeout=20)
-    assert time.monotonic() - began < 1
     assert future.cancelled()
+    assert not ended
 
 
 def test_cancel_at_any_time():
@@ -426,22 +426,23 @@ def test_nested():
 
 
 def test_cancel_reaches_what_is_nested():
-    begun = threading.Event()
+    begun, blocks = threading.Event(), []
 
     def outer():
-        begun.set()
-        return ac.submit(ac.map_blocks, slow_block, np.arange(10_000.0), block_size=1).result()
+        return ac.submit(ac.map_blocks, slow_block, np.arange(20_000.0), block_size=1).result()
 
     def slow_block(x):
+        begun.set()
+        blocks.append(x)
         time.sleep(0.001)
         return x
 
     future = ac.submit(outer)
-    begun.wait(20)
-    time.sleep(0.02)
+    assert begun.wait(20)
     future.cancel()
-    wait([future], timeout=5)
+    wait([future], timeout=60)
     assert future.cancelled()
+    assert len(blocks) < 10_000
 
 
 def test_many_threads_submit_and_cancel():
@@ -524,9 +525,10 @@ EXIT = """
     import numpy as np, allcores as ac
     from allcores._engine import execute
     execute.threshold = 0
-    begun = threading.Event()
+    begun, blocks = threading.Event(), []
     def slow(x):
         begun.set()
+        blocks.append(x)
         time.sleep(0.01)
         return x
 """
@@ -553,8 +555,7 @@ def test_an_interrupt_does_not_wait():
         begun.wait()
         for f in (future, *later):
             f.add_done_callback(lambda f: print(f.cancelled(), flush=True))
-        start = time.monotonic()
-        atexit.register(lambda: print(time.monotonic() - start < 5, flush=True))
+        atexit.register(lambda: print(len(blocks) < 1500, flush=True))
         raise KeyboardInterrupt
     """)
     assert "KeyboardInterrupt" in result.stderr

@@ -764,11 +764,10 @@ def test_ctrl_c(who):
                 begun.pop()
             time.sleep(0.002)
             return x + 1
-        start = time.monotonic()
         try:
             ac.map_blocks(func, np.zeros(3000), block_size=1, out=out, workers=3)
         except KeyboardInterrupt:
-            print("interrupted", time.monotonic() - start < 1)
+            print("interrupted", len(begun) < 1500)
         done = out.sum()
         time.sleep(0.05)
         print(out.sum() == done, ac.map_blocks(np.sqrt, np.arange(10.0), workers=3).shape)
@@ -813,7 +812,10 @@ def test_a_slow_first_block_holds_up_one_result_of_each_worker(threads):
     def func(x):
         begun.append(x[0])
         if x[0] == 0:
-            time.sleep(0.2)
+            end = time.monotonic() + 20
+            while len(begun) < 3 and time.monotonic() < end:
+                time.sleep(0.001)
+            time.sleep(0.05)  # in which the others could begin more
             begun.append("done")
         return x
 
@@ -843,11 +845,14 @@ def test_memory_of_temporaries_is_kept():
 
 
 def test_overhead_of_a_block():
-    """Promised are 5 us; here with room for a busy machine."""
-    x = np.zeros(20_000)
-    times = []
-    for _ in range(5):
-        begin = time.perf_counter()
-        ac.map_blocks(lambda x: x, x, block_size=1, workers=1)
-        times.append(time.perf_counter() - begin)
-    assert min(times) / x.size < 15e-6
+    """Some us, however many there are."""
+
+    def seconds(blocks):
+        x, times = np.zeros(blocks), []
+        for _ in range(5):
+            begin = time.perf_counter()
+            ac.map_blocks(lambda x: x, x, block_size=1, workers=1)
+            times.append(time.perf_counter() - begin)
+        return min(times)
+
+    assert seconds(32_000) < 16 * 4 * seconds(2000)

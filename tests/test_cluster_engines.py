@@ -33,7 +33,7 @@ from clustering import (
     total,
     weighted,
 )
-from pooling import ODD, Awkward, check_odd, raise_odd, wait_for
+from pooling import ODD, Awkward, check_odd, path_of_programs, raise_odd, wait_for
 
 import allcores as ac
 from allcores._engine import mapreduce
@@ -354,7 +354,7 @@ def mpiexec(script, ranks, **options):
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
         "MPI4PY_FUTURES_BACKOFF": "1e-5",
-        "PYTHONPATH": os.path.dirname(__file__),
+        "PYTHONPATH": path_of_programs(),
     }
     return subprocess.run(
         [program, "-n", str(ranks), sys.executable, "-m", "mpi4py.futures", str(script)],

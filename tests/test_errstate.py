@@ -84,6 +84,15 @@ def test_as_numpy(name, char, way):
                 assert got == want, (name, kind, a.shape, label)
 
 
+@pytest.mark.parametrize("name", ["sum", "mean", "nansum", "nanmean", "ss"])
+def test_several_kinds_in_one_call(name, way):
+    """Side by side, so that one operation raises all of them."""
+    both = np.stack([elements("d")[kind] for kind in ("greatest", "inf - inf", "plain")], axis=1)
+    want = {"overflow"} if name == "ss" else {"overflow", "invalid value"}
+    for a in (both, both[:, ::-1]):
+        assert {kind.partition(" in ")[0] for kind in told(getattr(ac, name), a, STATES["warn"], axis=0)} == want
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_by_a_team(name, backend, team):
     function, args = getattr(ac, name), QUANTILES.get(name, ())

@@ -19,8 +19,9 @@ from helpers import (
 )
 
 import allcores as ac
+from allcores._engine import execute
 
-LINES = (1, 2, 31, 32, 33, 511, 512, 513, 4095, 4096, 4097, 3 * 4096 + 5)
+LINES = (1, 2, 31, 32, 33, 511, 512, 513, 1280, 2816, 4095, 4096, 4097, 3 * 4096 + 5)
 ROWS = (1, 2, 31, 32, 33, 64, 65, 200)
 
 
@@ -130,6 +131,25 @@ def test_the_first_of_equal_zeros(name, char, backend, team):
                 for x, axis in ((line, None), (np.stack([line, line], axis=1), 0), (np.stack([line, line]), 1)):
                     result = np.asarray(getattr(ac, name)(x, axis=axis))
                     assert (np.signbit(result) == np.signbit(first)).all(), (n, at, first, axis)
+
+
+@pytest.mark.parametrize("char", "fd")
+@pytest.mark.parametrize("name", ["nanmin", "nanmax", "nanargmin", "nanargmax"])
+@pytest.mark.parametrize("chunk", [64, 1 << 20])
+def test_one_number_among_nan(name, char, chunk, backend, team, monkeypatch):
+    """At each place; also where it is what stands for NaN, an infinity."""
+    monkeypatch.setattr(execute, "chunk_size", chunk)
+    for number in (np.inf, -np.inf, 1.0):
+        for n in (1, 2, 33, 70, 300):
+            a = np.full((n, n), np.nan, char)
+            np.fill_diagonal(a, number)
+            want = np.arange(n) if "arg" in name else np.full(n, number, char)  # NumPy finds a NaN instead of infinity
+            for axis in (0, 1):
+                np.testing.assert_array_equal(getattr(ac, name)(a, axis=axis), want, err_msg=f"{number} {n} {axis}")
+        for at in (0, 255, 4095, 4096, 8999):
+            line = np.full(9000, np.nan, char)
+            line[at] = number
+            assert getattr(ac, name)(line) == (at if "arg" in name else number), at
 
 
 def test_sums_of_negative_zero(backend, team):

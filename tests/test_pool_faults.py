@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 import warnings
+import weakref
 from concurrent.futures import wait
 from multiprocessing import forkserver
 from pathlib import Path
@@ -43,15 +44,18 @@ from pooling import (
     kill_self,
     leave,
     left_names,
+    length_later,
     make_fails,
     memory_files,
     nothing,
     open_files,
     overwrite,
+    path_of_programs,
     raise_odd,
     raises,
     run_script,
     segfault,
+    set_one,
     shared_names,
     slow_pid,
     wait_for,
@@ -59,7 +63,7 @@ from pooling import (
 
 import allcores as ac
 from allcores.futures import BrokenProcessPool, ProcessPoolExecutor, calls, channel, segments
-from allcores.futures.manager import Wakeup
+from allcores.futures.manager import Manager, Wakeup
 
 LARGE = np.arange(1 << 17)
 
@@ -479,13 +483,16 @@ def test_shutdown_without_waiting_finishes():
         pool.submit(nothing)
 
 
-def test_shutdown_that_cancels():
-    pool = ProcessPoolExecutor(1)
-    futures = [pool.submit(slow_pid, 0.1) for _ in range(20)]
-    futures.append(pool.submit(echo, Fails("pickle", raises)))
-    pool.shutdown(cancel_futures=True)
-    assert sum(future.cancelled() for future in futures) >= 15
-    assert all(future.done() for future in futures)
+def test_shutdown_that_cancels(tmp_path):
+    """In a program of its own, which ends where this does not."""
+    code = """
+        pool = ProcessPoolExecutor(1)
+        futures = [pool.submit(slow_pid, 0.1) for _ in range(20)]
+        futures.append(pool.submit(echo, Fails("pickle", raises)))
+        pool.shutdown(cancel_futures=True)
+        print(sum(future.cancelled() for future in futures) >= 15, all(future.done() for future in futures))
+    """
+    assert run_script(tmp_path, code, timeout=30) == (["True", "True"], "", 0)
 
 
 def test_collected_with_pending_work():
@@ -533,6 +540,58 @@ def test_a_worker_can_not_be_started(pool, monkeypatch):
         for _ in range(2):
             with pytest.raises(TypeError, match="pickle"):
                 none.submit(nothing)
+
+
+@pytest.mark.parametrize("method", ["add_call_item_to_queue", "process_result_item", "wait_result_broken_or_wakeup"])
+def test_the_manager_fails(method, monkeypatch):
+    """With what nobody expects: futures say so, and so does the pool."""
+
+    def fails(*_):
+        raise ZeroDivisionError("nobody expects it")
+
+    others = set(multiprocessing.active_children())
+    try:
+        with ProcessPoolExecutor(1) as pool:
+            assert pool.submit(echo, 1).result() == 1
+            monkeypatch.setattr(Manager, method, fails)
+            futures = [pool.submit(slow_pid, 0.01) for _ in range(3)]
+            for future in futures:
+                with pytest.raises(BrokenProcessPool, match="its manager failed") as caught:
+                    future.result(timeout=15)
+                assert "ZeroDivisionError: nobody expects it" in str(caught.value.__cause__)
+            with pytest.raises(BrokenProcessPool):
+                pool.submit(nothing)
+    finally:
+        for process in set(multiprocessing.active_children()) - others:
+            process.kill()  # or pytest would wait for it
+
+
+def test_a_cancelled_task_is_not_run():
+    gate, marks = ac.shared_empty(1), ac.shared_empty(8)
+    gate[0], marks[...] = 0, 0
+    with ProcessPoolExecutor(1) as pool:
+        first = pool.submit(length_later, marks, gate)
+        others = [pool.submit(set_one, marks, i) for i in range(8)]
+        cancelled = [future.cancel() for future in others]
+        gate[0] = 1
+        assert first.result(timeout=30) == 8
+        wait(others, timeout=30)
+        assert pool.submit(nothing).result(timeout=30) is None
+    assert sum(cancelled) > 3
+    assert [mark == 0 for mark in marks] == cancelled
+
+
+def test_arguments_are_let_go_of_once_they_are_sent(pool):
+    gate, x = ac.shared_empty(1), LARGE + 1
+    gate[0], held = 0, weakref.ref(x)
+    future = pool.submit(length_later, x, gate)
+    del x
+    try:
+        assert wait_for(lambda: gc.collect() >= 0 and held() is None)
+        assert not future.done()
+    finally:
+        gate[0] = 1
+    assert future.result(timeout=30) == len(LARGE)
 
 
 def test_a_pool_is_not_sent_or_copied(pool):
@@ -664,6 +723,30 @@ def test_fork_in_the_parent_while_the_pool_is_busy(pool):
     assert [future.result()[0] for future in futures] == list(range(20))
 
 
+def test_futures_of_the_parent_in_a_child():
+    """Nobody does anything for them there, and they say so."""
+    gate = ac.shared_empty(1)
+    gate[0] = 0
+    with ProcessPoolExecutor(1) as pool:
+        futures = [pool.submit(length_later, LARGE, gate) for _ in range(5)]
+        assert wait_for(futures[0].running)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                told = [future.exception(timeout=10) for future in futures]
+                code = 0 if all("belong to process" in str(error) for error in told) else 2
+            finally:
+                os._exit(code)
+        try:
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        finally:
+            gate[0] = 1
+        assert [future.result(timeout=30) for future in futures] == [len(LARGE)] * 5
+
+
 def test_fork_while_there_are_results():
     """What a forked child holds is not used again for something else."""
     with ProcessPoolExecutor(1) as pool:
@@ -793,12 +876,22 @@ def test_a_refused_segment_is_pickled(pool):
     """A worker of another user may not look into this process."""
     with ProcessPoolExecutor(1) as pool:
         pool.submit(become_nobody).result()
-        with pytest.warns(RuntimeWarning, match="arrays are pickled"):
-            np.testing.assert_array_equal(pool.submit(echo, LARGE).result(), LARGE)
+        try:
+            with pytest.warns(RuntimeWarning, match="arrays are pickled"):
+                # More than have places.
+                got = [future.result(timeout=20) for future in [pool.submit(first_and_last, LARGE) for _ in range(4)]]
+        except TimeoutError:
+            for process in list(pool._processes.values()):
+                process.kill()  # or it would be waited for
+            raise
+        assert got == [(0, LARGE[-1])] * 4
+        stats = pool.transfer_stats()
+        assert (stats["fallbacks"], stats["bytes_shared"]) == (4, 0)
+        assert stats["bytes_pickled"] >= 4 * LARGE.nbytes
         for i in range(2):
             np.testing.assert_array_equal(pool.submit(echo, LARGE + i).result(), LARGE + i)
         assert pool.submit(overwrite, LARGE).result() == (0, -1)
-        assert pool.transfer_stats()["fallbacks"] >= 4
+        assert pool.transfer_stats()["fallbacks"] >= 7
         with pytest.raises(PermissionError, match="shared"):
             pool.submit(overwrite, ac.shared_empty(3)).result()
 
@@ -929,7 +1022,7 @@ def test_the_parent_is_killed(tmp_path, method, also):
     """
     (tmp_path / "sitecustomize.py").write_text("import os\ndel os.pidfd_open\n" if "pidfd" in also else "")
     names = shared_names()
-    with Script(tmp_path, code, env={"PYTHONPATH": f"{Path(__file__).parent}:{tmp_path}"}) as script:
+    with Script(tmp_path, code, env={"PYTHONPATH": path_of_programs(tmp_path)}) as script:
         *sibling, _, _ = pids = [int(word) for word in script.line().split()]
         assert len(pids) == 2 + bool(also)
         assert all(alive(pid) for pid in pids)

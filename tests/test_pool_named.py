@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +27,7 @@ from pooling import (
     memory_files,
     nothing,
     overwrite,
+    path_of_programs,
     raises,
     run_script,
     shared_names,
@@ -178,7 +178,7 @@ def test_a_small_dev_shm(tmp_path):
     path = tmp_path / "script.py"
     path.write_text(textwrap.dedent(code))
     mount = f"mount -t tmpfs -o size=8m tmpfs /dev/shm && exec {sys.executable} {path}"
-    environment = {**os.environ, "ALLCORES_SEGMENTS": "named", "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {**os.environ, "ALLCORES_SEGMENTS": "named", "PYTHONPATH": path_of_programs()}
     result = subprocess.run(
         ["unshare", "--mount", "sh", "-c", mount],
         capture_output=True,

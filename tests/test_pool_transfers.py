@@ -35,6 +35,7 @@ from pooling import (
     memory_files,
     nothing,
     overwrite,
+    raises_what_it_keeps,
     run_script,
     slow_pid,
 )
@@ -204,6 +205,14 @@ def test_a_worker_that_keeps_its_argument():
         assert pool.transfer_stats()["segments_abandoned"] == 4
 
 
+def test_an_error_keeps_no_argument():
+    with ProcessPoolExecutor(1) as pool:
+        for _ in range(3):
+            with pytest.raises(ValueError, match=str(1 << 17)):
+                pool.submit(raises_what_it_keeps, np.ones(1 << 17)).result(timeout=30)
+        assert pool.transfer_stats()["segments_abandoned"] == 0
+
+
 def test_segments_are_used_again():
     big = np.arange(float(LARGE))
     with ProcessPoolExecutor(1) as pool:
@@ -216,6 +225,14 @@ def test_segments_are_used_again():
         stats = pool.transfer_stats()
         assert stats["segments_made"] <= 4
         assert stats["fallbacks"] == 0
+
+
+def test_room_that_no_result_needs_is_used_again():
+    with ProcessPoolExecutor(1) as pool:
+        for i in range(10):
+            assert pool.submit(filled, (LARGE,), i).result(timeout=30)[0] == i
+            assert pool.submit(nothing).result(timeout=30) is None
+        assert pool.transfer_stats()["segments_made"] <= 3
 
 
 def test_results_outlive_everything():

@@ -300,6 +300,35 @@ def test_several_long_lanes(backend, long_lanes, team):
 
 
 @pytest.mark.thread_unsafe(reason="counts the memory of all threads")
+@pytest.mark.parametrize("name", ["median", "nanmedian", "quantile", "nanquantile", "percentile", "nanpercentile"])
+def test_small_arrays_with_nan(name, door):
+    """As users call them."""
+    args = () if "median" in name else (0.3,)
+    for char in "df":
+        for n in (1, 2, 5, 64, 1000):
+            for at in {0, n // 2, n - 1}:
+                a = sample((n,), char)
+                a[at] = np.nan
+                got, want = (outcome(getattr(each, name), a, *args) for each in (ac, np))
+                assert bits(got) == bits(want), (char, n, at)
+
+
+@pytest.mark.parametrize("groups", [1, 6])
+def test_no_more_keys_are_kept_than_there_is_room_for(groups, backend):
+    """Whatever a sample has said of how many they would be."""
+    x = np.arange(5000).astype("q")
+    ends = np.linspace(-1, 5000, 2 * groups).astype("q").reshape(-1, 2)
+    begin, room = np.array([0, 20]), np.array([10, 3])
+    counts, kept = np.empty((2, 1 + 4 * groups), "q"), np.full(60, -7, "q")
+    cursor = np.array([0, 2, 0, 0, 1, 2500, 1, 0])  # of two chunks of 2500 elements
+    while cursor[0] < cursor[1]:
+        _kernels.load(settings.backend()).sift(x, ends, begin, room, cursor, counts, kept)
+    assert counts[:, 0].tolist() == [2500, 2500]
+    assert counts[:, 3::4].sum() > 1000
+    assert kept[10:20].tolist() == [-7] * 10
+    assert kept[23:].tolist() == [-7] * 37
+
+
 def test_little_is_copied():
     """16 MB at most for a contiguous array along one axis or all of them."""
     import tracemalloc

@@ -94,9 +94,22 @@ def test_slabs(name, backend, reference, team, monkeypatch):
         compare(results(name), reference[name], f"partials of {size} bytes")
 
 
-def test_a_chunk_is_a_subtree():
-    """Chunks are a power of two of whole leaves, and cover everything once."""
-    for shape in ((1, 10_000, 1), (3, 100_000, 1), (7, 500, 30), (1, 33, 5000), (2, 3, 5, 2), (1, 1, 1)):
+@pytest.mark.parametrize("name", ["sum", "nansum", "ss", "nanmean", "nanvar"])
+def test_whole_blocks_of_the_last_leaf(name, backend, engine_only):
+    """Where a line ends with a block, in a leaf that does not."""
+    for n in [4096 * leaves + 256 * blocks for leaves in (1, 2, 3) for blocks in (1, 2, 3, 6, 15)]:
+        a = sample((n,), "d", n) ** 3
+        got = bits(getattr(ac, name)(a))
+        with settings.use_backend("fallback"):
+            assert got == bits(getattr(ac, name)(a)), n
+
+
+@pytest.mark.parametrize("partials", [grid.PARTIALS, 72, 24])
+def test_a_chunk_is_a_subtree(partials, monkeypatch):
+    """Chunks are a power of two of whole leaves, and cover everything once, however little may be kept of each."""
+    monkeypatch.setattr(grid, "PARTIALS", partials)
+    shapes = ((1, 10_000, 1), (3, 100_000, 1), (7, 500, 30), (1, 33, 5000), (2, 3, 5, 2), (1, 1, 1), (100, 50, 1))
+    for shape in (*shapes, (41, 3, 5)):
         for chunk in CHUNKS:
             cut = grid.cut(shape, chunk)
             assert cut.leaves & (cut.leaves - 1) == 0

@@ -22,6 +22,7 @@ from helpers import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from moving import pairs_with_gaps
 from test_windows_bits import FEW
 
 import allcores as ac
@@ -36,7 +37,8 @@ CHUNKS = (1, 70, 1000, 10**9)
 def inputs_of(name, a):
     if SCANS[name].inputs == 1:
         return (a,)
-    return a, np.asarray(np.random.default_rng(99).normal(size=a.shape) * 3 + np.asarray(a, dtype=float))
+    a = np.asarray(a)
+    return a, np.asarray(np.random.default_rng(99).normal(size=a.shape) * 3 + np.where(a == a, a, 0).astype(float))
 
 
 # ---- definitions
@@ -154,6 +156,20 @@ def test_gaps_in_which_the_weight_ends(name, backend, team):
     np.testing.assert_allclose(alone[4910:], move(*given[:, 4900:], 0.5)[10:], rtol=1e-9)
 
 
+@pytest.mark.parametrize("name", ["move_exp_nanvar", "move_exp_nanstd", "move_exp_nancov", "move_exp_nancorr"])
+def test_what_is_nearly_forgotten(name, team):
+    """After a gap that leaves less weight than an element's last digit has, all that counts is the next one."""
+    x = np.random.default_rng(0).normal(size=(120, 20)) + 1e8
+    for gap in (50, 60):
+        x[30 : 30 + gap] = np.nan
+        for view, axis in ((x, 0), (x[:, 0], 0)):
+            found = set()
+            for level in BACKENDS:
+                with settings.use_backend(level):
+                    found.add(bits(getattr(ac, name)(*inputs_of(name, view), 0.5, axis=axis)))
+            assert len(found) == 1, (gap, view.shape)
+
+
 def test_gaps_that_grow_rare(backend):
     """Many in the first words of 64 elements, then few, the first of them at the beginning of a word."""
     for char in "df":
@@ -196,6 +212,17 @@ def test_layouts(name, char, backend, team):
         rng = np.random.default_rng(i)
         shape = ((), (x.shape[axis],), x.shape)[i % 3]
         check_exponential(name, inputs_of(name, x), rng.random(shape) * 0.5 + 0.1, (0, 0.3)[i % 2], axis, layout)
+
+
+@pytest.mark.parametrize("name", [name for name in EXPONENTIAL if SCANS[name].inputs == 2])
+def test_one_of_a_pair_is_missing(name, backend):
+    """Then the pair is: the bits are those of pairs without either."""
+    each = np.random.default_rng(1).random(600) * 0.4
+    for shape, axis, alpha in (((600,), 0, 0.2), ((30, 260), 0, 0.2), ((2, 600), 1, each)):
+        for only, pairs, neither in pairs_with_gaps(shape):
+            check_exponential(name, pairs, alpha, 0.5, axis, only)
+            got, want = (getattr(ac, name)(*v, alpha, 0.5, axis) for v in (pairs, neither))
+            assert bits(got) == bits(want), (only, shape, axis)
 
 
 @pytest.mark.parametrize("name", EXPONENTIAL)

@@ -18,10 +18,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import FUNCTIONS
+from helpers import EXACT, FUNCTIONS
 
 import allcores as ac
 from allcores._engine import grid, mapreduce, settings, sources
+from allcores._engine.view import SMALL
 from allcores._families import lazy_reductions
 from allcores.sources import zarrs
 
@@ -113,7 +114,7 @@ def test_pieces_change_no_bit(tmp_path, monkeypatch):
             assert outcome("nanvar", source, axis=axis) == outcome("nanvar", x, axis=axis)
 
 
-@pytest.mark.parametrize("shape", [(5, 7, 3), (1, 9, 1), (4097, 2), (2, 4097), (33, 65, 2)])
+@pytest.mark.parametrize("shape", [(5, 7, 3), (1, 9, 1), (4097, 2), (2, 4097), (33, 65, 2), (9000, 3), (30_000, 1)])
 @pytest.mark.parametrize("most", [1, 1 << 10, 1 << 16])
 def test_pieces_cover_everything_once(shape, most):
     sizes = grid.cut_flat(shape, 8, most)
@@ -216,6 +217,56 @@ def test_positions_do_not_follow_chunks():
     assert ac.argmax(ac.open(x, chunks=(300, 100))) == 100 * 600 + 500
 
 
+def nan_here_and_there(number):
+    """Tables of which whole parts, whole lanes, or all but one element are NaN."""
+    x = np.random.default_rng(0).normal(size=(600, 260))
+    assert x.size > SMALL  # or it would be loaded
+    yield "first parts", np.where(np.arange(600)[:, None] < 300, np.nan, x)
+    yield "last parts", np.where(np.arange(600)[:, None] >= 300, np.nan, x)
+    yield "parts between", np.where(np.abs(np.arange(600)[:, None] - 300) < 150, np.nan, x)
+    yield "columns", np.where(np.arange(260) % 3 == 0, np.nan, x)
+    yield "first columns", np.where(np.arange(260) < 140, np.nan, x)
+    yield "all", np.full_like(x, np.nan)
+    for at in ((0, 0), (350, 130), (599, 259)):
+        alone = np.full_like(x, np.nan)
+        alone[at] = number
+        yield f"all but {number} at {at}", alone
+
+
+@pytest.mark.parametrize("function", [name for name in FUNCTIONS if "nan" in name or "arg" in name] + ["min", "max"])
+def test_parts_of_nan(tmp_path, function, monkeypatch):
+    """Parts that have no number are left out, or found; lanes of none are as in memory."""
+    monkeypatch.setattr(lazy_reductions, "stored_piece", 1 << 16)
+    for label, x in nan_here_and_there(np.inf if function.endswith("min") else -np.inf):
+        np.save(tmp_path / "x.npy", x)
+        source = ac.open(tmp_path / "x.npy")
+        for axis in (None, 0, 1):
+            want = outcome(function, x, axis=axis)
+            assert outcome(function, source, axis=axis) == want, (label, axis)
+            got = outcome(function, ac.open(x, chunks=(100, 70)), axis=axis)
+            if function in EXACT or want[0] is ValueError:
+                assert got == want, (label, axis)
+            else:
+                assert got[:3] == want[:3]
+                near = (np.frombuffer(each[3], each[1]) for each in (got, want))
+                np.testing.assert_allclose(*near, rtol=1e-11, atol=1e-11, err_msg=f"{label} {axis}")
+
+
+@pytest.mark.parametrize("where", ["within a part", "between parts"])
+@pytest.mark.parametrize("kind", ["a file", "chunks", "an executor"])
+def test_flags_of_parts(tmp_path, kind, where):
+    """What overflows in a part, or where parts are put together, warns as in memory."""
+    x = np.zeros(300_000)
+    x[[0, 1] if where == "within a part" else [0, -1]] = np.finfo(float).max
+    np.save(tmp_path / "x.npy", x)
+    source = ac.open(x, chunks=(10_000,)) if kind == "chunks" else ac.open(tmp_path / "x.npy")
+    with ThreadPoolExecutor(2) as pool, ac.set_executor(pool if kind == "an executor" else None):
+        with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+            ac.sum(source)
+        with np.errstate(all="raise"):
+            assert ac.sum(ac.open(np.ones(300_000), chunks=(10_000,))) == 300_000
+
+
 def test_missing_chunks_have_the_fill_value(tmp_path, zarr, h5py):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         dataset = file.create_dataset("x", (1000, 300), "f8", chunks=(100, 100), compression="gzip", fillvalue=2.5)
@@ -248,6 +299,15 @@ def test_chunks_of_zarr(tmp_path, dtype, compressor, zarr):
             for each in (source, pickle.loads(pickle.dumps(source))):
                 np.testing.assert_array_equal(each[key], array[key])
                 assert each[key].dtype.isnative
+
+
+def test_long_parts_with_gaps(tmp_path):
+    """Runs with little between them are read through, some MiB of them at a time."""
+    x = example((6000, 100))
+    np.save(tmp_path / "x.npy", x)
+    source = ac.open(tmp_path / "x.npy")
+    np.testing.assert_array_equal(source[:, 10:60], x[:, 10:60])
+    np.testing.assert_array_equal(ac.open(source[5:, :99])[:, 1:3], x[5:, 1:3])
 
 
 def test_copies_of_sources(tmp_path, zarr):
@@ -317,6 +377,22 @@ def test_blocks_of_sources(tmp_path):
         assert np.array_equal(step, x - np.vstack([x[:1], x[:-1]]), equal_nan=True)
         assert np.array_equal(ac.reduction(source, np.nanmax, np.nanmax, axis=0), np.nanmax(x, axis=0))
         assert np.array_equal(ac.apply_along_axis(np.cumsum, 0, source), np.cumsum(x, axis=0), equal_nan=True)
+
+
+def test_blocks_are_of_whole_stored_chunks():
+    """Or two of them would read the same one."""
+    read = []
+
+    class Told(ac.Source):
+        name, shape, dtype, chunks = "told", (2_000_000,), np.dtype(float), (30_000,)
+
+        def read(self, region):
+            read.append(region[0].start)
+            return np.zeros(region[0].stop - region[0].start)
+
+    assert not ac.map_blocks(np.sqrt, Told()).any()
+    assert len(read) > 1
+    assert all(start % 30_000 == 0 for start in read)
 
 
 def test_blocks_into_sources(tmp_path, zarr, h5py):
@@ -441,6 +517,27 @@ def test_a_part_that_cannot_be_read_is_named():
     assert ac.sum(Failing(-1)) == 0
 
 
+def test_nobody_goes_on_after_an_error():
+    """Where a helper could not read a part, the others begin no more of them."""
+    main, failed, read = threading.get_ident(), threading.Event(), []
+
+    class Helpless(ac.Source):
+        name, shape, dtype, chunks = "helpless", (1 << 24,), np.dtype(float), (1 << 14,)
+
+        def read(self, region):
+            if threading.get_ident() != main:
+                failed.set()
+                raise RuntimeError("not by a helper")
+            assert failed.wait(30)
+            failed.wait(0.001)
+            read.append(region)
+            return np.zeros(region[0].stop - region[0].start)
+
+    with pytest.raises(OSError, match="not by a helper"):
+        ac.sum(Helpless(), workers=2)
+    assert len(read) < 900  # of 1024, with time for the error to arrive
+
+
 def test_registered_types():
     class Thing:
         def __init__(self, x):
@@ -516,8 +613,11 @@ def test_limits_of_control_groups(tmp_path):
     membership.write_text("0::/a/b\n")
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "memory.max").write_text("1000000\n")
-    (tmp_path / "a" / "b" / "memory.max").write_text("max\n")
-    assert settings.memory_limit(os.fspath(tmp_path), os.fspath(membership)) == 1_000_000
+    for inner in ("max", "2000000"):
+        (tmp_path / "a" / "b" / "memory.max").write_text(inner)
+        settings.memory_limit.cache_clear()
+        assert settings.memory_limit(os.fspath(tmp_path), os.fspath(membership)) == 1_000_000
+    settings.memory_limit.cache_clear()
 
 
 def test_background_calls_of_sources_stop():
@@ -616,6 +716,30 @@ def test_blocks_of_sources_on_executors(tmp_path, executor, zarr):
             out = zarr.create_array(store={}, shape=x.shape, chunks=(128, 200), dtype="f8")
             ac.map_blocks(double, source, out=out)
             assert np.array_equal(out[...], 2 * x, equal_nan=True)
+
+
+def test_calls_of_a_worker_are_not_sent():
+    """Those that a block makes are its worker's, or all workers could wait for one executor."""
+
+    class Counting(ThreadPoolExecutor):
+        tasks = 0
+
+        def submit(self, *args, **kwargs):
+            self.tasks += 1
+            return super().submit(*args, **kwargs)
+
+    source = ac.open(np.ones(300_000), chunks=(10_000,))
+    with Counting(2) as pool:
+
+        def function(block):
+            with ac.set_executor(pool):
+                return block + ac.sum(source)
+
+        assert (ac.map_blocks(function, np.zeros(4), block_size=1, workers=2) == 300_000).all()
+        assert pool.tasks == 0
+        with ac.set_executor(pool):
+            assert ac.sum(source) == 300_000
+        assert pool.tasks > 0
 
 
 def test_executors_say_what_could_not_be_read(tmp_path, executor):

@@ -268,6 +268,21 @@ def test_objects_of_which_some_are_missing(name, door):
                     same_parts(outcome(getattr(ac, name), arguments(name, operand, given)), of_kind)
 
 
+@pytest.mark.parametrize("top", [2**63 - 1, 2**63, 2**64 - 1, 2**64])
+def test_objects_at_the_ends_of_integers(top):
+    for low in (0, -1):
+        got = ac.move_max(np.array([low, top], dtype=object), 1)
+        np.testing.assert_array_equal(got, np.array([low, top], float))
+
+
+def test_times_that_are_all_missing():
+    """They are times still; beside numbers they are missing numbers."""
+    pandas = pytest.importorskip("pandas")
+    times = pandas.Series([pandas.NaT, pandas.NaT], dtype=object)
+    assert ac.median(times) is pandas.NaT
+    np.testing.assert_array_equal(ac.median(pandas.Series([pandas.NaT, 1, 2], dtype=object)), np.nan)
+
+
 def test_parameters_of_windows_are_real_and_there():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

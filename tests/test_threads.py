@@ -28,7 +28,7 @@ from allcores._engine.threads import Threads
 def endless(name, level):
     """More work than a kernel does before it returns to Python, in little memory: kernel, operand, cursor, partials."""
     a = np.full(10_000, {"any": 0.0, "allnan": np.nan}.get(name, 1.0))
-    x = np.lib.stride_tricks.as_strided(a, (1 << 17, a.size, 1), (0, 8, 8), writeable=False)
+    x = np.lib.stride_tricks.as_strided(a, (1 << 19, a.size, 1), (0, 8, 8), writeable=False)
     cut = grid.Grid(len(x), a.size, 1, 1, grid.power_above(grid.ceil_div(a.size, grid.LINE_LEAF)), 1)
     partials = execute.partials(KERNELS[name].partial(a.dtype), cut)
     return getattr(_kernels.load(level), name), x, execute.cursor_of(cut), partials
@@ -98,8 +98,15 @@ def test_a_kernel_stops(level):
     cursor[execute.STOP] = 0
     began = time.monotonic()
     kernel(x, None, cursor, *partials)
-    assert 0.01 < time.monotonic() - began < 0.5
-    assert cursor[execute.DONE] == cursor[execute.NEXT]
+    assert time.monotonic() - began > 0.01
+    assert 0 < cursor[execute.DONE] == cursor[execute.NEXT] < cursor[execute.END]
+
+
+def test_the_fallback_stops():
+    kernel, x, cursor, partials = endless("sum", "fallback")
+    cursor[execute.STOP] = 1
+    kernel(x, None, cursor, *partials)
+    assert cursor[execute.DONE] == cursor[execute.NEXT] == 0
 
 
 def test_set_workers_belongs_to_its_thread():
@@ -174,13 +181,10 @@ def test_a_busy_pool_is_not_waited_for(team):
     leave, threads = threading.Event(), team_module.threads
     busy = [on_thread(threads, leave.wait, 20, most=3) for _ in range(2 * max(3, threads._most))]
     try:
-        began = time.monotonic()
         assert ac.sum(np.ones((500, 20)), workers=3) == 10_000
-        assert time.monotonic() - began < 5
     finally:
         leave.set()
-        for future in busy:
-            future.result()
+    assert all(future.result(timeout=30) for future in busy)  # false of those that have waited in vain
 
 
 def test_the_pool_grows(team):
@@ -190,13 +194,14 @@ def test_the_pool_grows(team):
 
 
 def test_an_error_in_a_helper_reaches_the_caller(team, monkeypatch):
-    main = threading.get_ident()
+    main, begun = threading.get_ident(), threading.Event()
     compute = execute.compute
 
     def fails(*args):
         if threading.get_ident() != main:
+            begun.set()
             raise MemoryError("in a helper")
-        time.sleep(0.05)
+        assert begun.wait(30)
         return compute(*args)
 
     monkeypatch.setattr(execute, "compute", fails)
@@ -204,22 +209,39 @@ def test_an_error_in_a_helper_reaches_the_caller(team, monkeypatch):
         ac.sum(np.ones(5000), workers=3)
 
 
+def test_helpers_stop_where_the_caller_raises(team):
+    """Or an interrupt would wait for all that is left to do."""
+    main, begun, stopped, seen = threading.get_ident(), threading.Event(), threading.Event(), []
+
+    def work():
+        if threading.get_ident() == main:
+            assert begun.wait(30)
+            raise KeyboardInterrupt
+        begun.set()
+        seen.append(stopped.wait(10))
+
+    with pytest.raises(KeyboardInterrupt):
+        team_module.together(work, 2, stopped.set)
+    assert seen == [True]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize("name", ["sum", "var", "nanmax"])
 def test_fork_while_the_pool_is_busy(name, team):
     a = sample((2000, 50), "d")
     want = bits(getattr(ac, name)(a, axis=0))
-    stop = threading.Event()
+    stop, busy = threading.Event(), threading.Event()
 
     def keep_busy():
         while not stop.is_set():
             getattr(ac, name)(a, axis=0, workers=4)
+            busy.set()
 
     threads = [threading.Thread(target=keep_busy) for _ in range(2)]
     for thread in threads:
         thread.start()
     try:
-        time.sleep(0.05)
+        assert busy.wait(30)
         for _ in range(5):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)

@@ -6,8 +6,8 @@ import re
 
 import numpy as np
 import pytest
-from helpers import DTYPES, LAYOUTS, PATTERNS, near_one, salted, sample
-from moving import SORTING, arguments_of, check_move, defined, function, inputs_of
+from helpers import DTYPES, LAYOUTS, PATTERNS, bits, near_one, salted, sample
+from moving import SORTING, arguments_of, check_move, defined, function, inputs_of, pairs_with_gaps
 
 import allcores as ac
 from allcores._engine.registry import WINDOWS
@@ -63,6 +63,16 @@ def test_patterns(name, pattern, backend, team):
                     if ddof == 0 or arguments_of(name, ddof):
                         kwargs = {"center": center, **arguments_of(name, ddof)}
                         check_move(name, inputs_of(name, a), window, max(1, window // 3), axis, **kwargs)
+
+
+@pytest.mark.parametrize("name", [name for name in WINDOWS if WINDOWS[name].inputs == 2])
+def test_one_of_a_pair_is_missing(name, backend, team):
+    """Then the pair is: the bits are those of pairs without either."""
+    for only, given, neither in pairs_with_gaps((300, 5)):
+        for axis, window in ((0, 1), (0, 7), (0, 64), (0, 150), (1, 3)):
+            check_move(name, given, window, max(1, window // 2), axis, message=only)
+            got, want = (function(name)(*v, window, max(1, window // 2), axis) for v in (given, neither))
+            assert bits(got) == bits(want), (only, axis, window)
 
 
 @pytest.mark.parametrize("char", "dfb")

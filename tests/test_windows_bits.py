@@ -132,6 +132,16 @@ def test_missing_elsewhere_changes_nothing(name, window, backend):
             assert bits(np.where(touched, 0, got)) == bits(np.where(touched, 0, want))
 
 
+@pytest.mark.parametrize("name", ["move_min", "move_max", "move_argmin", "move_argmax"])
+def test_zeros_of_both_signs(name, backend, team):
+    """Which of equal ones it is does not depend on who looks for it."""
+    a = np.random.default_rng(0).choice([0.0, -0.0, np.nan], (300, 5), p=(0.45, 0.45, 0.1))
+    for axis, window in ((0, 2), (0, 7), (0, 64), (0, 150), (1, 3)):
+        got = bits(function(name)(a, window, 1, axis))
+        with settings.use_backend("fallback"):
+            assert got == bits(function(name)(a, window, 1, axis)), (axis, window)
+
+
 def test_chunks_cover_everything_once():
     for shape in ((1, 10_000, 1), (3, 100_000, 1), (7, 500, 30), (1, 33, 5000), (2, 3, 5, 2), (1, 1, 1)):
         for chunk in (1, 100, 10_000, 10**9):
