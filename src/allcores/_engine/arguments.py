@@ -7,14 +7,17 @@ raise what bottleneck, numbagg or SciPy raise, before anything is written.
 from __future__ import annotations
 
 import operator
+from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.exceptions import AxisError
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from .inputs import elements, in_memory, is_more, with_integers, with_nan
 from .registry import REALS
-from .sources import as_source
+from .sources import Source, as_source
 from .view import Array, native
 
 NoValue: Any = np._NoValue
@@ -45,6 +48,62 @@ def listed(a: Any) -> Any:
         return np.asarray(a)
     source = as_source(a)
     return a if source is None else source
+
+
+Axes = tuple[int, ...]
+
+
+def reduced_axes(axis: Any, ndim: int, several: Any = tuple) -> Axes:
+    """The axes that a call names, in order, where one argument may name `several`; nothing where that is bad."""
+    if axis is None:
+        return tuple(range(ndim))
+    if type(axis) is int:
+        return (axis % ndim,) if -ndim <= axis < ndim else ()
+    try:
+        axes: Axes = (*axis,) if isinstance(axis, several) else (operator.index(axis),)
+        if any(isinstance(i, (bool, np.bool_)) for i in (axis, *axes)):
+            return ()
+        return tuple(sorted(normalize_axis_tuple(axes, ndim)))
+    except (TypeError, ValueError, OverflowError):
+        return ()
+
+
+@dataclass(slots=True)
+class Request:
+    """What kernels cover of a call that reduces axes."""
+
+    a: Array | Source
+    reduced: Axes
+    out: Any
+    keepdims: bool
+
+    @property
+    def n(self) -> int:
+        """Number of elements that make one result."""
+        return prod(self.a.shape[axis] for axis in self.reduced)
+
+    @property
+    def whole(self) -> bool:
+        """Whether there is one result."""
+        return len(self.reduced) == self.a.ndim
+
+    def shape(self, planes: tuple[int, ...] = ()) -> tuple[int, ...]:
+        """Of the result, of which there may be several side by side."""
+        if self.keepdims:
+            return planes + keepdims_shape(self.a.shape, self.reduced)
+        return planes + tuple(length for i, length in enumerate(self.a.shape) if i not in self.reduced)
+
+    def has_room(self, planes: tuple[int, ...] = ()) -> bool:
+        """Whether `out`, if there is one, can take the result."""
+        return self.out is None or (is_room(self.out) and tuple(self.out.shape) == self.shape(planes))
+
+    def hand_over(self, result: Array, planes: tuple[int, ...] = ()) -> Any:
+        """The result as NumPy has it: in `out`, or a scalar where it has no axes."""
+        result = result.reshape(self.shape(planes))
+        if self.out is not None:
+            self.out[...] = result
+            return self.out
+        return result[()] if result.ndim == 0 else result
 
 
 def is_room(out: Any) -> bool:

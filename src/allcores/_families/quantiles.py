@@ -6,17 +6,14 @@ dtypes. So there is nothing to round differently: the same bits as NumPy's, of f
 
 from __future__ import annotations
 
-import operator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
 
 from .._engine import doors, settings
-from .._engine.arguments import NoValue, as_operand, is_room, keepdims_shape, listed, other_dtype
+from .._engine.arguments import NoValue, Request, as_operand, listed, other_dtype, reduced_axes
 from .._engine.delegation import ask_numpy
 from .._engine.execute import Call
 from .._engine.fp_warnings import warn_caller
@@ -35,19 +32,13 @@ MEDIAN = QUANTILE_METHODS.index("median")
 DISCRETE = ("inverted_cdf", "closest_observation", "lower", "higher", "nearest")
 BETWEEN = tuple(method for method in QUANTILE_METHODS[:MEDIAN] if method not in DISCRETE)  # whose results are float64
 
-Axes = tuple[int, ...]
 
+@dataclass(slots=True)
+class Selection(Request):
+    """Elements of given ranks, of an array whose dtype has a kernel, or of a source."""
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What kernels cover of a call."""
-
-    a: Array | Source  # an array is of a dtype that has a kernel
     dtype: np.dtype[Any]  # that of the user's array
     searched: np.dtype[Any]  # that of the kernel
-    reduced: Axes
-    out: Array | None
-    keepdims: bool
     workers: int
 
     def pick(self, ranks: Any, skip: bool) -> tuple[Array, Array]:
@@ -58,27 +49,6 @@ class Request:
             values, counts = select_along(self.a, self.reduced, ranks, skip, self.workers)
         return values.astype(self.dtype, copy=False), counts
 
-    @property
-    def n(self) -> int:
-        return prod(self.a.shape[axis] for axis in self.reduced)
-
-    @property
-    def whole(self) -> bool:
-        """Whether there is one lane."""
-        return len(self.reduced) == self.a.ndim
-
-    def shape(self, planes: tuple[int, ...] = ()) -> tuple[int, ...]:
-        if self.keepdims:
-            return planes + keepdims_shape(self.a.shape, self.reduced)
-        return planes + tuple(length for i, length in enumerate(self.a.shape) if i not in self.reduced)
-
-    def deliver(self, result: Array, planes: tuple[int, ...] = ()) -> Any:
-        result = result.reshape(self.shape(planes))
-        if self.out is not None:
-            self.out[...] = result
-            return self.out
-        return result[()] if result.ndim == 0 else result
-
 
 def kernel_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
     """The dtype in which elements are searched, without loss; None where there is none."""
@@ -87,37 +57,22 @@ def kernel_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
     return native(dtype) if dtype.char in CELLS and dtype.names is None else None
 
 
-def reduced_axes(axis: Any, ndim: int) -> Axes:
-    """Nothing where they are for NumPy to complain about."""
-    if axis is None:
-        return tuple(range(ndim))
-    if type(axis) is int:
-        return (axis % ndim,) if -ndim <= axis < ndim else ()
-    try:
-        axes = axis if isinstance(axis, (tuple, list)) else (operator.index(axis),)
-        return tuple(sorted(normalize_axis_tuple(tuple(axes), ndim)))
-    except (TypeError, ValueError, OverflowError):
-        return ()
-
-
 def prepare(
     a: Any, axis: Any, out: Any, keepdims: Any, dtype: Any, planes: tuple[int, ...], workers: int
-) -> Request | None:
+) -> Selection | None:
     """A request where kernels cover the call; None where NumPy is to answer, or to complain. `dtype`: the result's."""
     if a.ndim == 0 or a.size == 0 or not (keepdims is NoValue or isinstance(keepdims, (bool, np.bool_))):
         return None
     searched = kernel_dtype(a.dtype)
-    reduced = reduced_axes(axis, a.ndim)
+    reduced = reduced_axes(axis, a.ndim, (tuple, list))
     if searched is None or not reduced:
         return None
     keep = keepdims is not NoValue and bool(keepdims)
-    request = Request(a, a.dtype, searched, reduced, out, keep, workers)
-    if other_dtype(out, native(dtype)):
-        return None
-    if out is not None and (not is_room(out) or tuple(out.shape) != request.shape(planes)):
+    request = Selection(a, reduced, out, keep, a.dtype, searched, workers)
+    if other_dtype(out, native(dtype)) or not request.has_room(planes):
         return None
     if isinstance(a, np.ndarray) and a.dtype != searched:
-        return replace(request, a=a.astype(searched))
+        request.a = a.astype(searched)
     return request
 
 
@@ -184,7 +139,7 @@ def median(name: str, a: Any, axis: Any, out: Any, keepdims: Any, workers: int |
     (low, high), counts = request.pick(Middle(), skip)
     warn_of_empty(counts, skip)
     even = counts % 2 == 0 if skip else request.n % 2 == 0
-    return request.deliver(mean_of_two(low, high, even))
+    return request.hand_over(mean_of_two(low, high, even))
 
 
 def mean_of_two(low: Array, high: Array, even: Array | bool) -> Array:
@@ -321,7 +276,7 @@ def quantile(
             single = points.ndim == 0 and request.whole
             if single and not skip and np.isnan(values).all():
                 values = values.astype(request.dtype.newbyteorder("="), copy=False)
-            result = request.deliver(values, points.shape)
+            result = request.hand_over(values, points.shape)
             return result if out is not None or result.ndim or np.isnan(result) else np.asarray(result, values.dtype)
         request = None
     if request is None or points is None:
@@ -334,16 +289,16 @@ def quantile(
     if exact:
         if points.ndim == 0 and (skip or request.whole):  # NumPy's are made of scalars, in the machine's byte order
             values = values.astype(request.dtype.newbyteorder("="), copy=False)
-        return request.deliver(values, points.shape)
+        return request.hand_over(values, points.shape)
     if skip and request.a.dtype.kind == "f":
         some, where = np.unique(counts, return_inverse=True)
         weight = np.moveaxis(ranks.weights(some)[where.reshape(counts.shape)], -1, 0)
     else:  # the results of lanes with NaN are NaN whatever the weight
         weight = weights_of_whole(ranks, request.n).reshape(-1, *(1,) * counts.ndim)
-    return request.deliver(interpolate(values[0::2], values[1::2], weight, weak), points.shape)
+    return request.hand_over(interpolate(values[0::2], values[1::2], weight, weak), points.shape)
 
 
-def with_weights(request: Request, q: Array, method: str, weights: Any, axis: Any, skip: bool) -> Array | None:
+def with_weights(request: Selection, q: Array, method: str, weights: Any, axis: Any, skip: bool) -> Array | None:
     """None where NumPy is to complain, to convert weights, or is faster."""
     a = request.a
     if method != "inverted_cdf" or not isinstance(a, np.ndarray) or settings.sends_arrays():

@@ -5,17 +5,15 @@ Bad arguments are not examined here beyond noticing them: NumPy is asked, and ra
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
 
 from .._engine import doors, settings
-from .._engine.arguments import NoValue, as_operand, is_room, keepdims_shape
+from .._engine.arguments import NoValue, Request, as_operand, keepdims_shape, reduced_axes
 from .._engine.delegation import briefly
 from .._engine.execute import Call
 from .._engine.fp_warnings import UNDER, warn_of
@@ -36,23 +34,11 @@ EXTREMA: dict[str, Callable[..., Any]] = {"min": np.minimum, "max": np.maximum, 
 
 
 @dataclass(slots=True)
-class Request:
+class Reduction(Request):
     """A reduction that kernels cover."""
 
-    a: Array | Source
-    reduced: tuple[int, ...]
     where: Array | None
-    out: Any
-    keepdims: bool
     call: Call
-
-    @property
-    def n(self) -> int:
-        """Number of elements that make one result."""
-        n = 1
-        for axis in self.reduced:
-            n *= self.a.shape[axis]
-        return n
 
     def reduce(self, kernel: str, finish: Finish, **options: Any) -> tuple[Array, ...]:
         return reduce(kernel, self.a, self.reduced, finish, where=self.where, call=self.call, **options)
@@ -70,12 +56,7 @@ class Request:
                 status &= ~UNDER
         if status:
             warn_of(status)
-        if self.keepdims:
-            result = result.reshape(keepdims_shape(self.a.shape, self.reduced))
-        if self.out is not None:
-            self.out[...] = result
-            return self.out
-        return result[()] if result.ndim == 0 else result
+        return self.hand_over(result)
 
 
 def prepare(
@@ -88,7 +69,7 @@ def prepare(
     where: Any = NoValue,
     workers: int | None = None,
     same_axes: bool = True,
-) -> tuple[Any, Request | None]:
+) -> tuple[Any, Reduction | None]:
     """The operand, and a request where kernels cover the call; otherwise None: `ask_numpy` is to answer, or to
     complain."""
     with briefly:
@@ -98,7 +79,7 @@ def prepare(
 
 def examine(
     kernel: str, a: Any, axis: Any, out: Any, keepdims: Any, where: Any, workers: int, same_axes: bool
-) -> tuple[Any, Request | None]:
+) -> tuple[Any, Reduction | None]:
     if isinstance(a, Source) and a.size > SMALL and a.dtype.char in KERNELS[kernel].cells:
         plain = True
     else:  # what is no larger, and what no kernel covers, is like any array
@@ -107,20 +88,9 @@ def examine(
         return a, None
     if keepdims is not NoValue and type(keepdims) is not bool:
         return a, None
-    if axis is None:
-        reduced = tuple(range(a.ndim))
-    elif type(axis) is int and -a.ndim <= axis < a.ndim:
-        reduced = (axis % a.ndim,)
-    else:
-        try:
-            axes = axis if type(axis) is tuple else (operator.index(axis),)
-            if any(isinstance(i, bool) for i in (axis, *axes)):
-                return a, None
-            reduced = tuple(sorted(normalize_axis_tuple(axes, a.ndim)))
-        except (TypeError, ValueError, OverflowError):
-            return a, None
-        if not reduced or (isinstance(axis, tuple) and not same_axes):
-            return a, None
+    reduced = reduced_axes(axis, a.ndim)
+    if not reduced or (isinstance(axis, tuple) and not same_axes):
+        return a, None
     mask = None
     if where is not NoValue and where is not True:
         mask = np.asarray(where)
@@ -130,20 +100,13 @@ def examine(
             mask = np.broadcast_to(mask, a.shape)
         except ValueError:
             return a, None
-    keep = keepdims is True
-    if out is not None:
-        shape = (
-            keepdims_shape(a.shape, reduced)
-            if keep
-            else tuple(length for i, length in enumerate(a.shape) if i not in reduced)
-        )
-        if not is_room(out) or tuple(out.shape) != shape:
-            return a, None
-    operand = a
+    request = Reduction(a, reduced, out, keepdims is True, mask, Call(workers))
+    if not request.has_room():
+        return a, None
     if isinstance(a, np.ndarray) and scattered(a, reduced, mask, KERNELS[kernel].ordered):
-        operand = relined(a, reduced)
-        mask = None if mask is None else relined(mask, reduced)
-    return a, Request(operand, reduced, mask, out, keep, Call(workers))
+        request.a = relined(a, reduced)
+        request.where = None if mask is None else relined(mask, reduced)
+    return a, request
 
 
 def accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -231,8 +194,8 @@ def short_way(
 
 
 @cache
-def reduced_axes(axes: tuple[int, ...], ndim: int) -> tuple[int, ...]:
-    """The axes that these plain integers name, in their order; nothing where one is out of bounds or named twice."""
+def named_axes(axes: tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    """`reduced_axes` of plain integers."""
     reduced = {i + ndim if i < 0 else i for i in axes}
     if len(reduced) < len(axes) or not reduced <= set(range(ndim)):
         return ()
@@ -245,9 +208,9 @@ def by_copy(name: str, a: Array, axis: Any, keepdims: Any, mask: Array | None, m
     if axis is None:
         reduced = tuple(range(a.ndim))
     elif type(axis) is tuple:
-        reduced = reduced_axes(axis, a.ndim) if {*map(type, axis)} == {int} else ()
+        reduced = named_axes(axis, a.ndim) if {*map(type, axis)} == {int} else ()
     else:
-        reduced = reduced_axes((axis,), a.ndim) if type(axis) is int else ()
+        reduced = named_axes((axis,), a.ndim) if type(axis) is int else ()
     if not reduced:
         return None
     whole = len(reduced) == a.ndim

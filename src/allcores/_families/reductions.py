@@ -18,7 +18,7 @@ from .._engine.sources import Source
 from .._engine.view import Array, native
 from .._kernels.common import Flags, Partials
 from .lazy_reductions import position_of_all
-from .reduction_requests import EXTREMA, Request, accumulator, fits, prepare, short_way
+from .reduction_requests import EXTREMA, Reduction, accumulator, fits, prepare, short_way
 
 # Kernels for what has no NaN: the function without NaN.
 PLAIN = {
@@ -39,7 +39,7 @@ def kernel_for(name: str, a: Any) -> str:
     return PLAIN.get(name, name) if dtype.kind in "biu" else name
 
 
-def cast(values: Array, dtype: np.dtype[Any], request: Request) -> Array:
+def cast(values: Array, dtype: np.dtype[Any], request: Reduction) -> Array:
     """Round to the result's dtype; where that overflows or underflows, the reduction has."""
     if values.dtype == dtype:
         return values
@@ -50,7 +50,7 @@ def cast(values: Array, dtype: np.dtype[Any], request: Request) -> Array:
     return values
 
 
-def divide(total: Array, count: Any, request: Request, *, quiet: bool) -> Array:
+def divide(total: Array, count: Any, request: Reduction, *, quiet: bool) -> Array:
     """A quotient whose floating-point flags are the request's; `quiet`: not those of 0 / 0."""
     flags = Flags()
     with flags.watch():
