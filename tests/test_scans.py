@@ -159,7 +159,8 @@ def test_gaps_in_which_the_weight_ends(name, backend, team):
 @pytest.mark.parametrize("name", ["move_exp_nanvar", "move_exp_nanstd", "move_exp_nancov", "move_exp_nancorr"])
 def test_what_is_nearly_forgotten(name, team):
     """After a gap that leaves less weight than an element's last digit has, all that counts is the next one."""
-    x = np.random.default_rng(0).normal(size=(120, 20)) + 1e8
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 20)) * 10.0 ** rng.integers(0, 12, (120, 20))
     for gap in (50, 60):
         x[30 : 30 + gap] = np.nan
         for view, axis in ((x, 0), (x[:, 0], 0)):
