@@ -966,8 +966,8 @@ def test_interrupt_of_the_group(tmp_path, method, block):
         begin = time.monotonic()
         os.killpg(script.process.pid, signal.SIGINT)
         _, err, status = script.finish()
-        assert time.monotonic() - begin < 1.5
-        assert script.gone(1)
+        assert time.monotonic() - begin < 20  # the tasks take a minute
+        assert script.gone()
     assert status == -signal.SIGINT
     assert err.count("Traceback") == 1
     assert err.rstrip().endswith("KeyboardInterrupt")
