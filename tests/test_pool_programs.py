@@ -418,6 +418,31 @@ def test_globals_of_a_script_that_is_deleted(tmp_path, tasks):
     assert run_script(tmp_path, code, guard=False) == ([], "", 0)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_exceptions_of_the_script_on_a_standard_pool(tmp_path, method):
+    """They are of the script's own class, as on the pool of allcores."""
+    code = f"""
+import concurrent.futures, multiprocessing
+
+class Own(Exception):
+    def __init__(self, one, two):
+        super().__init__(one)
+        self.two = two
+
+def fails(block):
+    raise Own("one", "two")
+
+if __name__ == "__main__":
+    for kind in (concurrent.futures.ProcessPoolExecutor, ProcessPoolExecutor):
+        with kind(1, multiprocessing.get_context("{method}")) as pool:
+            try:
+                ac.map_blocks(fails, np.ones(4), executor=pool)
+            except Own as error:
+                print(error, error.two)
+"""
+    assert run_script(tmp_path, code, guard=False) == (["one", "two"] * 2, "", 0)
+
+
 # ---- workers that do not start
 
 

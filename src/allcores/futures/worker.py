@@ -339,14 +339,13 @@ def _ask(number: int, size: int, sender: Any) -> Any:
 def _failure(call: Call, error: BaseException, setup: Setup, rooms: Rooms) -> Reply:
     text = exceptions.text_of(error)
     exceptions.forget_frames(error)  # they hold the arguments
-
-    def arrives(thing: object) -> bool:
-        return exceptions.arrives(pickling.dumps(thing, setup.threshold))
-
-    parts = exceptions.Parts.of(error)
-    pickled = pickling.dumps(exceptions.sendable(error, arrives), setup.threshold)
-    reply = _reply(call, ERROR, pickled, setup, rooms, text)
-    return reply._replace(answer=reply.answer._replace(parts=parts))
+    packed = exceptions.pack(error, setup.threshold)
+    try:
+        reply = _reply(call, ERROR, packed.pickled, setup, rooms, text)
+    except Exception:  # no memory
+        packed = exceptions.pack(exceptions.in_words(error))
+        reply = _reply(call, ERROR, packed.pickled, setup, rooms, text)
+    return reply._replace(answer=reply.answer._replace(parts=packed.parts))
 
 
 class Rooms:
