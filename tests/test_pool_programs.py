@@ -400,6 +400,85 @@ def test_globals_live_as_long_as_their_worker(tmp_path, method, command):
     assert run_script(tmp_path, code, guard=False, command=command) == ([given, "7", "anew", given], "", 0)
 
 
+CHANGES = """
+import functools, multiprocessing, random
+
+missing, log, numbers, large = object(), [], random.Random(0), np.zeros(50_000)
+
+class State:
+    value = 0
+
+state = State()
+
+def plus(x):
+    return x + plus.more
+
+plus.more = 1
+
+def counter():
+    count = [0]
+    def value():
+        return count[0]
+    def put(number):
+        count[0] = number
+    return value, put
+
+value, put = counter()
+
+def remembers(x, known={}):
+    return known.setdefault(x, len(known))
+
+def init():
+    state.connection = lambda: 5
+
+def same(x, default=missing):
+    return x is missing and default is missing and remembers_missing() is missing
+
+def remembers_missing(it=missing):
+    return it
+
+def look():
+    log.append(value())
+    return plus(1), value(), remembers(len(log)), state.connection(), state.value, numbers.random(), len(log)
+
+def itself(function):
+    return function is look and look.__globals__ is plus.__globals__
+
+if __name__ == "__main__":
+    result = lambda function, *args: pool.submit(function, *args).result()
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_globals_that_are_changed_in_place(tmp_path, method):
+    """By the parent: they are new. By the worker: they stay. By nobody: they are what else comes with a task."""
+    pytest.importorskip("cloudpickle")
+    code = (
+        CHANGES
+        + f"""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("{method}"), init) as pool:
+        for _ in range(3):
+            assert result(same, missing) and result(functools.partial(same, missing)) and result(itself, look)
+            assert result(lambda x: x is missing, missing)
+        first, second = result(look), result(look)
+        draws = random.Random(0)
+        assert first == (2, 0, 0, 5, 0, draws.random(), 1), first
+        assert second == (2, 0, 1, 5, 0, draws.random(), 2), second
+        plus.more = 2
+        put(3)
+        third = result(look)
+        assert third == (3, 3, 2, 5, 0, draws.random(), 3), third
+        state.value, state.connection = 7, lambda: 6
+        fourth = result(look)
+        assert fourth == (3, 3, 3, 6, 7, draws.random(), 4), fourth
+        for _ in range(3):
+            assert result(lambda: large.sum()) == 0
+        assert pool.transfer_stats()["segments_abandoned"] == 0, pool.transfer_stats()
+"""
+    )
+    assert run_script(tmp_path, code, guard=False, command="{python} - < {path}") == ([], "", 0)
+
+
 @pytest.mark.parametrize("tasks", [None, 2])
 def test_globals_of_a_script_that_is_deleted(tmp_path, tasks):
     """Workers that have imported it go on; others are initialized like them."""

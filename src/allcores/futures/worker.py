@@ -111,6 +111,7 @@ class Setup:
 
     def initialize(self) -> None:
         start = pickle.loads(self._start) if isinstance(self._start, bytes) else self._start
+        home.settle()
         self._start = None
         if start is not None:
             initializer, initargs = start
@@ -231,6 +232,7 @@ def main(setup: Setup) -> None:
         else:
             reply = _run(call, buffers, setup, rooms)
         del buffers
+        home.let_go()
         done += 1
         last = done == setup.max_tasks
         answer = reply.answer._replace(
@@ -293,6 +295,7 @@ class Reply(NamedTuple):
 def _run(call: Call, buffers: list[Any], setup: Setup, rooms: Rooms) -> Reply:
     try:
         function, args, kwargs = pickling.loads(call.data, buffers)
+        home.settle()
         buffers.clear()
         box = [function(*args, **kwargs)]
         del function, args, kwargs
