@@ -26,6 +26,13 @@ _MISSING = object()
 _CONSTANT = (bool, int, float, complex, str, bytes)
 
 
+def _is_bare(value: Any) -> bool:
+    """Whether it is a function in which nothing can have been changed in place."""
+    if type(value) is not types.FunctionType:
+        return False
+    return not (value.__closure__ or value.__dict__ or value.__defaults__ or value.__kwdefaults__)
+
+
 Contents = Callable[[Any], bytes | None]
 
 
@@ -38,7 +45,7 @@ class Marks:
 
     def of(self, name: str, value: Any) -> bytes | int | None:
         """A mark; None for a value that is sent, and taken, each time."""
-        if isinstance(value, (type, types.ModuleType)):
+        if isinstance(value, (type, types.ModuleType)) or _is_bare(value):
             known, number = self._definitions.get(name, (_MISSING, 0))
             if known is not value:
                 number = next(self._numbers)
@@ -49,6 +56,10 @@ class Marks:
         except Exception:  # the task will fail with it
             return None
         return None if data is None else hashlib.blake2b(data).digest()
+
+
+def _is_constant(bound: Any, value: Any) -> bool:
+    return bound is value or type(value) in _CONSTANT or (_is_bare(bound) and _is_bare(value))
 
 
 class Home:
@@ -102,20 +113,25 @@ class Home:
 
     def settle(self) -> None:
         """When a task is unpickled: have what has come once more, where the worker has not made it its own."""
-        while self._equal:
-            name, value = self._equal.popitem()
-            bound = self.names.get(name, _MISSING)
-            if bound is self._taken.get(name, _MISSING) and not self._changed(bound, value):
+        equal, self._equal = self._equal, {}
+        ours = {
+            name: (self.names[name], value)
+            for name, value in equal.items()
+            if name in self.names and self.names[name] is self._taken.get(name, _MISSING)
+        }
+        # Most have not been changed: all are looked into at once.
+        changeable = [(bound, value) for bound, value in ours.values() if not _is_constant(bound, value)]
+        same = not changeable or self._same(*zip(*changeable, strict=True))
+        for name, (bound, value) in ours.items():
+            if same or _is_constant(bound, value) or self._same(bound, value):
                 self.names[name] = self._taken[name] = value
 
-    def _changed(self, bound: Any, value: Any) -> bool:
-        """Whether the worker has changed an object since it was the same as another one."""
-        if bound is value or type(value) in _CONSTANT:
-            return False
+    def _same(self, bound: Any, value: Any) -> bool:
+        """Whether the worker has not changed an object since it was the same as another one."""
         try:
-            return self.contents(bound) != self.contents(value)
+            return self.contents(bound) == self.contents(value)
         except Exception:  # it has got something that can't be pickled
-            return True
+            return False
 
     def let_go(self) -> None:
         """After a task: forget what comes with the next one in any case."""

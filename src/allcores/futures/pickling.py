@@ -224,8 +224,12 @@ def _cell(cell: types.CellType) -> Any:
 
 def _contents(thing: object) -> bytes | None:
     """A pickle, to be compared; None of what is large, and would cost too much."""
-    file, sink = io.BytesIO(), _Sink(1 << 18, True)
-    _for_contents()(file, sink, False, None).dump(thing)
+    try:
+        file, sink = io.BytesIO(), _Sink(1 << 18, True)
+        _Plain(file, sink, False, None).dump(thing)
+    except _NeedsCloudpickle:
+        file, sink = io.BytesIO(), _Sink(1 << 18, True)
+        _for_contents()(file, sink, False, None).dump(thing)
     return None if sink.sources else file.getvalue()
 
 
