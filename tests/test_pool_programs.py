@@ -276,11 +276,14 @@ def test_signals_to_the_group_while_workers_start(tmp_path, method):
     """And the fork server, and the resource tracker: at any moment, the first ones included."""
     code = f"""
         import multiprocessing, threading
-        signal.signal(signal.SIGTERM, lambda *_: None)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: None)
         done = threading.Event()
         def send():
             while not done.wait(0.003):
                 os.killpg(0, signal.SIGTERM)
+                done.wait(0.003)
+                os.killpg(0, signal.SIGHUP)
         thread = threading.Thread(target=send)
         thread.start()
         with ProcessPoolExecutor(2, multiprocessing.get_context("{method}")) as pool:
