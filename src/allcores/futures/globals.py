@@ -109,6 +109,7 @@ class Home:
             if name in self.names and mark is not None and mark == known:
                 self._equal[name] = value  # which may lack its state yet
             else:
+                self._equal.pop(name, None)  # of a task that could not be unpickled
                 self.names[name] = self._taken[name] = value
 
     def settle(self) -> None:
