@@ -229,6 +229,38 @@ class Reduces(Exception):
         return self.to
 
 
+class Once(Reduces):
+    """Can be pickled one time."""
+
+    def __reduce__(self):
+        to, self.to = self.to, None
+        return (Once, to[1]) if to else raises(ValueError, "once")
+
+    def __init__(self, *args):
+        super().__init__(None, *args)
+
+
+class Causeless(Exception):
+    """Has its own idea of its cause."""
+
+    @property
+    def __cause__(self):
+        return None
+
+
+class Locked(Awkward):
+    """A property of it ends who sets it."""
+
+    lock = property(lambda self: None, lambda self, value: sys.exit(3))
+
+
+class Closed(Exception):
+    """Can't be looked into."""
+
+    def __getattribute__(self, name):
+        raise RuntimeError(name)
+
+
 class Quits(BaseException):
     def __init__(self, one, two):
         super().__init__(one, two, "three")
@@ -264,6 +296,25 @@ def in_a_circle():
     return error
 
 
+def in_a_web():
+    """Exceptions that refer to each other, many times over, and one of which can't be pickled."""
+    errors = [Awkward(number, "two") for number in range(4)]
+    errors[-1].lock = threading.Lock()
+    for error in errors:
+        vars(error).update({f"other {number}": errors[number % 4] for number in range(8)})
+    return errors[0]
+
+
+def locked():
+    error = Locked("one", "two")
+    vars(error)["lock"] = threading.Lock()
+    return error
+
+
+def at_home(pid, here, there):
+    return here if pid == os.getpid() else there
+
+
 def homesick():
     error = Homesick("one")
     error.home = os.getpid()
@@ -293,6 +344,13 @@ ODD = {
     "a lock": lambda: ValueError("one", threading.Lock(), 3),
     "chained, a generator": lambda: Awkward("one", iter_nothing()),
     "in a circle": in_a_circle,
+    "in a web": in_a_web,
+    "pickled once": lambda: Once("one"),
+    "no cause": lambda: Causeless("one"),
+    "an exit in a property": locked,
+    "closed": lambda: Closed("one"),
+    "a number elsewhere": lambda: Reduces(at_home, os.getpid(), KeyError("key"), 3),
+    "a class elsewhere": lambda: Reduces(at_home, os.getpid(), KeyError("key"), KeyError),
     "frozen": lambda: Frozen(5),
     "wordless": lambda: Wordless("one"),
     "not an exception": lambda: Reduces(str, "text"),
@@ -310,12 +368,17 @@ ODD = {
 }
 
 
+def cause_of(error):
+    """Where it was raised, whatever it says of that itself."""
+    return str(vars(BaseException)["__cause__"].__get__(error))
+
+
 def check_odd(name, error):
     """Whether an exception is what ODD[name] made, as far as it can be."""
     made = ODD[name]()
     sys.modules.pop("of_the_worker", None)
     assert type(error) is (Awkward if name in ("a local class", "foreign") else type(made))
-    if isinstance(made, (Wordless, Speechless)):
+    if issubclass(type(made), (Wordless, Speechless, Closed)):
         return
     if isinstance(made, Awkward):
         assert error.two == "two" or "generator" in error.two

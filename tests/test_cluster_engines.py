@@ -33,7 +33,11 @@ from clustering import (
     total,
     weighted,
 )
+<<<<<<< HEAD
 from pooling import ODD, Awkward, check_odd, path_of_programs, raise_odd, wait_for
+=======
+from pooling import ODD, Awkward, Closed, cause_of, check_odd, raise_odd, wait_for
+>>>>>>> pools
 
 import allcores as ac
 from allcores._engine import mapreduce
@@ -147,16 +151,22 @@ def test_exceptions_that_are_hard_to_send(engine):
         for name, future in futures.items():
             error = future.exception(timeout=60)
             check_odd(name, error)
-            assert "raise_odd" in str(error.__cause__) or name in ("wordless", "speechless")
+            assert "raise_odd" in cause_of(error) or name in ("wordless", "speechless", "closed")
         assert courier.submit(total, np.ones(3), 4).result(timeout=60) == 7
     with pytest.raises(Awkward) as caught:
         ac.map_blocks(raises_awkward, X, executor=engine, block_size=1000)
     assert caught.value.two == "two"
     assert "in block 0 of " in caught.value.__notes__[0]
+    with pytest.raises(Closed):
+        ac.map_blocks(raises_closed, X, executor=engine, block_size=1000)
 
 
 def raises_awkward(x):
     raise Awkward("one", "two")
+
+
+def raises_closed(x):
+    raise Closed("one")
 
 
 def test_an_error_names_its_block(engine):

@@ -180,10 +180,10 @@ def unmeasured(monkeypatch):
 
 def test_a_measurement_is_short(unmeasured, monkeypatch):
     """Also where threads do not answer; nobody else waits meanwhile."""
-    monkeypatch.setattr(team_module, "int", lambda: time.sleep(0.5), raising=False)
+    monkeypatch.setattr(team_module, "int", lambda: time.sleep(3), raising=False)
     began = time.monotonic()
     assert team_module.hand_over() == team_module.LATEST
-    assert time.monotonic() - began < 0.4
+    assert time.monotonic() - began < 2
     with team_module._measuring:
         assert team_module.hand_over() == team_module.LATEST
         monkeypatch.setattr(team_module, "_hand_over", None)

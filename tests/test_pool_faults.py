@@ -37,6 +37,7 @@ from pooling import (
     Wordless,
     alive,
     become_nobody,
+    cause_of,
     check_odd,
     echo,
     first_and_last,
@@ -407,8 +408,8 @@ def test_exceptions_that_are_hard_to_send(pool):
         with pytest.raises(BaseException) as caught:  # noqa: PT011
             pool.submit(raise_odd, name).result(timeout=60)
         check_odd(name, caught.value)
-        assert "raise_odd" in str(caught.value.__cause__) or name in ("wordless", "speechless")
-        assert "the cause" in str(caught.value.__cause__) or not name.startswith("chained")
+        assert "raise_odd" in cause_of(caught.value) or name in ("wordless", "speechless", "closed")
+        assert "the cause" in cause_of(caught.value) or not name.startswith("chained")
     assert pool.transfer_stats()["bytes_shared"] == LARGE.nbytes
     assert fine(pool)
 
@@ -1059,8 +1060,8 @@ def test_interrupt_of_the_group(tmp_path, method, block):
         begin = time.monotonic()
         os.killpg(script.process.pid, signal.SIGINT)
         _, err, status = script.finish()
-        assert time.monotonic() - begin < 1.5
-        assert script.gone(1)
+        assert time.monotonic() - begin < 20  # the tasks take a minute
+        assert script.gone()
     assert status == -signal.SIGINT
     assert err.count("Traceback") == 1
     assert err.rstrip().endswith("KeyboardInterrupt")

@@ -276,11 +276,14 @@ def test_signals_to_the_group_while_workers_start(tmp_path, method):
     """And the fork server, and the resource tracker: at any moment, the first ones included."""
     code = f"""
         import multiprocessing, threading
-        signal.signal(signal.SIGTERM, lambda *_: None)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: None)
         done = threading.Event()
         def send():
             while not done.wait(0.003):
                 os.killpg(0, signal.SIGTERM)
+                done.wait(0.003)
+                os.killpg(0, signal.SIGHUP)
         thread = threading.Thread(target=send)
         thread.start()
         with ProcessPoolExecutor(2, multiprocessing.get_context("{method}")) as pool:
@@ -400,6 +403,85 @@ def test_globals_live_as_long_as_their_worker(tmp_path, method, command):
     assert run_script(tmp_path, code, guard=False, command=command) == ([given, "7", "anew", given], "", 0)
 
 
+CHANGES = """
+import functools, multiprocessing, random
+
+missing, log, numbers, large = object(), [], random.Random(0), np.zeros(50_000)
+
+class State:
+    value = 0
+
+state = State()
+
+def plus(x):
+    return x + plus.more
+
+plus.more = 1
+
+def counter():
+    count = [0]
+    def value():
+        return count[0]
+    def put(number):
+        count[0] = number
+    return value, put
+
+value, put = counter()
+
+def remembers(x, known={}):
+    return known.setdefault(x, len(known))
+
+def init():
+    state.connection = lambda: 5
+
+def same(x, default=missing):
+    return x is missing and default is missing and remembers_missing() is missing
+
+def remembers_missing(it=missing):
+    return it
+
+def look():
+    log.append(value())
+    return plus(1), value(), remembers(len(log)), state.connection(), state.value, numbers.random(), len(log)
+
+def itself(function):
+    return function is look and look.__globals__ is plus.__globals__
+
+if __name__ == "__main__":
+    result = lambda function, *args: pool.submit(function, *args).result()
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_globals_that_are_changed_in_place(tmp_path, method):
+    """By the parent: they are new. By the worker: they stay. By nobody: they are what else comes with a task."""
+    pytest.importorskip("cloudpickle")
+    code = (
+        CHANGES
+        + f"""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("{method}"), init) as pool:
+        for _ in range(3):
+            assert result(same, missing) and result(functools.partial(same, missing)) and result(itself, look)
+            assert result(lambda x: x is missing, missing)
+        first, second = result(look), result(look)
+        draws = random.Random(0)
+        assert first == (2, 0, 0, 5, 0, draws.random(), 1), first
+        assert second == (2, 0, 1, 5, 0, draws.random(), 2), second
+        plus.more = 2
+        put(3)
+        third = result(look)
+        assert third == (3, 3, 2, 5, 0, draws.random(), 3), third
+        state.value, state.connection = 7, lambda: 6
+        fourth = result(look)
+        assert fourth == (3, 3, 3, 6, 7, draws.random(), 4), fourth
+        for _ in range(3):
+            assert result(lambda: large.sum()) == 0
+        assert pool.transfer_stats()["segments_abandoned"] == 0, pool.transfer_stats()
+"""
+    )
+    assert run_script(tmp_path, code, guard=False, command="{python} - < {path}") == ([], "", 0)
+
+
 @pytest.mark.parametrize("tasks", [None, 2])
 def test_globals_of_a_script_that_is_deleted(tmp_path, tasks):
     """Workers that have imported it go on; others are initialized like them."""
@@ -416,6 +498,31 @@ def test_globals_of_a_script_that_is_deleted(tmp_path, tasks):
     """
     )
     assert run_script(tmp_path, code, guard=False) == ([], "", 0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_exceptions_of_the_script_on_a_standard_pool(tmp_path, method):
+    """They are of the script's own class, as on the pool of allcores."""
+    code = f"""
+import concurrent.futures, multiprocessing
+
+class Own(Exception):
+    def __init__(self, one, two):
+        super().__init__(one)
+        self.two = two
+
+def fails(block):
+    raise Own("one", "two")
+
+if __name__ == "__main__":
+    for kind in (concurrent.futures.ProcessPoolExecutor, ProcessPoolExecutor):
+        with kind(1, multiprocessing.get_context("{method}")) as pool:
+            try:
+                ac.map_blocks(fails, np.ones(4), executor=pool)
+            except Own as error:
+                print(error, error.two)
+"""
+    assert run_script(tmp_path, code, guard=False) == (["one", "two"] * 2, "", 0)
 
 
 # ---- workers that do not start

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pooling import (
     METHODS,
+    Homesick,
     Measured,
     Record,
     arrays,
@@ -30,6 +31,7 @@ from pooling import (
     filled,
     first_and_last,
     flags,
+    homesick,
     keep,
     kept,
     memory_files,
@@ -251,6 +253,20 @@ def test_exceptions_carry_arrays(shared_pool):
     with pytest.raises(ValueError, match="with an array") as caught:
         shared_pool.submit(raise_with, np.arange(LARGE)).result()
     np.testing.assert_array_equal(caught.value.args[1], np.arange(LARGE))
+
+
+def test_exceptions_put_together_carry_no_copies_of_shared_arrays(shared_pool):
+    """What would be written to such a copy would be lost."""
+    with pytest.raises(Homesick) as caught:
+        shared_pool.submit(raise_homesick_with, ac.share(np.arange(5))).result()
+    np.testing.assert_array_equal(caught.value.args[0], np.arange(5))
+    assert not caught.value.args[0].flags.writeable
+
+
+def raise_homesick_with(array):
+    error = homesick()
+    error.args = (array,)
+    raise error
 
 
 def raise_with(array):

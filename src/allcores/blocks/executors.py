@@ -164,7 +164,7 @@ class _Call:
 
     def arrived(self, number: int, future: Future[Any]) -> None:
         error = CancelledError() if future.cancelled() else future.exception()
-        if isinstance(error, shared.Unreachable) and number in self.written:
+        if issubclass(type(error), shared.Unreachable) and number in self.written:
             # Workers can't open our memory: results have to come back.
             self.courier.stop_sharing()
             self.gather.new = None

@@ -21,7 +21,6 @@ This module knows no pools, and imports none: it looks at the class of the execu
 
 from __future__ import annotations
 
-import io
 import itertools
 import os
 import pickle
@@ -267,23 +266,24 @@ def run(version: str, package: Any, tokens: list[Any], *packages: Any) -> Any:
     here = _version()
     if version != here:
         raise RuntimeError(_other_version(version, here))
+    main = False
     try:
-        result = _run(package, tokens, packages)
+        found = [_look(token, received) for token, received in zip(tokens, packages, strict=True)]
+        missing = [token for token, received in zip(tokens, found, strict=True) if received is None]
+        if missing:
+            return Missing(_me(), missing)
+        main, function, args, kwargs = package.open()
+        result = _called(function, args, kwargs, found)
         return Swapped(result) if type(result) is np.ndarray and not result.dtype.isnative else result
     except BaseException as error:
-        failed = _failed(error)
+        failed = _failed(error, main)
         if failed is None:
             raise
         return failed
 
 
-def _run(package: Any, tokens: list[Any], packages: tuple[Any, ...]) -> Any:
-    found = [_look(token, received) for token, received in zip(tokens, packages, strict=True)]
-    missing = [token for token, received in zip(tokens, found, strict=True) if received is None]
-    if missing:
-        return Missing(_me(), missing)
-    function, args, kwargs = package.open()
-    if tokens:
+def _called(function: Any, args: Any, kwargs: Any, found: list[Any]) -> Any:
+    if found:
         values = [received.open() for received in found]
         function = _fill(function, values)
         args = [_fill(value, values) for value in args]
@@ -313,46 +313,29 @@ class Failed:
     def exception(self) -> BaseException:
         from . import exceptions
 
-        error: BaseException
-        try:
-            error = pickle.loads(self.data)
-        except BaseException as failed:
-            error = failed if self.parts is None else self.parts.together()
-            exceptions.forget_frames(error)
-        exceptions.set_cause(error, self.text)
-        return error
+        return exceptions.unpack(partial(pickle.loads, self.data), self.parts, self.text)
 
 
-def _failed(error: BaseException) -> Failed | None:
-    """None where an exception is brought by any executor."""
-    from . import exceptions, pickling
+def _failed(error: BaseException, main: bool) -> Failed | None:
+    """None where an exception is brought by any executor; `main` as for pickling it."""
+    from . import exceptions
 
-    if _ordinary(error):
+    packed = exceptions.pack(error, main=main, handles=False)
+    if packed.ordinary and _brought(error):
         return None
     text = exceptions.text_of(error)
     exceptions.forget_frames(error)
-
-    def pickled(thing: object) -> pickling.Pickled:
-        return pickling.dumps(thing, main=False, handles=False)
-
-    stand_in = exceptions.sendable(error, lambda thing: exceptions.arrives(pickled(thing)))
-    return Failed(pickled(stand_in).data, exceptions.Parts.of(error), text)
+    return Failed(packed.pickled.data, packed.parts, text)
 
 
-def _ordinary(error: BaseException) -> bool:
-    """Whether an exception can be pickled, unpickled anywhere, and given a cause, as executors do."""
-    from . import exceptions
-
+def _brought(error: BaseException) -> bool:
+    """Whether executors can print and pickle an exception, as they do it."""
     try:
         traceback.format_exception(error)
-        buffers: list[pickle.PickleBuffer] = []  # of arrays, which are not copied here
-        pickled = pickle.dumps(error, 5, buffer_callback=buffers.append)
-        imports = exceptions.Imports(io.BytesIO(pickled), buffers=buffers)
-        copy = imports.load()
-        copy.__cause__ = copy.__traceback__ = None
+        pickle.dumps(error)
     except BaseException:
         return False
-    return isinstance(copy, BaseException) and imports.everywhere
+    return True
 
 
 def _fill(value: Any, values: list[Any]) -> Any:
@@ -515,7 +498,7 @@ class Courier:
             function = _place(function, held)
             args = tuple(_place(value, held) for value in args)
             kwargs = {name: _place(value, held) for name, value in kwargs.items()}
-            task = _Task(None, Package((function, args, kwargs), self.stats, self._main), held, outer)
+            task = _Task(None, Package((self._main, function, args, kwargs), self.stats, self._main), held, outer)
         self._send(task, ())
         return outer
 

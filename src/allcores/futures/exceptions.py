@@ -11,16 +11,15 @@ This module knows no pools.
 
 from __future__ import annotations
 
+import io
 import pickle
 import sys
 import traceback
 from collections.abc import Callable
 from concurrent.futures import process
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from . import pickling
-
-Arrives = Callable[[object], bool]
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: of classes that were made by a class statement
 DEEP = 10  # exceptions in exceptions
@@ -34,10 +33,16 @@ def text_of(error: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(error))
     except BaseException:  # an exit, too
-        return f"{_name(type(error))}: {_repr(error)}\n"
+        return f"{in_words(error)}\n"
 
 
-# An exception may refuse attributes, as frozen dataclasses do. Python itself does not ask it either.
+def in_words(error: BaseException) -> RuntimeError:
+    """What can always be sent in the place of an exception."""
+    return RuntimeError(f"{_name(type(error))}: {_repr(error)}")
+
+
+# An exception may refuse attributes, as frozen dataclasses do, or have properties of these names. Python itself does
+# not ask it either.
 
 
 def forget_frames(error: BaseException) -> None:
@@ -48,12 +53,7 @@ def forget_frames(error: BaseException) -> None:
 def set_cause(error: BaseException, text: str) -> None:
     """Have an exception say where it was raised in the other process."""
     cause: Any = process
-    object.__setattr__(error, "__cause__", cause._RemoteTraceback(f'\n"""\n{text}"""'))
-
-
-def arrives(pickled: pickling.Pickled) -> bool:
-    """Whether an exception comes out of a pickle."""
-    return isinstance(pickling.loads(pickled.data, pickled.views()), BaseException)
+    vars(BaseException)["__cause__"].__set__(error, cause._RemoteTraceback(f'\n"""\n{text}"""'))
 
 
 def message(error: BaseException) -> str:
@@ -64,67 +64,124 @@ def message(error: BaseException) -> str:
         return ""
 
 
-def sendable(error: BaseException, arrives: Arrives) -> object:
-    """What is to be pickled in the place of an exception: itself, where `arrives` says so."""
-    try:
-        return _sendable(error, arrives, 0)
-    except BaseException:  # one that refuses to be looked at
-        return RuntimeError(f"{_name(type(error))}: {_repr(error)}")
+class Packed(NamedTuple):
+    """An exception on its way."""
+
+    pickled: pickling.Pickled  # of itself, or of its stand-in
+    parts: Parts | None  # what it can be made of where it does not come out of its pickle
+    ordinary: bool  # whether it comes out of it everywhere
 
 
-def _sendable(error: BaseException, arrives: Arrives, depth: int) -> object:
+def pack(error: BaseException, threshold: float = float("inf"), main: bool = True, handles: bool = True) -> Packed:
+    """Pickle an exception, or what stands for it, as `pickling.dumps` does. Never raises what others can raise.
 
-    def arrives_surely(thing: object) -> bool:
+    What is sent is the very pickle that was tried: some can be pickled once.
+    """
+
+    def tried(thing: object) -> tuple[pickling.Pickled, bool] | None:
+        """A pickle from which an exception comes out here, and whether it does so everywhere."""
         try:
-            return arrives(thing)
+            pickled = pickling.dumps(thing, threshold, main, handles)
+            imports = Imports(io.BytesIO(pickled.data), buffers=pickled.views())
+            came = issubclass(type(imports.load()), BaseException)
         except BaseException:  # whatever somebody's `__reduce__` raises, an exit included
-            return False
+            return None
+        return (pickled, imports.everywhere) if came else None
 
-    def part(value: object) -> object:
-        if arrives_surely(Exception(value)):
-            return value
-        if isinstance(value, BaseException) and depth < DEEP:
-            return _sendable(value, arrives, depth + 1)
-        return _repr(value)
+    def small(thing: object) -> bytes:
+        pickled = pickling.dumps(thing, LARGE, main, handles=False)
+        return b"" if pickled.sources or len(pickled.data) > LARGE else pickled.data
 
-    if arrives_surely(error):
-        return error
-    kind = type(error)
-    args, state = _contents(error)
-    if _is_group(error):
-        args = (part(error.message), [part(each) for each in error.exceptions])
-    else:
-        args = tuple(part(value) for value in args)
-    state = {name: part(value) for name, value in state.items()}
-    for base in _bases(kind):
-        # The class itself if possible; one that can't be imported there is replaced by the first of its bases that can.
-        note = () if base is kind else (CANT.format(_name(kind), "pickled"),)
-        stand_in = StandIn(base, args, state, note)
-        if arrives_surely(stand_in):
-            return stand_in
-    return RuntimeError(f"{_name(kind)}: {_repr(error)}")
+    try:
+        found = tried(error)
+        if found is not None and found[1]:
+            return Packed(found[0], None, True)
+        parts = Parts(error, small)
+        if found is None:
+            found = tried(_StandIns(lambda thing: tried(thing) is not None).of(error))
+        if found is not None:
+            return Packed(found[0], parts, False)
+    except BaseException:  # one that refuses to be looked at
+        pass
+    return Packed(pickling.dumps(in_words(error)), None, False)
+
+
+def unpack(loads: Callable[[], object], parts: Parts | None, text: str) -> BaseException:
+    """The exception that a pickle brings, or what can be made of its parts."""
+    try:
+        error: Any = loads()
+        if not issubclass(type(error), BaseException):
+            raise pickle.UnpicklingError(f"what should be an exception is of {type(error)}")
+    except BaseException as failed:
+        error = failed if parts is None else parts.together()
+        forget_frames(error)
+    set_cause(error, text)
+    return error  # type: ignore[no-any-return]
+
+
+class _StandIns:
+    """Stand-ins of an exception, and of those in it: each is made once, whatever refers to it."""
+
+    def __init__(self, arrives: Callable[[object], bool]) -> None:
+        self._arrives = arrives
+        self._made: dict[int, object] = {}
+        self._seen: list[object] = []  # whose numbers have to stay theirs
+
+    def of(self, error: BaseException, depth: int = 0) -> object:
+        self._note(error, _repr(error))  # for itself, where it is in a circle
+        kind = type(error)
+        args, state = _contents(error)
+        if _is_group(error):
+            args = (self._part(error.message, depth), [self._part(each, depth) for each in error.exceptions])
+        else:
+            args = tuple(self._part(value, depth) for value in args)
+        state = {name: self._part(value, depth) for name, value in state.items()}
+        for base in _bases(kind):
+            # The class itself if possible; one that can't be imported there is replaced by the first of its bases that
+            # can.
+            note = () if base is kind else (CANT.format(_name(kind), "pickled"),)
+            stand_in = StandIn(base, args, state, note)
+            if self._arrives(stand_in):
+                return stand_in
+        return in_words(error)
+
+    def _part(self, value: object, depth: int) -> object:
+        if id(value) not in self._made:
+            if self._arrives(Exception(value)):
+                self._note(value, value)
+            elif issubclass(type(value), BaseException) and depth < DEEP:
+                self._note(value, self.of(value, depth + 1))  # type: ignore[arg-type]
+            else:
+                self._note(value, _repr(value))
+        return self._made[id(value)]
+
+    def _note(self, value: object, made: object) -> None:
+        self._made[id(value)] = made
+        self._seen.append(value)
 
 
 class Parts:
-    """What an exception is made of, each part pickled by itself: some come out where the whole does not."""
+    """What an exception is made of, each part pickled by itself: some come out where the whole does not. These are
+    bytes and text alone."""
 
-    def __init__(self, error: BaseException, depth: int = 0) -> None:
+    def __init__(self, error: BaseException, dumps: Callable[[object], bytes], depth: int = 0) -> None:
+
+        def part(value: object) -> tuple[bytes, str]:
+            try:
+                return dumps(value), _repr(value)
+            except BaseException:
+                return b"", _repr(value)
+
         kind = type(error)
-        self.name, self.text = _name(kind), _repr(error)
-        self.kinds = [_part(base) for base in _bases(kind)]
+        self.text = str(in_words(error))
+        self.name = _name(kind)
+        self.kinds = [part(base) for base in _bases(kind)]
         args, state = _contents(error)
         self.members: list[Parts] = []
         if _is_group(error) and depth < DEEP:
-            args, self.members = args[:1], [Parts(each, depth + 1) for each in error.exceptions]
-        self.args = [_part(value) for value in args]
-        self.state = {name: _part(value) for name, value in state.items()}
-
-    @classmethod
-    def of(cls, error: BaseException) -> Parts | None:
-        try:
-            return cls(error)
-        except BaseException:  # one that refuses to be looked at
-            return None
+            args, self.members = args[:1], [Parts(each, dumps, depth + 1) for each in error.exceptions]
+        self.args = [part(value) for value in args]
+        self.state = {name: part(value) for name, value in state.items()}
 
     def together(self) -> BaseException:
         """The exception, or one of the first base that is known here."""
@@ -137,17 +194,9 @@ class Parts:
             note = (CANT.format(self.name, "unpickled"),) if number else ()
             try:
                 return rebuilt(kind, args, state, note)  # type: ignore[arg-type]
-            except Exception:  # what came out is no class; or its members are no exceptions
+            except BaseException:  # what came out is no class; or its members are no exceptions
                 continue
-        return RuntimeError(f"{self.name}: {self.text}")
-
-
-def _part(value: object) -> tuple[bytes, str]:
-    try:
-        pickled = pickle.dumps(value)
-    except BaseException:
-        pickled = b""
-    return (b"" if len(pickled) > LARGE else pickled), _repr(value)
+        return RuntimeError(self.text)
 
 
 def _whole(part: tuple[bytes, str]) -> object:
@@ -189,7 +238,7 @@ def rebuilt(
     for name, value in state.items():
         try:
             object.__setattr__(error, name, value)
-        except Exception:  # a property, say
+        except BaseException:  # what a property raises, say
             continue
     for note in notes:
         BaseException.add_note(error, note)
@@ -200,7 +249,8 @@ def _contents(error: BaseException) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """What an exception is made of, asked in the way of the class that Python brings. (OSError keeps a file name that
     is not in its `args`.)"""
     _, args, *state = _builtin(type(error)).__reduce__(error)
-    return tuple(args), dict(state[0] or {}) if state else {}
+    named = state[0] or {} if state else {}
+    return tuple(args), {str.__str__(name): value for name, value in named.items() if issubclass(type(name), str)}
 
 
 def _bases(kind: type[Any]) -> list[type[BaseException]]:
@@ -216,13 +266,20 @@ def _builtin(kind: type[Any]) -> Any:
     return next(base for base in kind.__mro__ if issubclass(base, BaseException) and not base.__flags__ & _HEAP_TYPE)
 
 
+# Text that others have made may be of a class of theirs.
+
+
 def _name(kind: type[Any]) -> str:
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        return str.__str__(name)
+    except BaseException:  # a metaclass
+        return str.__str__(vars(type)["__name__"].__get__(kind))
 
 
 def _repr(value: object) -> str:
     try:
-        text = repr(value)
+        text = str.__str__(repr(value))
     except BaseException:
-        text = object.__repr__(value)
+        text = f"<{_name(type(value))} object at {id(value):#x}>"
     return text if len(text) <= LONG else text[:LONG] + "..."

@@ -2,12 +2,15 @@
 
     parent                                               worker
       each global that a function names:                   Home.take
-        its value, and a mark of it  ---- pickle ------>     there already, with this mark: stays
-                                                             new, or the parent's has changed: is set
+        its value, and a mark of it  ---- pickle ------>     new, or another mark than before: is set
+                                                             the same mark: is set, too, but where the worker has bound
+                                                             the name anew, or changed the object: that stays
 
 cloudpickle gives each task globals of its own: what an initializer has set would be gone, and every cache empty. Here
-functions of the main script that a worker can't import have one dictionary for all tasks. The parent's value is taken
-where there is none yet, or where it differs from the one that came before: what is defined anew in a notebook arrives.
+functions of the main script that a worker can't import have one dictionary for all tasks. A value that comes once more
+takes the place of the one before, although it is equal: what else has come in this pickle may be the same object, as a
+default that a function looks for with `is`. Whether the worker has changed an object is seen by its contents, next to
+those of the new one.
 """
 
 from __future__ import annotations
@@ -20,6 +23,17 @@ from collections.abc import Callable
 from typing import Any
 
 _MISSING = object()
+_CONSTANT = (bool, int, float, complex, str, bytes)
+
+
+def _is_bare(value: Any) -> bool:
+    """Whether it is a function in which nothing can have been changed in place."""
+    if type(value) is not types.FunctionType:
+        return False
+    return not (value.__closure__ or value.__dict__ or value.__defaults__ or value.__kwdefaults__)
+
+
+Contents = Callable[[Any], bytes | None]
 
 
 class Marks:
@@ -29,27 +43,34 @@ class Marks:
         self._definitions: dict[str, tuple[Any, int]] = {}
         self._numbers = itertools.count()
 
-    def of(self, name: str, value: Any, dumps: Callable[[Any], bytes | None]) -> bytes | int | None:
+    def of(self, name: str, value: Any) -> bytes | int | None:
         """A mark; None for a value that is sent, and taken, each time."""
-        if isinstance(value, (types.FunctionType, type, types.ModuleType)):
+        if isinstance(value, (type, types.ModuleType)) or _is_bare(value):
             known, number = self._definitions.get(name, (_MISSING, 0))
             if known is not value:
                 number = next(self._numbers)
                 self._definitions[name] = value, number
             return number
         try:
-            data = dumps(value)
+            data = home.contents(value)
         except Exception:  # the task will fail with it
             return None
         return None if data is None else hashlib.blake2b(data).digest()
 
 
+def _is_constant(bound: Any, value: Any) -> bool:
+    return bound is value or type(value) in _CONSTANT or (_is_bare(bound) and _is_bare(value))
+
+
 class Home:
-    """In a worker."""
+    """In a worker. (What looks into values serves the parent, too.)"""
 
     def __init__(self) -> None:
         self.names: dict[str, Any] = {"__name__": "__main__"}
         self._marks: dict[str, bytes | int | None] = {}
+        self._taken: dict[str, Any] = {}  # what was set here, and not by the worker's own functions
+        self._equal: dict[str, Any] = {}  # what may take its place
+        self.contents: Contents = lambda _: None  # how pickling.py looks into a value
         self._main: dict[str, Any] = {}
         self._before: dict[str, Any] = {}
         self.imported = False
@@ -83,8 +104,43 @@ class Home:
         for name, value in values.items():
             mark, known = marks[name], self._marks.get(name, _MISSING)
             self._marks[name] = mark
-            if name not in self.names or not (known is _MISSING or (mark is not None and mark == known)):
-                self.names[name] = value
+            if name in self.names and known is _MISSING:
+                continue
+            if name in self.names and mark is not None and mark == known:
+                self._equal[name] = value  # which may lack its state yet
+            else:
+                self._equal.pop(name, None)  # of a task that could not be unpickled
+                self.names[name] = self._taken[name] = value
+
+    def settle(self) -> None:
+        """When a task is unpickled: have what has come once more, where the worker has not made it its own."""
+        equal, self._equal = self._equal, {}
+        ours = {
+            name: (self.names[name], value)
+            for name, value in equal.items()
+            if name in self.names and self.names[name] is self._taken.get(name, _MISSING)
+        }
+        # Most have not been changed: all are looked into at once.
+        changeable = [(bound, value) for bound, value in ours.values() if not _is_constant(bound, value)]
+        same = not changeable or self._same(*zip(*changeable, strict=True))
+        for name, (bound, value) in ours.items():
+            if same or _is_constant(bound, value) or self._same(bound, value):
+                self.names[name] = self._taken[name] = value
+
+    def _same(self, bound: Any, value: Any) -> bool:
+        """Whether the worker has not changed an object since it was the same as another one."""
+        try:
+            return self.contents(bound) == self.contents(value)
+        except Exception:  # it has got something that can't be pickled
+            return False
+
+    def let_go(self) -> None:
+        """After a task: forget what comes with the next one in any case."""
+        for name, mark in self._marks.items():
+            if mark is None and name in self._taken:
+                value = self._taken.pop(name)
+                if self.names.get(name, _MISSING) is value:
+                    del self.names[name]
 
 
 # Of this process, if it is a worker.
@@ -126,7 +182,7 @@ def set_state(thing: Any, state: tuple[Any, ...]) -> None:
     setter(thing, values)
 
 
-def reduced(thing: Any, parts: Any, importable: bool, marks: Marks, dumps: Callable[[Any], bytes | None]) -> Any:
+def reduced(thing: Any, parts: Any, importable: bool, marks: Marks) -> Any:
     """How a function or class of the main script is pickled, from how cloudpickle does it: the same, but that functions
     get those globals, and that who has imported the script takes its own."""
     if not (isinstance(parts, tuple) and len(parts) == 6 and parts[3] is parts[4] is None):
@@ -138,5 +194,5 @@ def reduced(thing: Any, parts: Any, importable: bool, marks: Marks, dumps: Calla
         if thing.__globals__ is not vars(sys.modules["__main__"]) and thing.__globals__ is not home.names:
             return parts
         args = (args[0], Names(args[1]), *args[2:])
-        each = {key: marks.of(key, value, dumps) for key, value in values[1]["__globals__"].items()}
+        each = {key: marks.of(key, value) for key, value in values[1]["__globals__"].items()}
     return make, (name, function, args), (name, setter, values, each), None, None, set_state

@@ -191,17 +191,16 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
         if answer.kind == REFUSED:
             self.traffic.refused(answer.number, answer.text)
             return
+        failed = answer.kind == ERROR
         try:
-            value = self.traffic.unpack(result_item)
-            failed = answer.kind == ERROR
+            if failed:
+                value = exceptions.unpack(partial(self.traffic.unpack, result_item), answer.parts, answer.text)
+            else:
+                value = self.traffic.unpack(result_item)
         except BaseException as error:
             value, failed = _catchable(error, "unpickling the result"), True
-            if answer.parts is not None:
-                value = answer.parts.together()
             exceptions.forget_frames(value)
         self.traffic.reserve.refill()
-        if failed and answer.text:
-            exceptions.set_cause(value, answer.text)
         self._finish(answer.number, value, failed)
 
     def _finish(self, number: int, value: Any, failed: bool) -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import itertools
 import os
 import pickle
 import sys
 import types
+import weakref
 from collections.abc import Sequence
 from functools import cache
 from multiprocessing.reduction import ForkingPickler
@@ -21,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from . import shared
-from .globals import Marks, reduced
+from .globals import Marks, home, reduced
 from .reducers import reduce_array
 from .shared import Array
 
@@ -187,15 +189,51 @@ def _with_cloudpickle() -> type[Any]:
                 return parts
             # Workers that have imported a script, which is gone since, find there what it defines.
             found = not self._main and importable(thing, True)
-            return reduced(thing, parts, found, self._marks, _small)
+            return reduced(thing, parts, found, self._marks)
 
     return Cloud
 
 
-def _small(thing: object) -> bytes | None:
+_numbers: weakref.WeakKeyDictionary[type, int] = weakref.WeakKeyDictionary()  # of classes
+_next = itertools.count()
+
+
+@cache
+def _for_contents() -> type[Any]:
+    """The pickler of what is only compared: without the globals of functions, and what classes are made of."""
+
+    class Compared(_with_cloudpickle()):  # type: ignore[misc]
+        def reducer_override(self, thing: Any) -> Any:
+            if isinstance(thing, (types.FunctionType, type)) and not importable(thing, False):
+                # `id` stands for something that can be called; nobody will.
+                if isinstance(thing, type):
+                    return id, (_numbers.setdefault(thing, next(_next)),)
+                cells = [_cell(cell) for cell in thing.__closure__ or ()]
+                return id, (thing.__code__,), (thing.__dict__, thing.__defaults__, thing.__kwdefaults__, cells)
+            return super().reducer_override(thing)
+
+    return Compared
+
+
+def _cell(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # empty
+        return None
+
+
+def _contents(thing: object) -> bytes | None:
     """A pickle, to be compared; None of what is large, and would cost too much."""
-    pickled = dumps(thing, 1 << 18, main=False)
-    return None if pickled.sources else pickled.data
+    try:
+        file, sink = io.BytesIO(), _Sink(1 << 18, True)
+        _Plain(file, sink, False, None).dump(thing)
+    except _NeedsCloudpickle:
+        file, sink = io.BytesIO(), _Sink(1 << 18, True)
+        _for_contents()(file, sink, False, None).dump(thing)
+    return None if sink.sources else file.getvalue()
+
+
+home.contents = _contents
 
 
 def dumps(

@@ -381,10 +381,13 @@ def _without_signals(method: str) -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    if method != "fork":
-        resource_tracker.ensure_running()  # or it is started with the worker, and lets signals through
     before = signals.hold_back()
     try:
+        if method != "fork":
+            # Now, or it is started with the worker, and lets signals through. It would be so again if it ended, as it
+            # does at a SIGHUP: one that is started here never sees any, since it lets through only what it ignores.
+            resource_tracker.ensure_running()
+            signals.hold_back()
         if method == "forkserver":
             from multiprocessing import forkserver
 

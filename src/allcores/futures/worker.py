@@ -111,6 +111,7 @@ class Setup:
 
     def initialize(self) -> None:
         start = pickle.loads(self._start) if isinstance(self._start, bytes) else self._start
+        home.settle()
         self._start = None
         if start is not None:
             initializer, initargs = start
@@ -231,6 +232,7 @@ def main(setup: Setup) -> None:
         else:
             reply = _run(call, buffers, setup, rooms)
         del buffers
+        home.let_go()
         done += 1
         last = done == setup.max_tasks
         answer = reply.answer._replace(
@@ -293,6 +295,7 @@ class Reply(NamedTuple):
 def _run(call: Call, buffers: list[Any], setup: Setup, rooms: Rooms) -> Reply:
     try:
         function, args, kwargs = pickling.loads(call.data, buffers)
+        home.settle()
         buffers.clear()
         box = [function(*args, **kwargs)]
         del function, args, kwargs
@@ -339,14 +342,13 @@ def _ask(number: int, size: int, sender: Any) -> Any:
 def _failure(call: Call, error: BaseException, setup: Setup, rooms: Rooms) -> Reply:
     text = exceptions.text_of(error)
     exceptions.forget_frames(error)  # they hold the arguments
-
-    def arrives(thing: object) -> bool:
-        return exceptions.arrives(pickling.dumps(thing, setup.threshold))
-
-    parts = exceptions.Parts.of(error)
-    pickled = pickling.dumps(exceptions.sendable(error, arrives), setup.threshold)
-    reply = _reply(call, ERROR, pickled, setup, rooms, text)
-    return reply._replace(answer=reply.answer._replace(parts=parts))
+    packed = exceptions.pack(error, setup.threshold)
+    try:
+        reply = _reply(call, ERROR, packed.pickled, setup, rooms, text)
+    except Exception:  # no memory
+        packed = exceptions.pack(exceptions.in_words(error))
+        reply = _reply(call, ERROR, packed.pickled, setup, rooms, text)
+    return reply._replace(answer=reply.answer._replace(parts=packed.parts))
 
 
 class Rooms:
