@@ -33,11 +33,7 @@ from clustering import (
     total,
     weighted,
 )
-<<<<<<< HEAD
-from pooling import ODD, Awkward, check_odd, path_of_programs, raise_odd, wait_for
-=======
-from pooling import ODD, Awkward, Closed, cause_of, check_odd, raise_odd, wait_for
->>>>>>> pools
+from pooling import ODD, Awkward, Closed, cause_of, check_odd, path_of_programs, raise_odd, wait_for
 
 import allcores as ac
 from allcores._engine import mapreduce
