@@ -105,7 +105,7 @@ def test_a_kernel_stops(level):
 
 def test_the_fallback_stops():
     task = endless("sum", "fallback")
-    cursor, sinks = task.cursor(), task.sinks()
+    cursor, sinks = task.cursor(0, 3), task.sinks()
     cursor[task_module.STOP] = 1
     _kernels.load("fallback").sum(*task.operands, cursor, *sinks)
     assert cursor[task_module.DONE] == cursor[task_module.NEXT] == 0
