@@ -1181,8 +1181,9 @@ def main() -> int:
                 bench.check_installed(fault)
             except Untrue as error:
                 untrue.append(f"{fault.place}: {error}")
-        for fault in [] if untrue else faults:
-            began = time.monotonic()
+        faults = [] if untrue else faults
+        for fault in faults:
+            sound = time.monotonic()
             try:
                 if not arguments.quick:
                     bench.check_sound(fault.tests)
@@ -1196,7 +1197,6 @@ def main() -> int:
             end = time.monotonic()
             words = f"{how or 'caught':7} {end - sound:4.0f} s  {fault.place}: {fault.breaks}"
             print(words if how == "" else f"{words}  [{fault.tests}]", flush=True)
-            del began
     for text in untrue:
         print(text, file=sys.stderr)
     caught = len(faults) - len(missed)
