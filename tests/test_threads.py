@@ -103,18 +103,10 @@ def test_a_kernel_stops(level):
 
 
 def test_the_fallback_stops():
-<<<<<<< HEAD
     kernel, x, cursor, partials = endless("sum", "fallback")
-    cursor[execute.STOP] = 1
+    cursor[execute.END], cursor[execute.STOP] = 3, 1
     kernel(x, None, cursor, *partials)
     assert cursor[execute.DONE] == cursor[execute.NEXT] == 0
-=======
-    task = endless("sum", "fallback")
-    cursor, sinks = task.cursor(0, 3), task.sinks()
-    cursor[task_module.STOP] = 1
-    _kernels.load("fallback").sum(*task.operands, cursor, *sinks)
-    assert cursor[task_module.DONE] == cursor[task_module.NEXT] == 0
->>>>>>> mutants
 
 
 def test_set_workers_belongs_to_its_thread():
