@@ -14,7 +14,7 @@ import pytest
 from helpers import COMPUTING, bits, outcome, plain_call
 
 import allcores as ac
-from allcores._engine import arguments, settings
+from allcores._engine import delegation, settings
 
 pytestmark = pytest.mark.skipif(not hasattr(mmap, "MADV_DONTNEED"), reason="pages can't be given back here")
 
@@ -269,7 +269,7 @@ def same(name, a, given, of_numpy):
 def rehearsed(request, monkeypatch):
     """Small arrays, as if they were large."""
     if request.param:
-        monkeypatch.setattr(arguments, "LARGE", 1)
+        monkeypatch.setattr(delegation, "LARGE", 1)
 
 
 @pytest.mark.thread_unsafe(reason="counts warnings")
@@ -327,7 +327,7 @@ def test_degrees_of_freedom_of_any_form(name, monkeypatch, way):
     """Numbers, arrays of none or one for each lane, lists; and what C has no integers for."""
     few = [0, 1, 2, 3, True, np.int64(2), np.float32(2), np.array(2), np.array(2.5), Fraction(2), 10**30, -5]
     few += [[1], np.array([1]), np.array([[1]]), np.array([1, 2, 3, 4]), (2, 2, 2, 2), np.ones((2, 2)), "x", None, 1j]
-    monkeypatch.setattr(arguments, "LARGE", 1)
+    monkeypatch.setattr(delegation, "LARGE", 1)
     chars = "fd" if way != "v3" else "qfdegD"  # where NumPy answers, it is the same whatever the way
     for char, dtype in (*((char, None) for char in chars), ("d", "g")):
         a = (np.arange(12) % 5).reshape(3, 4).astype(char)

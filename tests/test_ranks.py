@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from allcores._kernels.common import QUANTILE_METHODS
 from allcores._kernels.fallback import ranks as fallback
 
-METHODS = list(enumerate(fallback.METHODS))
+METHODS = list(enumerate(QUANTILE_METHODS))
 
 
 def by_definition(v, w, min_count, function):
@@ -50,7 +51,7 @@ LINES = dict(lines())
 
 
 @pytest.mark.parametrize("v", list(LINES.values()), ids=LINES)
-@pytest.mark.parametrize(("method", "title"), METHODS, ids=fallback.METHODS)
+@pytest.mark.parametrize(("method", "title"), METHODS, ids=QUANTILE_METHODS)
 def test_quantiles(v, method, title):
     q = np.array([0.5]) if title == "median" else np.array([0.0, 1 / 3, 0.9, 1.0])
     for w, min_count in (1, 1), (2, 0), (5, 3), (30, 1), (len(v), len(v) // 2):
@@ -74,7 +75,7 @@ def test_ranks(v):
 
 def test_zeros_are_positive():
     v = np.array([-0.0, -0.0, 0.0, -0.0])
-    assert not np.signbit(fallback.quantiles(v, 0, 2, 1, np.array([0.5]), fallback.METHODS.index("median"))).any()
+    assert not np.signbit(fallback.quantiles(v, 0, 2, 1, np.array([0.5]), QUANTILE_METHODS.index("median"))).any()
 
 
 @pytest.mark.parametrize("w", [1, 7, 40])
@@ -82,10 +83,10 @@ def test_pieces(w):
     """A piece with its halo gives what the whole line gives there."""
     v = LINES["random"]
     q = np.array([0.3, 0.5])
-    whole = fallback.quantiles(v, 0, w, 1, q, fallback.METHODS.index("linear"))
+    whole = fallback.quantiles(v, 0, w, 1, q, QUANTILE_METHODS.index("linear"))
     ranks = fallback.ranks(v, 0, w, 1, len(v) - 1)
     for begin in range(w - 1, len(v), 17):
         piece = v[begin - (w - 1) : begin + 20]
-        got = fallback.quantiles(piece, w - 1, w, 1, q, fallback.METHODS.index("linear"))
+        got = fallback.quantiles(piece, w - 1, w, 1, q, QUANTILE_METHODS.index("linear"))
         np.testing.assert_array_equal(got, whole[:, begin : begin + 20])
         np.testing.assert_array_equal(fallback.ranks(piece, w - 1, w, 1, len(piece) - 1), ranks[begin : begin + 20])

@@ -742,8 +742,8 @@ def test_classes_that_numpy_sorts(char, workers, backend, monkeypatch):
     """Long lines, NaN and zeros of both signs among them, from any memory, and in place."""
     monkeypatch.setattr(sort_passes, "CLASSED", (backend,))
     done = []
-    execute = sort_passes.execute
-    monkeypatch.setattr(sort_passes, "execute", lambda name, *rest: done.append(name) or execute(name, *rest))
+    one_pass = sort_passes.one_pass
+    monkeypatch.setattr(sort_passes, "one_pass", lambda name, *rest: done.append(name) or one_pass(name, *rest))
     for a in long_lines(char):
         want = np.sort(a, kind="stable")
         unaligned = np.empty(a.nbytes + 1, np.uint8)[1:].view(a.dtype)
