@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import _kernels
 from .contexts import contextmanager
-from .later import load_masked_arrays
+from .later import importing, load_masked_arrays
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -379,6 +379,8 @@ def use_backend(name: str) -> Iterator[None]:
     """Run the calls of a ``with`` block on another backend."""
     if name not in _kernels.available():
         raise ValueError(f"backend must be one of {', '.join(_kernels.available())}, got {name!r}")
+    with importing:  # the fallback is imported when it is first used
+        _kernels.load(name)
     token = _backend.set(name)
     _move_doors(-1)
     try:
