@@ -351,8 +351,8 @@ def test_what_could_not_be_submitted_is_not_called_later(no_more_threads):
         ac.submit(late.append, 1)
     busy.set()
     assert first.result(timeout=10)
-    end = time.monotonic() + 10
-    while background._coordinators._unfinished and time.monotonic() < end:
-        time.sleep(0.001)  # the thread knows a moment later that it is free
-    on_thread(background._coordinators, int).result(timeout=10)
+    end, threads = time.monotonic() + 10, background._coordinators
+    while (threads._unfinished or not threads.started) and time.monotonic() < end:
+        time.sleep(0.001)  # a moment later it is known that the thread is there, and that it is free
+    on_thread(threads, int).result(timeout=10)
     assert late == []
