@@ -374,13 +374,19 @@ def backend() -> str:
     return _backend.get() or _kernels.DEFAULT
 
 
+@cache
+def _load(name: str) -> None:
+    """The fallback is imported when it is first used; only then the lock is taken, for which others may wait."""
+    with importing:
+        _kernels.load(name)
+
+
 @contextmanager
 def use_backend(name: str) -> Iterator[None]:
     """Run the calls of a ``with`` block on another backend."""
     if name not in _kernels.available():
         raise ValueError(f"backend must be one of {', '.join(_kernels.available())}, got {name!r}")
-    with importing:  # the fallback is imported when it is first used
-        _kernels.load(name)
+    _load(name)
     token = _backend.set(name)
     _move_doors(-1)
     try:
