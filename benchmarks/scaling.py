@@ -27,7 +27,7 @@ import numpy as np
 import allcores as ac
 from allcores._engine import execute, settings, team
 from allcores._engine.grid import CHUNK, cut
-from allcores._engine.registry import KERNELS
+from allcores._engine.registry import REDUCTIONS
 from allcores._engine.view import canonical
 from allcores.bench import cli, limits
 from allcores.bench.cases import arrays
@@ -86,7 +86,7 @@ def submit_time(repeat: int = 64) -> float:
 
 
 def profile(kernel: str, function: Callable[..., Any], x: Array, repeat: int) -> Profile:
-    row = KERNELS[kernel]
+    row = REDUCTIONS[kernel]
     view = canonical(x, (0,), ordered=row.ordered).x
     fields = row.partial(x.dtype)
     grid = cut(view.shape, CHUNK, sum(field.dtype.itemsize for field in fields), max(WORKERS))
@@ -186,10 +186,10 @@ def main() -> int:
     parser.add_argument("--bandwidth", type=float, help="GB/s that all cores share (default: measured here)")
     parser.add_argument("--repeat", type=cli.count, default=9)
     args = parser.parse_args()
-    unknown = [name for name in args.functions if name not in KERNELS]
+    unknown = [name for name in args.functions if name not in REDUCTIONS]
     if unknown:
         parser.error(
-            f"functions with a kernel of another name: {', '.join(unknown)} (choose from {', '.join(KERNELS)})"
+            f"functions with a kernel of another name: {', '.join(unknown)} (choose from {', '.join(REDUCTIONS)})"
         )
     bandwidth = args.bandwidth or limits.measure(ac.get_workers(), args.repeat).best
     for size in args.elements:

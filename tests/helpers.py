@@ -17,16 +17,24 @@ from typing import Any
 import numpy as np
 
 import allcores as ac
-from allcores import _kernels, quantiles, reductions, scans, selection, sorting, windows
-from allcores._engine import execute, settings
-from allcores._engine.registry import KERNELS
+from allcores import _kernels
+from allcores._engine import execute, registry, settings
+from allcores._engine.registry import REDUCTIONS
 from allcores._engine.threads import Threads
 
-FUNCTIONS = tuple(reductions.__all__)
-MOVES = tuple(windows.__all__)
-SCANNED = tuple(scans.__all__)
-SELECTED = (*quantiles.__all__, *selection.__all__)
-SORTED = tuple(sorting.__all__)
+
+def of(*modules: str) -> tuple[str, ...]:
+    """The public functions of some modules."""
+    return tuple(name for name, row in registry.FUNCTIONS.items() if row.module in modules)
+
+
+# Every function that computes on arrays, and those of each family.
+COMPUTING = tuple(registry.FUNCTIONS)
+FUNCTIONS = of("reductions")
+MOVES = of("windows")
+SCANNED = of("scans")
+SELECTED = of("quantiles", "selection")
+SORTED = of("sorting")
 BACKENDS = _kernels.available()
 ALL_BACKENDS = ("fallback", *_kernels.built())
 COMPILED = tuple(name for name in BACKENDS if name != "fallback")
@@ -47,28 +55,19 @@ def takes(name: str, argument: str) -> bool:
     return argument in inspect.signature(getattr(ac, name)).parameters
 
 
-# Every function that computes on arrays. What each needs beside the array, where that is not another array.
-COMPUTING = (*FUNCTIONS, *MOVES, *SCANNED, *SELECTED, *SORTED)
-NEEDED = {"window": 5, "q": 0.3, "alpha": 0.5, "kth": 2, "k": 2, "old": 1.0, "new": 2.0}
-
-
 def plain_call(name: str, a, **more):
     """The call of any of these functions on `a`, with whatever it needs."""
-    if name == "lexsort":
-        return ac.lexsort((a, a), **more)
-    if name == "searchsorted":
-        return ac.searchsorted(np.sort(a, axis=None), a, **more)
-    others = list(inspect.signature(getattr(ac, name)).parameters.values())[1:]
-    needed = [parameter.name for parameter in others if parameter.default is parameter.empty]
-    needed = [each for each in needed if each not in more]
-    if name == "replace":
-        a = a.copy()
-    return getattr(ac, name)(a, **{each: NEEDED.get(each, a) for each in needed}, **more)
+    row = registry.FUNCTIONS[name]
+    names = {"x": a, "y": a}
+    if "sorted_x" in row.inputs:
+        names["sorted_x"] = np.sort(a, axis=None)
+    inputs = eval(f"({row.inputs},)", names)
+    return getattr(ac, name)(*inputs, **{**dict(row.needs), **more})
 
 
 def cells(name: str) -> str:
     """The dtypes for which the row of this name, or of the function's kernel, is compiled."""
-    return KERNELS[name].cells if name in KERNELS else DTYPES
+    return REDUCTIONS[name].cells if name in REDUCTIONS else DTYPES
 
 
 # ---- oracles

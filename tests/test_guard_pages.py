@@ -22,7 +22,7 @@ import numpy as np
 import allcores as ac
 from allcores import _kernels, reductions, windows
 from allcores._engine import execute, settings
-from allcores._engine.registry import KERNELS, SCANS, SELECTIONS, SORTS, WINDOWS
+from allcores._engine.registry import REDUCTIONS, SCANS, SELECTIONS, SORTS, WINDOWS
 from allcores._families import sort_passes
 
 DTYPES = "?bBhHiIlLfd"
@@ -249,7 +249,7 @@ def sweep_sorting(sweep: Sweep, few: bool) -> None:
 
 
 FAMILIES = {
-    "reductions": (sweep_reductions, KERNELS),
+    "reductions": (sweep_reductions, REDUCTIONS),
     "windows": (sweep_windows, WINDOWS),
     "scans": (sweep_scans, SCANS),
     "order": (sweep_order, SELECTIONS),

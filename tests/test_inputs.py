@@ -10,11 +10,11 @@ import sys
 import numpy as np
 import pytest
 from helpers import (
+    COMPUTING,
     DTYPES,
     FUNCTIONS,
     MOVES,
     SCANNED,
-    SELECTED,
     SORTED,
     bits,
     check,
@@ -332,7 +332,7 @@ NULLABLE = nullable()
 
 
 @pytest.mark.skipif(not NULLABLE, reason="no library with missing truth values")
-@pytest.mark.parametrize("name", [*FUNCTIONS, *MOVES, *SCANNED, *SELECTED, *SORTED])
+@pytest.mark.parametrize("name", COMPUTING)
 def test_missing_truth_values_are_nan(name):
     if name in ("replace", "lexsort"):
         pytest.skip("takes an ndarray, or several arrays")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import COMPILED, FUNCTIONS, MOVES, SCANNED, SELECTED, SORTED, oracle, python
+from helpers import COMPILED, COMPUTING, FUNCTIONS, MOVES, SCANNED, SELECTED, SORTED, oracle, plain_call, python
 
 import allcores as ac
 from allcores import (
@@ -26,8 +26,8 @@ from allcores import (
     sorting,
     windows,
 )
-from allcores._engine import settings
-from allcores._engine.registry import KERNELS, SCANS, SELECTIONS, SORTS, WINDOWS
+from allcores._engine import registry, settings
+from allcores._engine.registry import REDUCTIONS, SCANS, SELECTIONS, SORTS, WINDOWS
 from allcores._kernels import fallback as fallback_kernels
 from allcores.futures import process, shared
 
@@ -153,8 +153,8 @@ def test_only_the_fallback_knows_the_fallback():
 
 def test_the_engine_knows_no_family():
     """No list of kernels, and no kernel's or function's name, but in the registry."""
-    lists = {"KERNELS", "WINDOWS", "SCANS", "SELECTIONS", "SORTS"}
-    every = {*KERNELS, *WINDOWS, *SCANS, *SELECTIONS, *SORTS, *fallback.__all__}
+    lists = {"FUNCTIONS", "KERNELS", "REDUCTIONS", "WINDOWS", "SCANS", "SELECTIONS", "SORTS"}
+    every = {*registry.KERNELS, *registry.FUNCTIONS}
     names = {name for name in every if "_" in name or "nan" in name}  # the others are words for other things, too
     for path in (PACKAGE / "_engine").glob("*.py"):
         if path.name != "registry.py":
@@ -201,13 +201,34 @@ def test_dependencies():
 
 
 def test_public_names():
-    assert {*FUNCTIONS, *MOVES, *SCANNED, *SELECTED, *SORTED} <= set(ac.__all__)
-    assert set(fallback.__all__) == {*FUNCTIONS, *MOVES, *SCANNED, *SELECTED, *SORTED}
-    assert list(ac.__all__) == sorted(ac.__all__, key=lambda name: name)
+    assert set(COMPUTING) <= set(ac.__all__)
+    assert set(fallback.__all__) == set(COMPUTING)
+    assert len(set(ac.__all__)) == len(ac.__all__)
     for name in ac.__all__:
         assert hasattr(ac, name)
     assert not hasattr(fallback, "nonsense")
-    assert {*FUNCTIONS, *MOVES, *SCANNED, *SELECTED, *SORTED} <= set(dir(fallback))
+    assert set(COMPUTING) <= set(dir(fallback))
+
+
+@pytest.mark.parametrize("name", COMPUTING)
+def test_rows_of_functions(name):
+    """Where it is, what computes it, what it takes, and what it is elsewhere."""
+    row = registry.FUNCTIONS[name]
+    function = getattr(ac, name)
+    assert row.name == name
+    assert function.__module__ == f"allcores.{row.module}"
+    assert row.kernel in registry.KERNELS
+    parameters = inspect.signature(function).parameters
+    assert ("executor" in parameters) == row.executor
+    needed = [key for key, parameter in parameters.items() if parameter.default is parameter.empty]
+    assert needed[-len(row.needs) :] == [key for key, _ in row.needs] or not row.needs
+    plain_call(name, np.arange(9.0) % 4)
+    for package in row.elsewhere:
+        assert hasattr(pytest.importorskip(package), name), package
+
+
+def test_every_kernel_has_a_name_of_its_own():
+    assert len(registry.KERNELS) == sum(map(len, (REDUCTIONS, WINDOWS, SCANS, SELECTIONS, SORTS)))
 
 
 @pytest.mark.parametrize(
@@ -232,22 +253,22 @@ FIRST_PASSES = {f"ends_{name}" for name, row in SCANS.items() if row.fields} | {
 
 
 def test_every_kernel_has_its_function():
-    assert set(KERNELS) <= set(FUNCTIONS)
+    assert set(REDUCTIONS) <= set(FUNCTIONS)
     assert set(WINDOWS) <= set(MOVES)
     assert set(SCANS) <= set(SCANNED)
 
 
 def test_the_fallback_has_every_kernel():
-    assert set(fallback_kernels.__all__) == {*KERNELS, *WINDOWS, *SCANS, *SELECTIONS, *SORTS, *FIRST_PASSES, *FOLDS}
+    assert set(fallback_kernels.__all__) == {*registry.KERNELS, *FIRST_PASSES, *FOLDS}
 
 
 @pytest.mark.parametrize("level", COMPILED)
 def test_every_level_has_every_kernel(level):
     names = set(vars(_kernels.load(level)))
     plain = {name for name in names if not name.startswith(("small_", "fold_", "ends_"))}
-    assert plain == {*KERNELS, *WINDOWS, *SCANS, *SELECTIONS, *SORTS}
+    assert plain == set(registry.KERNELS)
     assert {name.removeprefix("fold_") for name in names if name.startswith("fold_")} == {
-        *KERNELS,
+        *REDUCTIONS,
         *(name.removeprefix("fold_") for name in FOLDS),
     }
     assert {name for name in names if name.startswith("ends_")} == FIRST_PASSES
@@ -257,15 +278,15 @@ def test_every_level_has_every_kernel(level):
 def test_every_level_has_the_same_doors(level):
     """Doors are for public functions."""
     doors = {name.removeprefix("small_") for name in vars(_kernels.load(level)) if name.startswith("small_")}
-    assert doors <= {*FUNCTIONS, *MOVES, *SCANNED, *SELECTED, *SORTED}
+    assert doors <= set(COMPUTING)
     assert doors == {
         name.removeprefix("small_") for name in vars(_kernels.load(COMPILED[0])) if name.startswith("small_")
     }
 
 
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", REDUCTIONS)
 def test_rows(name):
-    row = KERNELS[name]
+    row = REDUCTIONS[name]
     assert row.name == name
     assert row.ns > 0
     assert row.promise
@@ -380,7 +401,7 @@ BLOCKS = tuple(name for name in blocks.__all__ if name.islower())
 OTHERS = ("set_workers", "get_workers", "show_config", "share", "shared_empty", "submit")
 
 
-@pytest.mark.parametrize("name", [*FUNCTIONS, *MOVES, *SCANNED, *SELECTED, *SORTED, *BLOCKS, *OTHERS])
+@pytest.mark.parametrize("name", [*COMPUTING, *BLOCKS, *OTHERS])
 def test_docstrings(name):
     text = inspect.getdoc(getattr(ac, name))
     assert text

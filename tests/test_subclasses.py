@@ -9,11 +9,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from helpers import FUNCTIONS, MOVES, SCANNED, SELECTED, SORTED
+from helpers import COMPUTING, MOVES, SELECTED
 
 import allcores as ac
 
-NAMES = (*FUNCTIONS, *MOVES, *SCANNED, *SELECTED, *SORTED)
+NAMES = COMPUTING
 BY_NUMPY = ("anynan", "allnan", "nancount", "ss")  # expressions of NumPy's functions
 OWN = tuple(name for name in NAMES if not hasattr(np, name) and name not in BY_NUMPY)
 

@@ -21,7 +21,7 @@ import allcores as ac
 from allcores import _kernels, background
 from allcores._engine import execute, grid, settings
 from allcores._engine import team as team_module
-from allcores._engine.registry import KERNELS
+from allcores._engine.registry import REDUCTIONS
 from allcores._engine.threads import Threads
 
 
@@ -30,7 +30,7 @@ def endless(name, level):
     a = np.full(10_000, {"any": 0.0, "allnan": np.nan}.get(name, 1.0))
     x = np.lib.stride_tricks.as_strided(a, (1 << 19, a.size, 1), (0, 8, 8), writeable=False)
     cut = grid.Grid(len(x), a.size, 1, 1, grid.power_above(grid.ceil_div(a.size, grid.LINE_LEAF)), 1)
-    partials = execute.partials(KERNELS[name].partial(a.dtype), cut)
+    partials = execute.partials(REDUCTIONS[name].partial(a.dtype), cut)
     return getattr(_kernels.load(level), name), x, execute.cursor_of(cut), partials
 
 
@@ -67,7 +67,7 @@ with_a_gil = pytest.mark.skipif(not GIL, reason="there is no GIL")
 
 
 @with_a_gil
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", REDUCTIONS)
 @pytest.mark.parametrize("level", COMPILED)
 def test_a_kernel_releases_the_gil(name, level):
     """In one call of the compiled function, which is in the middle of its work when it returns."""

@@ -4,179 +4,46 @@ __version__ = "0.1.0"
 
 from sys import modules as _modules
 
-from . import fallback
+from . import fallback, quantiles, reductions, scans, selection, sorting, windows
 from ._engine.settings import get_memory_budget, get_workers, set_memory_budget, set_workers
 from .background import submit
 from .blocks import apply_along_axis, map_blocks, map_overlap, reduction
 from .config import show_config
 from .executor import set_executor
 from .futures.shared import share, shared_empty
-from .quantiles import median, nanmedian, nanpercentile, nanquantile, percentile, quantile
-from .reductions import (
-    all,
-    allnan,
-    any,
-    anynan,
-    argmax,
-    argmin,
-    count_nonzero,
-    max,
-    mean,
-    min,
-    nanargmax,
-    nanargmin,
-    nancount,
-    nanmax,
-    nanmean,
-    nanmin,
-    nanprod,
-    nanstd,
-    nansum,
-    nanvar,
-    prod,
-    ptp,
-    ss,
-    std,
-    sum,
-    var,
-)
-from .scans import (
-    bfill,
-    ffill,
-    move_exp_nancorr,
-    move_exp_nancount,
-    move_exp_nancov,
-    move_exp_nanmean,
-    move_exp_nanstd,
-    move_exp_nansum,
-    move_exp_nanvar,
-    push,
-    replace,
-)
-from .selection import argpartition, partition, topk
-from .sorting import (
-    argsort,
-    lexsort,
-    nanrankdata,
-    rankdata,
-    searchsorted,
-    sort,
-    unique,
-    unique_counts,
-    unique_values,
-)
+from .quantiles import *
+from .reductions import *
+from .scans import *
+from .selection import *
+from .sorting import *
 from .sources import Source, open, register_source
-from .windows import (
-    move_argmax,
-    move_argmin,
-    move_corr,
-    move_count,
-    move_cov,
-    move_kurt,
-    move_max,
-    move_mean,
-    move_median,
-    move_min,
-    move_prod,
-    move_quantile,
-    move_rank,
-    move_skew,
-    move_std,
-    move_sum,
-    move_var,
-)
+from .windows import *
 
 __all__ = [
     "Source",
-    "all",
-    "allnan",
-    "any",
-    "anynan",
     "apply_along_axis",
-    "argmax",
-    "argmin",
-    "argpartition",
-    "argsort",
-    "bfill",
-    "count_nonzero",
     "fallback",
-    "ffill",
     "get_memory_budget",
     "get_workers",
-    "lexsort",
     "map_blocks",
     "map_overlap",
-    "max",
-    "mean",
-    "median",
-    "min",
-    "move_argmax",
-    "move_argmin",
-    "move_corr",
-    "move_count",
-    "move_cov",
-    "move_exp_nancorr",
-    "move_exp_nancount",
-    "move_exp_nancov",
-    "move_exp_nanmean",
-    "move_exp_nanstd",
-    "move_exp_nansum",
-    "move_exp_nanvar",
-    "move_kurt",
-    "move_max",
-    "move_mean",
-    "move_median",
-    "move_min",
-    "move_prod",
-    "move_quantile",
-    "move_rank",
-    "move_skew",
-    "move_std",
-    "move_sum",
-    "move_var",
-    "nanargmax",
-    "nanargmin",
-    "nancount",
-    "nanmax",
-    "nanmean",
-    "nanmedian",
-    "nanmin",
-    "nanpercentile",
-    "nanprod",
-    "nanquantile",
-    "nanrankdata",
-    "nanstd",
-    "nansum",
-    "nanvar",
     "open",
-    "partition",
-    "percentile",
-    "prod",
-    "ptp",
-    "push",
-    "quantile",
-    "rankdata",
     "reduction",
     "register_source",
-    "replace",
-    "searchsorted",
     "set_executor",
     "set_memory_budget",
     "set_workers",
     "share",
     "shared_empty",
     "show_config",
-    "sort",
-    "ss",
-    "std",
     "submit",
-    "sum",
-    "topk",
-    "unique",
-    "unique_counts",
-    "unique_values",
-    "var",
 ]
+__all__ += quantiles.__all__
+__all__ += reductions.__all__
+__all__ += scans.__all__
+__all__ += selection.__all__
+__all__ += sorting.__all__
+__all__ += windows.__all__
 
 if hasattr(_modules.get("threadpoolctl"), "register"):
     from . import threadpool as threadpool

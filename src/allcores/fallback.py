@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import quantiles, reductions, scans, selection, sorting, windows
 from ._engine import settings
+from ._engine.registry import FUNCTIONS
 
 if TYPE_CHECKING:
     from .quantiles import *  # noqa: F403
@@ -30,18 +31,16 @@ def _on_fallback(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-MODULES = (quantiles, reductions, scans, selection, sorting, windows)
-
-__all__: list[str] = [name for module in MODULES for name in module.__all__]
+__all__: list[str] = [*FUNCTIONS]
 
 
 if not TYPE_CHECKING:  # or every name would be there
 
     def __getattr__(name: str) -> Callable[..., Any]:
-        if name not in __all__:
+        row = FUNCTIONS.get(name)
+        if row is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        module = next(module for module in MODULES if name in module.__all__)
-        call = _on_fallback(getattr(module, name))
+        call = _on_fallback(getattr(import_module(f"{__package__}.{row.module}"), name))
         globals()[name] = call
         return call
 

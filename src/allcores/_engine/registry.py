@@ -1,18 +1,15 @@
-"""KERNELS: one row a kernel. Tests, benchmarks and documentation iterate it.
+"""What there is: one row a kernel, one row a public function. Every other list in the project derives from these.
 
-`cells` are the dtypes that are compiled, as NumPy's characters: what they promise never to leave to NumPy. `fields` are
-what a partial holds: "T" is the dtype of the elements, "A" their accumulator (float64, or 64-bit integers where the
-result is an integer), "R" what its rounding has lost (nothing, in integers). `fill` is the answer of a chunk that need
-not be looked at any more.
+KERNELS are what `execute.run` calls, by name, one table for each way to call them: REDUCTIONS give partials, which are
+folded; WINDOWS and SCANS write their results in place; SELECTIONS and SORTS are the passes of plans.
 
-WINDOWS: the same for kernels of moving windows, which write their results in place. SCANS: for those of what depends on
-all elements before; `fields` is the number of what they know of a series, 0 where that is nothing but a position.
-SELECTIONS: for those of order statistics. SORTS: for those of sorting.
+FUNCTIONS are what users call: where each is public, what it is elsewhere, and what is asked of it in tests, benchmarks
+and documentation.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -34,16 +31,37 @@ class Field:
     fill: int | None = None
 
 
+BITS = "the same bits"
+
+
 @dataclass(frozen=True, slots=True)
-class Row:
+class Kernel:
+    """What all kernels have.
+
+    `cells` are the dtypes that are compiled, as NumPy's characters: what they promise never to leave to NumPy.
+    """
+
     name: str
-    cells: str
-    fields: tuple[str, ...]
-    fold: Fold
-    promise: str  # of the fallback against the compiled kernel, and of any of them against itself
     ns: float  # an element of float64, beyond the caches, on one core: decides from where a team pays
+    cells: str = REALS
+    promise: str = field(
+        default=BITS, kw_only=True
+    )  # of the fallback against the compiled kernel, and of any of them against itself
+
+
+# ---- kernels whose results are folded
+
+
+@dataclass(frozen=True, slots=True)
+class ReduceKernel(Kernel):
+    """`fields` are what a partial holds: "T" is the dtype of the elements, "A" their accumulator (float64, or 64-bit
+    integers where the result is an integer), "R" what its rounding has lost (nothing, in integers)."""
+
+    fields: tuple[str, ...] = ()
+    fold: Fold = folds.add
     ordered: bool = False  # elements keep their order in C, for positions
-    fill: int | None = None
+    fill: int | None = None  # the answer of a chunk that need not be looked at any more
+    plain: str = ""  # the kernel for elements without NaN, where this one skips NaN
 
     def partial(self, dtype: np.dtype, integers: bool = False) -> tuple[Field, ...]:
         """The fields for elements of `dtype`."""
@@ -55,160 +73,315 @@ class Row:
 
 
 @cache
-def fields_of(row: Row, char: str, integers: bool) -> tuple[Field, ...]:
+def fields_of(row: ReduceKernel, char: str, integers: bool) -> tuple[Field, ...]:
     dtype = np.dtype(char)
     types = {"T": dtype, "A": np.dtype(np.int64 if integers else np.float64), "R": np.dtype(np.float64)}
-    fields = (field for field in row.fields if not (integers and field == "R"))
-    return tuple(Field(types.get(field) or np.dtype(field), row.fill) for field in fields)
+    fields = (name for name in row.fields if not (integers and name == "R"))
+    return tuple(Field(types.get(name) or np.dtype(name), row.fill) for name in fields)
 
 
-BITS = "the same bits"
-
-KERNELS = {
+REDUCTIONS = {
     row.name: row
     for row in (
-        Row("sum", REALS, ("A", "R"), folds.total, BITS, 0.20),
-        Row("prod", REALS, ("A",), folds.multiply, BITS, 0.20),
-        Row("ss", REALS, ("A", "R"), folds.total, BITS, 0.20),
-        Row("var", REALS, ("f8", "f8", "f8", "f8"), folds.moments, BITS, 0.50),
-        Row("nansum", FLOATS, ("A", "R"), folds.total, BITS, 0.25),
-        Row("nanprod", FLOATS, ("A",), folds.multiply, BITS, 0.25),
-        Row("nanmean", FLOATS, ("A", "R", "i8"), folds.total, BITS, 0.30),
-        Row("nanvar", REALS, ("f8", "f8", "f8", "f8"), folds.moments, BITS, 0.60),
-        Row("min", REALS, ("T",), folds.minimum, BITS, 0.25),
-        Row("max", REALS, ("T",), folds.maximum, BITS, 0.25),
-        Row("ptp", INTEGERS + FLOATS, ("T", "T"), folds.extent, BITS, 0.30),
-        Row("nanmin", FLOATS, ("T",), folds.nanminimum, BITS, 0.25),
-        Row("nanmax", FLOATS, ("T",), folds.nanmaximum, BITS, 0.25),
-        Row("argmin", REALS, ("T", "i8"), folds.first_minimum, BITS, 0.25, ordered=True),
-        Row("argmax", REALS, ("T", "i8"), folds.first_maximum, BITS, 0.25, ordered=True),
-        Row("nanargmin", FLOATS, ("T", "i8"), folds.first_nanminimum, BITS, 0.25, ordered=True),
-        Row("nanargmax", FLOATS, ("T", "i8"), folds.first_nanmaximum, BITS, 0.25, ordered=True),
-        Row("any", REALS, ("u1",), folds.either, BITS, 0.20, fill=0),
-        Row("all", REALS, ("u1",), folds.both, BITS, 0.20, fill=1),
-        Row("anynan", FLOATS, ("u1",), folds.either, BITS, 0.20, fill=0),
-        Row("allnan", FLOATS, ("u1",), folds.both, BITS, 0.20, fill=1),
-        Row("count_nonzero", REALS, ("i8",), folds.add, BITS, 0.20),
-        Row("nancount", FLOATS, ("i8",), folds.add, BITS, 0.20),
+        ReduceKernel("sum", 0.20, REALS, ("A", "R"), folds.total),
+        ReduceKernel("prod", 0.20, REALS, ("A",), folds.multiply),
+        ReduceKernel("ss", 0.20, REALS, ("A", "R"), folds.total),
+        ReduceKernel("var", 0.50, REALS, ("f8", "f8", "f8", "f8"), folds.moments),
+        ReduceKernel("nansum", 0.25, FLOATS, ("A", "R"), folds.total, plain="sum"),
+        ReduceKernel("nanprod", 0.25, FLOATS, ("A",), folds.multiply, plain="prod"),
+        ReduceKernel("nanmean", 0.30, FLOATS, ("A", "R", "i8"), folds.total, plain="sum"),
+        ReduceKernel("nanvar", 0.60, REALS, ("f8", "f8", "f8", "f8"), folds.moments, plain="var"),
+        ReduceKernel("min", 0.25, REALS, ("T",), folds.minimum),
+        ReduceKernel("max", 0.25, REALS, ("T",), folds.maximum),
+        ReduceKernel("ptp", 0.30, INTEGERS + FLOATS, ("T", "T"), folds.extent),
+        ReduceKernel("nanmin", 0.25, FLOATS, ("T",), folds.nanminimum, plain="min"),
+        ReduceKernel("nanmax", 0.25, FLOATS, ("T",), folds.nanmaximum, plain="max"),
+        ReduceKernel("argmin", 0.25, REALS, ("T", "i8"), folds.first_minimum, ordered=True),
+        ReduceKernel("argmax", 0.25, REALS, ("T", "i8"), folds.first_maximum, ordered=True),
+        ReduceKernel("nanargmin", 0.25, FLOATS, ("T", "i8"), folds.first_nanminimum, ordered=True, plain="argmin"),
+        ReduceKernel("nanargmax", 0.25, FLOATS, ("T", "i8"), folds.first_nanmaximum, ordered=True, plain="argmax"),
+        ReduceKernel("any", 0.20, REALS, ("u1",), folds.either, fill=0),
+        ReduceKernel("all", 0.20, REALS, ("u1",), folds.both, fill=1),
+        ReduceKernel("anynan", 0.20, FLOATS, ("u1",), folds.either, fill=0),
+        ReduceKernel("allnan", 0.20, FLOATS, ("u1",), folds.both, fill=1),
+        ReduceKernel("count_nonzero", 0.20, REALS, ("i8",), folds.add),
+        ReduceKernel("nancount", 0.20, FLOATS, ("i8",), folds.add),
     )
 }
 
 
+# ---- kernels that write their results in place
+
+
 @dataclass(frozen=True, slots=True)
-class WindowRow:
-    name: str
-    ns: float  # an element of float64, on one core
+class WindowKernel(Kernel):
     inputs: int = 1
     parameters: tuple[str, ...] = ()  # after window, offset and min_count
     counts: bool = False  # results are counts or positions, up to the window
-    cells: str = REALS
-    promise: str = BITS
+    incomplete: bool = False  # windows of fewer elements have a result, too, unless min_count says otherwise
 
 
 WINDOWS = {
     row.name: row
     for row in (
-        WindowRow("move_sum", 0.8),
-        WindowRow("move_mean", 0.9),
-        WindowRow("move_std", 1.7, parameters=("ddof",)),
-        WindowRow("move_var", 1.4, parameters=("ddof",)),
-        WindowRow("move_min", 0.9),
-        WindowRow("move_max", 0.9),
-        WindowRow("move_argmin", 3.0, counts=True),
-        WindowRow("move_argmax", 3.0, counts=True),
-        WindowRow("move_count", 1.6, counts=True),
-        WindowRow("move_prod", 0.8),
-        WindowRow("move_skew", 3.5),
-        WindowRow("move_kurt", 4.5),
-        WindowRow("move_cov", 3.0, inputs=2, parameters=("ddof",)),
-        WindowRow("move_corr", 4.5, inputs=2),
-        WindowRow("move_median", 8.0),
-        WindowRow("move_quantile", 8.0, parameters=("q", "method")),
-        WindowRow("move_rank", 12.0),
+        WindowKernel("move_sum", 0.8),
+        WindowKernel("move_mean", 0.9),
+        WindowKernel("move_std", 1.7, parameters=("ddof",)),
+        WindowKernel("move_var", 1.4, parameters=("ddof",)),
+        WindowKernel("move_min", 0.9),
+        WindowKernel("move_max", 0.9),
+        WindowKernel("move_argmin", 3.0, counts=True),
+        WindowKernel("move_argmax", 3.0, counts=True),
+        WindowKernel("move_count", 1.6, counts=True, incomplete=True),
+        WindowKernel("move_prod", 0.8),
+        WindowKernel("move_skew", 3.5),
+        WindowKernel("move_kurt", 4.5),
+        WindowKernel("move_cov", 3.0, inputs=2, parameters=("ddof",)),
+        WindowKernel("move_corr", 4.5, inputs=2),
+        WindowKernel("move_median", 8.0),
+        WindowKernel("move_quantile", 8.0, parameters=("q", "method")),
+        WindowKernel("move_rank", 12.0),
     )
 }
 
 
 @dataclass(frozen=True, slots=True)
-class ScanRow:
-    name: str
-    ns: float  # an element of float64, on one core
+class ScanKernel(Kernel):
     inputs: int = 1
-    fields: int = 0
+    fields: int = 0  # of what is known of all elements before; none where that is nothing but a position
     counts: bool = False  # results are counts, up to the length of a series
     decays: bool = False  # sums of elements that decay: four at a time where alpha is one number
-    cells: str = REALS
-    promise: str = BITS
 
 
 SCANS = {
     row.name: row
     for row in (
-        ScanRow("push", 0.8, cells=FLOATS),
-        ScanRow("replace", 0.5),
-        ScanRow("move_exp_nancount", 1.1, fields=1, counts=True, decays=True),
-        ScanRow("move_exp_nansum", 1.2, fields=2, decays=True),
-        ScanRow("move_exp_nanmean", 1.2, fields=2, decays=True),
-        ScanRow("move_exp_nanvar", 1.8, fields=4),
-        ScanRow("move_exp_nanstd", 2.2, fields=4),
-        ScanRow("move_exp_nancov", 2.5, inputs=2, fields=5),
-        ScanRow("move_exp_nancorr", 3.5, inputs=2, fields=6),
+        ScanKernel("push", 0.8, cells=FLOATS),
+        ScanKernel("replace", 0.5),
+        ScanKernel("move_exp_nancount", 1.1, fields=1, counts=True, decays=True),
+        ScanKernel("move_exp_nansum", 1.2, fields=2, decays=True),
+        ScanKernel("move_exp_nanmean", 1.2, fields=2, decays=True),
+        ScanKernel("move_exp_nanvar", 1.8, fields=4),
+        ScanKernel("move_exp_nanstd", 2.2, fields=4),
+        ScanKernel("move_exp_nancov", 2.5, inputs=2, fields=5),
+        ScanKernel("move_exp_nancorr", 3.5, inputs=2, fields=6),
     )
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SelectionRow:
-    name: str
-    ns: float  # an element of float64, on one core
-    cells: str = REALS
-    promise: str = BITS
+# ---- passes of plans
 
 
 SELECTIONS = {
     row.name: row
     for row in (
-        SelectionRow("divide", 4.0),
-        SelectionRow("gather", 0.6),
-        SelectionRow("pick", 2.0),
-        SelectionRow("scatter", 3.0),
-        SelectionRow("sift", 0.8),
+        Kernel("divide", 4.0),
+        Kernel("gather", 0.6),
+        Kernel("pick", 2.0),
+        Kernel("scatter", 3.0),
+        Kernel("sift", 0.8),
     )
 }
-
-
-@dataclass(frozen=True, slots=True)
-class SortRow:
-    name: str
-    ns: float  # an element of float64, on one core
-    cells: str = REALS
-    promise: str = BITS
 
 
 SORTS = {
     row.name: row
     for row in (
         # Whole lines.
-        SortRow("sort", 6.0),
-        SortRow("sort_lines", 3.0, cells="fdiIqQ"),
-        SortRow("argsort", 9.0),
-        SortRow("rankdata", 12.0),
+        Kernel("sort", 6.0),
+        Kernel("sort_lines", 3.0, cells="fdiIqQ"),
+        Kernel("argsort", 9.0),
+        Kernel("rankdata", 12.0),
         # Passes over a long one.
-        SortRow("in_order", 0.5),
-        SortRow("tally", 0.8, cells="?" + INTEGERS),
-        SortRow("refill", 0.4, cells="?" + INTEGERS),
-        SortRow("spread", 2.5),
-        SortRow("gather_sort", 4.0),
-        SortRow("count_classes", 0.3, cells="fdiIqQ"),
-        SortRow("to_classes", 0.5, cells="fdiIqQ"),
-        SortRow("sort_classes", 3.0, cells="fdiIqQ"),
-        SortRow("gather_argsort", 6.0),
-        SortRow("gather_rank", 8.0),
-        SortRow("gather_distinct", 5.0),
-        SortRow("gather_first", 7.0),
+        Kernel("in_order", 0.5),
+        Kernel("tally", 0.8, cells="?" + INTEGERS),
+        Kernel("refill", 0.4, cells="?" + INTEGERS),
+        Kernel("spread", 2.5),
+        Kernel("gather_sort", 4.0),
+        Kernel("count_classes", 0.3, cells="fdiIqQ"),
+        Kernel("to_classes", 0.5, cells="fdiIqQ"),
+        Kernel("sort_classes", 3.0, cells="fdiIqQ"),
+        Kernel("gather_argsort", 6.0),
+        Kernel("gather_rank", 8.0),
+        Kernel("gather_distinct", 5.0),
+        Kernel("gather_first", 7.0),
         # What is done with the result.
-        SortRow("pack", 0.5),
-        SortRow("take", 2.0),
-        SortRow("searchsorted", 8.0),
+        Kernel("pack", 0.5),
+        Kernel("take", 2.0),
+        Kernel("searchsorted", 8.0),
+    )
+}
+
+
+KERNELS: dict[str, Kernel] = {**REDUCTIONS, **WINDOWS, **SCANS, **SELECTIONS, **SORTS}
+
+
+# ---- public functions
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A public function of arrays.
+
+    `inputs` is what tests and benchmarks give it, as an expression in `x` and `y`, arrays of one shape, and `sorted_x`,
+    which has one axis; `needs` are the other arguments without a default, with values for an axis of a few elements.
+    """
+
+    name: str
+    module: str
+    section: str  # of the reference
+    kernel: str  # that does most of the work
+    elsewhere: tuple[str, ...] = ()  # who has it under this name, with these arguments; the first one is the oracle
+    inputs: str = "x"
+    needs: tuple[tuple[str, Any], ...] = ()
+    content: str = "values"  # of a benchmark's arrays: see bench/cases.py
+    skips_nan: bool = False
+    root: bool = False  # the square root of another one's results
+    percent: bool = False  # its q are hundredths
+    executor: bool = False  # takes executor=
+    lazy: bool = False  # takes what is not in memory, and reads it piece by piece
+
+    @property
+    def equivalent(self) -> str:
+        """What it is elsewhere, such as "numpy.nanmean"; nothing where it is our own."""
+        return f"{self.elsewhere[0]}.{self.name}" if self.elsewhere else ""
+
+    def call(self, namespace: str, more: str = "", **values: Any) -> str:
+        """The call as users write it, with `values` instead of the needs of those names, and `more` at its end."""
+        needs = [f"{name}={values.get(name, value)!r}" for name, value in self.needs]
+        return f"{namespace}.{self.name}({', '.join([self.inputs, *needs])}{more})"
+
+
+def reduction(name: str, kernel: str, *elsewhere: str, **more: Any) -> Function:
+    return Function(name, "reductions", "Reductions", kernel, elsewhere, executor=True, lazy=True, **more)
+
+
+def without_nan(name: str, kernel: str, *elsewhere: str, content: str = "gaps", **more: Any) -> Function:
+    more.setdefault("skips_nan", True)
+    return Function(
+        *(name, "reductions", "Reductions without NaN", kernel, elsewhere),
+        content=content,
+        executor=True,
+        lazy=True,
+        **more,
+    )
+
+
+def quantile(name: str, *elsewhere: str, **more: Any) -> Function:
+    content = "gaps" if name.startswith("nan") else "values"
+    return Function(
+        *(name, "quantiles", "Order statistics", "sift", ("numpy", *elsewhere)),
+        content=content,
+        executor=True,
+        lazy=True,
+        **more,
+    )
+
+
+def partition(name: str, *elsewhere: str, needs: tuple[tuple[str, Any], ...]) -> Function:
+    return Function(name, "selection", "Order statistics", "divide", elsewhere, needs=needs)
+
+
+def sorting(name: str, kernel: str, *elsewhere: str, **more: Any) -> Function:
+    return Function(name, "sorting", "Sorting and searching", kernel, elsewhere, **more)
+
+
+def window(name: str, *elsewhere: str, needs: tuple[tuple[str, Any], ...] = (), root: bool = False) -> Function:
+    inputs = ", ".join("xy"[: WINDOWS[name].inputs])
+    return Function(
+        *(name, "windows", "Moving windows", name, elsewhere, inputs), needs=(("window", 5), *needs), root=root
+    )
+
+
+def exponential(name: str, root: bool = False) -> Function:
+    inputs = ", ".join("xy"[: SCANS[name].inputs])
+    return Function(
+        *(name, "scans", "Exponential windows", name, ("numbagg",), inputs),
+        needs=(("alpha", 0.5),),
+        content="gaps",
+        skips_nan=True,
+        root=root,
+    )
+
+
+def gaps(name: str, kernel: str, *elsewhere: str, **more: Any) -> Function:
+    return Function(name, "scans", "Gaps", kernel, elsewhere, content="gaps", **more)
+
+
+FUNCTIONS = {
+    row.name: row
+    for row in (
+        reduction("sum", "sum", "numpy"),
+        reduction("prod", "prod", "numpy", content="factors"),
+        reduction("mean", "sum", "numpy"),
+        reduction("var", "var", "numpy"),
+        reduction("std", "var", "numpy", root=True),
+        reduction("min", "min", "numpy"),
+        reduction("max", "max", "numpy"),
+        reduction("ptp", "ptp", "numpy"),
+        reduction("argmin", "argmin", "numpy"),
+        reduction("argmax", "argmax", "numpy"),
+        reduction("any", "any", "numpy", content="zeros"),
+        reduction("all", "all", "numpy", content="ones"),
+        reduction("count_nonzero", "count_nonzero", "numpy", content="sparse"),
+        reduction("ss", "ss", "bottleneck"),
+        without_nan("nansum", "nansum", "numpy", "bottleneck", "numbagg"),
+        without_nan("nanprod", "nanprod", "numpy", content="factors_with_gaps"),
+        without_nan("nanmean", "nanmean", "numpy", "bottleneck", "numbagg"),
+        without_nan("nanvar", "nanvar", "numpy", "bottleneck"),
+        without_nan("nanstd", "nanvar", "numpy", "bottleneck", root=True),
+        without_nan("nanmin", "nanmin", "numpy", "bottleneck", "numbagg"),
+        without_nan("nanmax", "nanmax", "numpy", "bottleneck", "numbagg"),
+        without_nan("nanargmin", "nanargmin", "numpy", "bottleneck", "numbagg"),
+        without_nan("nanargmax", "nanargmax", "numpy", "bottleneck", "numbagg"),
+        without_nan("nancount", "nancount", "numbagg"),
+        without_nan("anynan", "anynan", "bottleneck", "numbagg", content="values", skips_nan=False),
+        without_nan("allnan", "allnan", "bottleneck", "numbagg", content="missing", skips_nan=False),
+        quantile("median", "bottleneck"),
+        quantile("nanmedian", "bottleneck", "numbagg", skips_nan=True),
+        quantile("quantile", needs=(("q", 0.3),)),
+        quantile("nanquantile", needs=(("q", 0.3),), skips_nan=True),
+        quantile("percentile", needs=(("q", 30),), percent=True),
+        quantile("nanpercentile", needs=(("q", 30),), percent=True, skips_nan=True),
+        partition("partition", "numpy", "bottleneck", needs=(("kth", 2),)),
+        partition("argpartition", "numpy", "bottleneck", needs=(("kth", 2),)),
+        partition("topk", needs=(("k", 2),)),
+        sorting("sort", "sort_lines", "numpy"),
+        sorting("argsort", "argsort", "numpy"),
+        sorting("lexsort", "argsort", "numpy", inputs="(x, y)"),
+        sorting("unique", "sort", "numpy"),
+        sorting("unique_values", "sort", "numpy"),
+        sorting("unique_counts", "sort", "numpy"),
+        sorting("searchsorted", "searchsorted", "numpy", inputs="sorted_x, y"),
+        sorting("rankdata", "rankdata", "scipy.stats", "bottleneck"),
+        sorting("nanrankdata", "rankdata", "bottleneck", content="gaps", skips_nan=True),
+        window("move_sum", "bottleneck", "numbagg"),
+        window("move_mean", "bottleneck", "numbagg"),
+        window("move_std", "bottleneck", root=True),
+        window("move_var", "bottleneck"),
+        window("move_min", "bottleneck"),
+        window("move_max", "bottleneck"),
+        window("move_argmin", "bottleneck"),
+        window("move_argmax", "bottleneck"),
+        window("move_median", "bottleneck"),
+        window("move_quantile", needs=(("q", 0.9),)),
+        window("move_rank", "bottleneck"),
+        window("move_count"),
+        window("move_prod"),
+        window("move_skew"),
+        window("move_kurt"),
+        window("move_cov", "numbagg"),
+        window("move_corr", "numbagg"),
+        exponential("move_exp_nancount"),
+        exponential("move_exp_nansum"),
+        exponential("move_exp_nanmean"),
+        exponential("move_exp_nanvar"),
+        exponential("move_exp_nanstd", root=True),
+        exponential("move_exp_nancov"),
+        exponential("move_exp_nancorr"),
+        gaps("push", "push", "bottleneck"),
+        gaps("ffill", "push", "numbagg"),
+        gaps("bfill", "push", "numbagg"),
+        gaps("replace", "replace", "bottleneck", inputs="x.copy()", needs=(("old", 1.0), ("new", 2.0))),
     )
 }

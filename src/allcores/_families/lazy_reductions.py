@@ -22,7 +22,7 @@ from .._engine import grid, settings
 from .._engine.execute import Call
 from .._engine.grid import Pieces
 from .._engine.mapreduce import run
-from .._engine.registry import KERNELS, Row
+from .._engine.registry import REDUCTIONS, ReduceKernel
 from .._engine.sources import FlatFile, FlatView, InMemory, Region, Source, contiguous
 from .._engine.view import Array
 from .._kernels.common import Partials
@@ -35,7 +35,7 @@ piece = grid.PIECE
 stored_piece = grid.PIECE
 
 
-def moved(row: Row, partials: Partials, begin: int) -> Partials:
+def moved(row: ReduceKernel, partials: Partials, begin: int) -> Partials:
     """Positions counted from the beginning of the array, not of the piece."""
     if not row.ordered or not begin:
         return partials
@@ -69,7 +69,7 @@ class FlatWork:
     def piece(
         self, region: Region, things: tuple[FlatView | Array, Array | None], memory: Array | None, call: Call
     ) -> Partials:
-        row, (view, mask) = KERNELS[self.kernel], things
+        row, (view, mask) = REDUCTIONS[self.kernel], things
         x = view[region] if isinstance(view, np.ndarray) else fetched(view.part(region), memory)
         mask = None if mask is None else mask[region]
         partials = reduction_passes.one_pass(row, x, mask, self.integers, call)
@@ -77,7 +77,7 @@ class FlatWork:
         return moved(row, tuple(field.reshape(shape) for field in partials), region[-2].start)
 
     def fold(self, a: Partials, b: Partials) -> Partials:
-        return KERNELS[self.kernel].fold(a, b)
+        return REDUCTIONS[self.kernel].fold(a, b)
 
 
 def fetched(part: FlatView, memory: Array | None) -> Array:
@@ -92,7 +92,9 @@ def fetched(part: FlatView, memory: Array | None) -> Array:
     return x
 
 
-def pass_of(view: FlatView | Array, row: Row, dtype: Any, mask: Array | None, integers: bool, call: Call) -> Partials:
+def pass_of(
+    view: FlatView | Array, row: ReduceKernel, dtype: Any, mask: Array | None, integers: bool, call: Call
+) -> Partials:
     """`reduction_passes.one_pass`, piece by piece."""
     *outer, _, inner = view.shape
     most = max(1 << 16, min(piece, settings.budget_of_piece(call.workers)))
@@ -108,12 +110,14 @@ def pass_of(view: FlatView | Array, row: Row, dtype: Any, mask: Array | None, in
     return tuple(output.reshape(-1, inner) for output in outputs)
 
 
-def pass_of_file(file: FlatFile, row: Row, x: Array, mask: Array | None, integers: bool, call: Call) -> Partials:
+def pass_of_file(
+    file: FlatFile, row: ReduceKernel, x: Array, mask: Array | None, integers: bool, call: Call
+) -> Partials:
     """`reduction_passes.one_pass` of a view of a file's ghost."""
     return pass_of(file.view(x), row, file.dtype, mask, integers, call)
 
 
-def pass_of_array(row: Row, x: Array, mask: Array | None, integers: bool, call: Call) -> Partials:
+def pass_of_array(row: ReduceKernel, x: Array, mask: Array | None, integers: bool, call: Call) -> Partials:
     return pass_of(x, row, x.dtype, mask, integers, call)
 
 
@@ -150,13 +154,13 @@ class StoredWork:
         )
         if self.counted and mask is not None:
             partials += reduction_passes.reduce("count_nonzero", mask, reduced, as_they_are, call=call)
-        return moved(KERNELS[self.kernel], partials, region[reduced[0]].start if len(reduced) == 1 else 0)
+        return moved(REDUCTIONS[self.kernel], partials, region[reduced[0]].start if len(reduced) == 1 else 0)
 
     def fold(self, a: Partials, b: Partials) -> Partials:
-        fold = KERNELS[self.kernel].fold
+        fold = REDUCTIONS[self.kernel].fold
         if not self.counted:
             return fold(a, b)
-        return (*fold(a[:-1], b[:-1]), *KERNELS["count_nonzero"].fold(a[-1:], b[-1:]))
+        return (*fold(a[:-1], b[:-1]), *REDUCTIONS["count_nonzero"].fold(a[-1:], b[-1:]))
 
 
 StoredThings = tuple[Source | Array, Array | None]
@@ -231,7 +235,7 @@ def where_it_is(source: Source) -> Source | Array:
 
 
 def position_of_stored(kernel: str, source: Source, call: Call) -> int:
-    row, axes = KERNELS[kernel], tuple(range(source.ndim))
+    row, axes = REDUCTIONS[kernel], tuple(range(source.ndim))
     found: list[Partials] = []
     # Every piece is a result of its own: ties go to the lowest position, which chunks do not follow.
     pieces = replace(stored(source, axes, stored_piece), reduced=(False,) * source.ndim)

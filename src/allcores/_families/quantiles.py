@@ -18,7 +18,7 @@ from .._engine.delegation import ask_numpy
 from .._engine.execute import Call
 from .._engine.fp_warnings import warn_caller
 from .._engine.inputs import is_more
-from .._engine.registry import SELECTIONS
+from .._engine.registry import FUNCTIONS, SELECTIONS
 from .._engine.sources import Source
 from .._engine.view import Array, in_native, native
 from .._kernels.common import PARAMETERS, QUANTILE_METHODS
@@ -124,7 +124,7 @@ class Middle:
 
 def median(name: str, a: Any, axis: Any, out: Any, keepdims: Any, workers: int | None) -> Any:
     """median, nanmedian"""
-    skip = name == "nanmedian"
+    skip = FUNCTIONS[name].skips_nan
     if settings.doors > 0 and out is None and (keepdims is False or keepdims is NoValue):
         small = short_way(a, 0.5, MEDIAN, axis, skip, workers)
         if small is not None:
@@ -248,11 +248,12 @@ def quantile(
     workers: int | None,
 ) -> Any:
     """quantile, percentile, nanquantile, nanpercentile"""
+    row = FUNCTIONS[name]
     plainly = weights is None and out is None and (keepdims is False or keepdims is NoValue)
     if settings.doors > 0 and plainly and type(q) is float and type(method) is str and method in BETWEEN:
-        point = q / 100 if name.endswith("percentile") else q
+        point = q / 100 if row.percent else q
         if 0 <= point <= 1:
-            small = short_way(a, point, QUANTILE_METHODS.index(method), axis, name.startswith("nan"), workers)
+            small = short_way(a, point, QUANTILE_METHODS.index(method), axis, row.skips_nan, workers)
             if small is not None:
                 return small
     workers = settings.resolve_workers(workers)
@@ -262,13 +263,13 @@ def quantile(
     if weights is not None and isinstance(a, Source):
         a = a.load()
     if plain and isinstance(method, str) and method in QUANTILE_METHODS[:MEDIAN]:
-        points = good_points(q, method, percent=name.endswith("percentile"))
+        points = good_points(q, method, percent=row.percent)
     if points is not None:
         exact = method in DISCRETE or points.dtype.kind != "f"
         dtype = a.dtype if exact else interpolated_dtype(a.dtype, points.dtype, weak)
         if dtype is not None:
             request = prepare(a, axis, out, keepdims, dtype, points.shape, workers)
-    skip = name.startswith("nan")
+    skip = row.skips_nan
     if request is not None and points is not None and weights is not None:
         values = with_weights(request, points.reshape(-1), method, weights, axis, skip)
         if values is not None:

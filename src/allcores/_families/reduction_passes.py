@@ -15,7 +15,7 @@ import numpy as np
 from .._engine import execute
 from .._engine.execute import Call
 from .._engine.grid import PARTIALS, cut
-from .._engine.registry import KERNELS, Row
+from .._engine.registry import REDUCTIONS, ReduceKernel
 from .._engine.view import Array, Canonical, canonical
 from .._kernels.common import Flags, Partials, tree
 
@@ -24,10 +24,10 @@ Finish = Callable[[Partials, Array | int], tuple[Array, ...]]
 
 
 # A row, a view (outer..., n, inner), a mask, whether results are integers, the call.
-Pass = Callable[[Row, Array, "Array | None", bool, "Call"], Partials]
+Pass = Callable[[ReduceKernel, Array, "Array | None", bool, "Call"], Partials]
 
 
-def one_pass(row: Row, x: Array, mask: Array | None, integers: bool, call: Call) -> Partials:
+def one_pass(row: ReduceKernel, x: Array, mask: Array | None, integers: bool, call: Call) -> Partials:
     """Run the kernel over a view (outer..., n, inner); the partials have the shape (outer, inner)."""
     fields = row.partial(x.dtype, integers)
     size = sum(field.dtype.itemsize for field in fields)
@@ -43,7 +43,7 @@ def one_pass(row: Row, x: Array, mask: Array | None, integers: bool, call: Call)
     return tuple(field[0] for field in partials)
 
 
-def fold(row: Row, partials: Partials, axis: int, call: Call) -> Partials:
+def fold(row: ReduceKernel, partials: Partials, axis: int, call: Call) -> Partials:
     flags = Flags()
     with flags.watch():
         partials = tree(row.fold, partials, axis)
@@ -51,7 +51,9 @@ def fold(row: Row, partials: Partials, axis: int, call: Call) -> Partials:
     return partials
 
 
-def fold_carried(row: Row, view: Canonical, partials: Partials, shape: tuple[int, ...], call: Call) -> Partials:
+def fold_carried(
+    row: ReduceKernel, view: Canonical, partials: Partials, shape: tuple[int, ...], call: Call
+) -> Partials:
     """Fold the reduced axes among the carried ones; what is left has the lengths of the kept ones."""
     partials = tuple(field.reshape(shape) for field in partials)
     for position in reversed(range(len(shape))):
@@ -108,7 +110,7 @@ def reduce(
     `where` is of a's shape. `finish` gets the partials and, if `counted`, how many elements `where` selects (without
     `where`: how many elements are reduced). Returns arrays of the kept axes' shape, one for each that finish returns.
     """
-    row = KERNELS[kernel]
+    row = REDUCTIONS[kernel]
     view = canonical(a, reduced, where, ordered=row.ordered)
     n = prod(a.shape[axis] for axis in reduced)
     kept = [axis for axis in view.carried if not axis.reduced]
@@ -122,7 +124,7 @@ def reduce(
         partials = fold_carried(row, view, run_pass(row, x, mask, integers, call), shape, call)
         count: Array | int = n
         if counted and mask is not None:
-            counter = KERNELS["count_nonzero"]
+            counter = REDUCTIONS["count_nonzero"]
             (count,) = fold_carried(counter, view, one_pass(counter, mask, None, False, call), shape, call)
         values = finish(partials, count)
         if position < 0:
@@ -153,7 +155,7 @@ def arrange(result: Array, a: Array, reduced: tuple[int, ...], view: Canonical) 
 
 def position_of_all(kernel: str, a: Array, call: Call, run_pass: Pass = one_pass) -> int:
     """argmin and its kin over all axes: the position in C order of the first extremum, or -1 where all are NaN."""
-    row = KERNELS[kernel]
+    row = REDUCTIONS[kernel]
     view = canonical(a, tuple(range(a.ndim)), ordered=True)
     strides = {axis: prod(a.shape[axis + 1 :]) for axis in range(a.ndim)}
 
@@ -189,6 +191,6 @@ def position_of_all(kernel: str, a: Array, call: Call, run_pass: Pass = one_pass
     return int(best[1])
 
 
-def earlier(row: Row, a: Partials, b: Partials) -> Partials:
+def earlier(row: ReduceKernel, a: Partials, b: Partials) -> Partials:
     """Fold two candidates, the one of the lower position first."""
     return row.fold(a, b) if 0 <= int(a[1]) < int(b[1]) else row.fold(b, a)

@@ -18,7 +18,7 @@ from .._engine.delegation import briefly
 from .._engine.execute import Call
 from .._engine.fp_warnings import UNDER, warn_of
 from .._engine.inputs import is_more
-from .._engine.registry import KERNELS
+from .._engine.registry import REDUCTIONS
 from .._engine.sources import Source
 from .._engine.view import SMALL, Array, lines_of, memory_order, native, relined, scattered
 from .lazy_reductions import reduce
@@ -27,7 +27,7 @@ from .reduction_passes import Finish
 UNSIGNED = "BHILQ"
 SIGNED = "?bhilq"
 
-POSITIONS = frozenset(name for name, row in KERNELS.items() if row.ordered)
+POSITIONS = frozenset(name for name, row in REDUCTIONS.items() if row.ordered)
 
 # How `initial` takes part where it is not a number more to add or to multiply.
 EXTREMA: dict[str, Callable[..., Any]] = {"min": np.minimum, "max": np.maximum, "nanmin": np.fmin, "nanmax": np.fmax}
@@ -80,11 +80,11 @@ def prepare(
 def examine(
     kernel: str, a: Any, axis: Any, out: Any, keepdims: Any, where: Any, workers: int, same_axes: bool
 ) -> tuple[Any, Reduction | None]:
-    if isinstance(a, Source) and a.size > SMALL and a.dtype.char in KERNELS[kernel].cells:
+    if isinstance(a, Source) and a.size > SMALL and a.dtype.char in REDUCTIONS[kernel].cells:
         plain = True
     else:  # what is no larger, and what no kernel covers, is like any array
         a, plain = as_operand(a)
-    if not plain or a.dtype.char not in KERNELS[kernel].cells or a.ndim == 0 or a.size == 0:
+    if not plain or a.dtype.char not in REDUCTIONS[kernel].cells or a.ndim == 0 or a.size == 0:
         return a, None
     if keepdims is not NoValue and type(keepdims) is not bool:
         return a, None
@@ -103,7 +103,7 @@ def examine(
     request = Reduction(a, reduced, out, keepdims is True, mask, Call(workers))
     if not request.has_room():
         return a, None
-    if isinstance(a, np.ndarray) and scattered(a, reduced, mask, KERNELS[kernel].ordered):
+    if isinstance(a, np.ndarray) and scattered(a, reduced, mask, REDUCTIONS[kernel].ordered):
         request.a = relined(a, reduced)
         request.where = None if mask is None else relined(mask, reduced)
     return a, request

@@ -14,29 +14,19 @@ from .._engine.arguments import NoValue, keepdims_shape, listed, other_dtype
 from .._engine.delegation import ask_numpy
 from .._engine.fp_warnings import OVER, UNDER, warn_caller
 from .._engine.inputs import is_missing, is_more
+from .._engine.registry import FUNCTIONS, REDUCTIONS
 from .._engine.sources import Source
 from .._engine.view import Array, native
 from .._kernels.common import Flags, Partials
+from .._kernels.folds import multiply
 from .lazy_reductions import position_of_all
 from .reduction_requests import EXTREMA, Reduction, accumulator, fits, prepare, short_way
-
-# Kernels for what has no NaN: the function without NaN.
-PLAIN = {
-    "nansum": "sum",
-    "nanprod": "prod",
-    "nanmean": "sum",
-    "nanvar": "var",
-    "nanmin": "min",
-    "nanmax": "max",
-    "nanargmin": "argmin",
-    "nanargmax": "argmax",
-}
 
 
 def kernel_for(name: str, a: Any) -> str:
     """The kernel of a function for an operand's dtype: integers have no NaN to skip."""
     dtype = a.dtype if isinstance(a, (np.ndarray, Source)) else np.asarray(a).dtype
-    return PLAIN.get(name, name) if dtype.kind in "biu" else name
+    return REDUCTIONS[name].plain or name if dtype.kind in "biu" else name
 
 
 def cast(values: Array, dtype: np.dtype[Any], request: Reduction) -> Array:
@@ -105,7 +95,7 @@ def total(
         function = np_ss if name == "ss" else getattr(np, name)
         return ask_numpy(function, a, axis=axis, dtype=dtype, out=out, keepdims=keepdims, initial=initial, where=where)
     integers = wanted.kind in "iu"
-    op = np.multiply if name.endswith("prod") else np.add
+    op = np.multiply if REDUCTIONS[kernel].fold is multiply else np.add
 
     def finish(partials: Partials, count: Array | int) -> tuple[Array]:
         values = together(partials)
@@ -154,7 +144,7 @@ def mean(name: str, a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, wher
     small = short_way(name, a, axis, keepdims, workers, dtype=dtype, out=out, where=where)
     if small is not None:
         return small
-    kernel = "sum" if name == "mean" else kernel_for("nanmean", a)
+    kernel = kernel_for("nanmean", a) if FUNCTIONS[name].skips_nan else "sum"
     a, request = prepare(kernel, a, axis, out=out, keepdims=keepdims, where=where, workers=workers)
     wanted = None if request is None else mean_dtype(request.a, dtype)
     if request is None or wanted is None or other_dtype(out, wanted):
@@ -202,7 +192,7 @@ def variance(
         small = short_way(name, a, axis, keepdims, workers, ddof, dtype=dtype, out=out, where=where)
         if small is not None:
             return small
-    kernel = kernel_for("nanvar", a) if name.startswith("nan") else "var"
+    kernel = kernel_for("nanvar", a) if FUNCTIONS[name].skips_nan else "var"
     skip = kernel == "nanvar"  # for integers NumPy's nanvar is var
     a, request = prepare(kernel, a, axis, out=out, keepdims=keepdims, where=where, workers=workers)
     wanted = None if request is None else mean_dtype(request.a, dtype)
@@ -252,7 +242,7 @@ def variance(
         values = divide(m2, np.maximum(n - free, 0), request, quiet=skip)
         if skip:
             values = np.where(n - free <= 0, np.nan, values)
-        if name.endswith("std"):
+        if FUNCTIONS[name].root:
             values = np.sqrt(values)
         return cast(np.asarray(values), wanted, request)
 
@@ -261,14 +251,14 @@ def variance(
     if few:
         warn_caller("Degrees of freedom <= 0 for slice." if skip else "Degrees of freedom <= 0 for slice")
     if centre is None:
-        return request.deliver(results[0], root=name.endswith("std"))
+        return request.deliver(results[0], root=FUNCTIONS[name].root)
     m2, n, pivot, shift = results
     flags = Flags()
     with flags.watch():
         offset = (pivot - centre.reshape(m2.shape)) + shift
         around = m2 + n * (offset * offset)
     request.call.status |= flags.raised
-    return request.deliver(scale(around, n), root=name.endswith("std"))
+    return request.deliver(scale(around, n), root=FUNCTIONS[name].root)
 
 
 # ---- min, max, ptp and positions
@@ -299,7 +289,7 @@ def extremum(
         values = partials[0]
         if initial is not NoValue:
             values = EXTREMA[name](values.dtype.type(initial), values)
-        if kernel.startswith("nan"):
+        if REDUCTIONS[kernel].plain:
             empty = empty or bool(np.isnan(values).any())
         return (np.asarray(values),)
 
@@ -344,7 +334,7 @@ def position(name: str, a: Any, axis: Any, out: Any, keepdims: Any, workers: int
             return (partials[1],)
 
         result = request.reduce(kernel, finish)[0]
-    if kernel.startswith("nan") and np.any(result < 0):
+    if REDUCTIONS[kernel].plain and np.any(result < 0):
         raise ValueError("All-NaN slice encountered")
     return request.deliver(result.astype(np.intp, copy=False))
 

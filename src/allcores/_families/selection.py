@@ -23,7 +23,7 @@ import numpy as np
 from .._engine import execute
 from .._engine.execute import Call
 from .._engine.grid import Stretches, cut_windows
-from .._engine.registry import KERNELS, SELECTIONS
+from .._engine.registry import REDUCTIONS, SELECTIONS
 from .._engine.view import Array, Canonical, canonical, relined
 from .._kernels.keys import from_keys, key_dtype, to_keys
 from .reduction_passes import arrange, one_pass
@@ -147,7 +147,7 @@ def select_lanes(x: Array, ranks: Ranks, skip: bool, values: Array, counts: Arra
     elif (n + 1) * len(values) <= max(longest, counts.size):
         wanted, row = table(ranks, n, True), 1
     else:
-        (numbers,) = one_pass(KERNELS["nancount"], x, None, False, Call(workers))
+        (numbers,) = one_pass(REDUCTIONS["nancount"], x, None, False, Call(workers))
         wanted, row = np.ascontiguousarray(ranks(numbers.reshape(-1)), np.intp), 2
     pick(x, wanted, row, values, counts, workers)
 

@@ -102,7 +102,7 @@ def move(
     given, shape, dtype = looked_at(arrays)
     axis = check_axis(axis, len(shape))
     window = check_window(window, shape[axis])
-    least = 0 if min_count is None and name == "move_count" else check_count(min_count, window)
+    least = 0 if min_count is None and WINDOWS[name].incomplete else check_count(min_count, window)
     offset = (window - 1) // 2 if center else 0
     if WINDOWS[name].counts and not has_dtype(out, dtype):
         dtype = counting_dtype(dtype, window)
