@@ -31,7 +31,7 @@ from allcores._engine.registry import REDUCTIONS
 from allcores._engine.view import canonical
 from allcores.bench import cli, limits
 from allcores.bench.cases import arrays
-from allcores.bench.reductions import FUNCTIONS
+from allcores.bench.functions import FUNCTIONS
 
 WORKERS = (1, 2, 4, 8, 16, 32, 64)
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -238,6 +238,7 @@ class Function:
     skips_nan: bool = False
     root: bool = False  # the square root of another one's results
     percent: bool = False  # its q are hundredths
+    along: bool = True  # computes along an axis
     executor: bool = False  # takes executor=
     lazy: bool = False  # takes what is not in memory, and reads it piece by piece
 
@@ -349,10 +350,10 @@ FUNCTIONS = {
         sorting("sort", "sort_lines", "numpy"),
         sorting("argsort", "argsort", "numpy"),
         sorting("lexsort", "argsort", "numpy", inputs="(x, y)"),
-        sorting("unique", "sort", "numpy"),
-        sorting("unique_values", "sort", "numpy"),
-        sorting("unique_counts", "sort", "numpy"),
-        sorting("searchsorted", "searchsorted", "numpy", inputs="sorted_x, y"),
+        sorting("unique", "sort", "numpy", along=False),
+        sorting("unique_values", "sort", "numpy", along=False),
+        sorting("unique_counts", "sort", "numpy", along=False),
+        sorting("searchsorted", "searchsorted", "numpy", inputs="sorted_x, y", along=False),
         sorting("rankdata", "rankdata", "scipy.stats", "bottleneck"),
         sorting("nanrankdata", "rankdata", "bottleneck", content="gaps", skips_nan=True),
         window("move_sum", "bottleneck", "numbagg"),
@@ -370,7 +371,7 @@ FUNCTIONS = {
         window("move_prod"),
         window("move_skew"),
         window("move_kurt"),
-        window("move_cov", "numbagg"),
+        window("move_cov"),
         window("move_corr", "numbagg"),
         exponential("move_exp_nancount"),
         exponential("move_exp_nansum"),
@@ -382,6 +383,11 @@ FUNCTIONS = {
         gaps("push", "push", "bottleneck"),
         gaps("ffill", "push", "numbagg"),
         gaps("bfill", "push", "numbagg"),
-        gaps("replace", "replace", "bottleneck", inputs="x.copy()", needs=(("old", 1.0), ("new", 2.0))),
+        gaps(
+            *("replace", "replace", "bottleneck"),
+            inputs="x.copy()",
+            needs=(("old", 1.0), ("new", 2.0)),
+            along=False,
+        ),
     )
 }
