@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -106,14 +107,20 @@ def test_links(page):
         assert not anchor or anchor in anchors(there), target
 
 
+def script(path: Path) -> ModuleType:
+    """A program beside the package, as a module."""
+    spec = importlib.util.spec_from_file_location(f"script_{path.stem}", path)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 # ---- pictures
 
 
 def test_pictures_are_of_the_tables():
     """Drawn anew (`python benchmarks/plot.py`) since their numbers changed?"""
-    spec = importlib.util.spec_from_file_location("plot_benchmarks", ROOT / "benchmarks" / "plot.py")
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = script(ROOT / "benchmarks" / "plot.py")
     for picture in module.pictures(module.PAGE.read_text(encoding="utf-8")):
         assert all(len(bars) > 10 for bars in picture.panels.values())
         assert picture.digest in (module.IMAGES / f"{picture.name}.svg").read_text(encoding="utf-8"), picture.name
@@ -126,6 +133,11 @@ def listed() -> list[str]:
     """The names in the lists of the reference."""
     text = (DOCS / "reference.rst").read_text(encoding="utf-8")
     return [name for part in text.split(":toctree: generated\n\n")[1:] for name in part.split("\n\n")[0].split()]
+
+
+def test_reference_is_of_the_registry():
+    """Written anew (`python docs/reference.py --write`) since a row changed?"""
+    assert script(DOCS / "reference.py").page() == (DOCS / "reference.rst").read_text(encoding="utf-8")
 
 
 def test_reference():

@@ -260,7 +260,7 @@ def reduction(name: str, kernel: str, *elsewhere: str, **more: Any) -> Function:
 def without_nan(name: str, kernel: str, *elsewhere: str, content: str = "gaps", **more: Any) -> Function:
     more.setdefault("skips_nan", True)
     return Function(
-        *(name, "reductions", "Reductions without NaN", kernel, elsewhere),
+        *(name, "reductions", "NaN left out, or looked for", kernel, elsewhere),
         content=content,
         executor=True,
         lazy=True,
