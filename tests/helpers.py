@@ -75,7 +75,7 @@ def cells(name: str) -> str:
 
 def oracle(name: str):
     """NumPy's function, or the NumPy expression where NumPy has none."""
-    return getattr(np, name) if hasattr(np, name) else EXPRESSIONS[name]
+    return getattr(np, name) if "numpy" in registry.FUNCTIONS[name].elsewhere else EXPRESSIONS[name]
 
 
 def _nan(a):

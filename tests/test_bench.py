@@ -51,7 +51,7 @@ def test_tables_are_aligned() -> None:
     rows[0].refused["bottleneck"] = "relative error 1e-02"
     rows[1].refused["fallback"] = "another result"
     lines = list(report.tables(rows, MACHINE))
-    assert lines[1] == "float64 (2000, 1000), axis 0: ms"
+    assert lines[1] == "reductions, float64 (2000, 1000), axis 0: ms"
     assert {len(line) for line in lines[2:5]} == {sum(report.WIDTHS)}
     assert "differs" in lines[4]
     assert lines[5].strip() == "sum, bottleneck: relative error 1e-02"
@@ -69,7 +69,7 @@ def test_the_summary_names_whom_others_outrun() -> None:
     ahead = lines.index("others are ahead in 1 of 2 rows:")
     assert lines[ahead - 2].split() == ["reductions,", "memory", "2", "1.41", "1.41", "2.00", "-"]
     assert lines[ahead + 1].startswith("  0.50  max, float64 (2000, 1000), axis 0: 2.00 ms, numpy 1.00")
-    assert lines.index("float64 (2000, 1000), axis 0: ms") > ahead  # the summary comes first
+    assert lines.index("reductions, float64 (2000, 1000), axis 0: ms") > ahead  # the summary comes first
     assert max(map(len, lines)) < 80
 
 

@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "family", nargs="*", type=family, help=f"families of functions: {', '.join(FAMILIES)} (default: all)"
     )
-    parser.add_argument("--quick", action="store_true", help="fewer functions, arrays and repetitions: half a minute")
+    parser.add_argument("--quick", action="store_true", help="fewer functions, arrays and repetitions: a minute")
     parser.add_argument("--functions", type=functions, metavar="NAME,...", help="only these functions")
     parser.add_argument("--repeat", type=count, metavar="N", help="rounds (default: 15, with --quick 7)")
     parser.add_argument("--json", type=file, metavar="FILE", help="write all results to a file")

@@ -167,11 +167,15 @@ def whole(results: Results) -> Iterator[str]:
 # ---- whole documents
 
 
+def title(row: Row) -> str:
+    return f"{row.family}, {row.case.label}"
+
+
 def tables(rows: Iterable[Row], machine: dict[str, Any]) -> Iterator[str]:
     """The rows of each case, and under them why somebody has no time."""
-    for label, members in groupby(rows, key=lambda row: row.case.label):
+    for name, members in groupby(rows, key=title):
         found = list(members)
-        yield from ("", f"{label}: {unit(found[0])[0]}")
+        yield from ("", f"{name}: {unit(found[0])[0]}")
         yield line(titles(machine))
         for row in found:
             yield line(cells(row))
@@ -188,10 +192,10 @@ def text(results: Results) -> Iterator[str]:
 
 
 def markdown(rows: Iterable[Row], machine: dict[str, Any]) -> Iterator[str]:
-    for label, members in groupby(rows, key=lambda row: row.case.label):
+    for name, members in groupby(rows, key=title):
         found = list(members)
         columns = titles(machine)
-        yield from ("", f"**{label}** ({unit(found[0])[0]})", "")
+        yield from ("", f"**{name}** ({unit(found[0])[0]})", "")
         yield f"| {' | '.join(columns)} |"
         yield "|---" + "|--:" * (len(columns) - 1) + "|"
         for row in found:
