@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from .._engine import execute, settings
-from .._engine.arguments import as_operand, check_axis, integer
+from .._engine.arguments import as_operand, check_axis, integer, reduced_axes
 from .._engine.delegation import ask_numpy
 from .._engine.grid import cut_windows
 from .._engine.inputs import elements, is_missing, is_more
@@ -41,8 +41,8 @@ def partition(name: str, a: Any, kth: Any, axis: Any, kind: Any, order: Any, wor
     a, plain = as_operand(a)
     searched = kernel_dtype(a.dtype) if plain and a.ndim and a.size else None
     whole = axis is None
-    given = isinstance(axis, (int, np.integer)) and not isinstance(axis, bool) and -a.ndim <= axis < a.ndim
-    along = a.ndim - 1 if whole else int(axis) % a.ndim if given else -1
+    given = () if whole else reduced_axes(axis, a.ndim, several=())
+    along = a.ndim - 1 if whole else given[0] if given else -1
     ranks = None
     if searched is not None and along >= 0 and kind == "introselect" and order is None:
         ranks = good_ranks(kth, a.size if whole else a.shape[along])
