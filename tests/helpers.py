@@ -48,7 +48,7 @@ EXACT = {
     *("min", "max", "nanmin", "nanmax", "ptp", "argmin", "argmax", "nanargmin", "nanargmax"),
     *("any", "all", "anynan", "allnan", "count_nonzero", "nancount"),
 }
-POSITIONS = ("argmin", "argmax", "nanargmin", "nanargmax")
+POSITIONS = tuple(name for name in FUNCTIONS if registry.FUNCTIONS[name].positions)
 
 
 def takes(name: str, argument: str) -> bool:

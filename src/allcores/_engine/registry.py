@@ -236,6 +236,7 @@ class Function:
     needs: tuple[tuple[str, Any], ...] = ()
     content: str = "values"  # of a benchmark's arrays: see bench/cases.py
     skips_nan: bool = False
+    positions: bool = False  # its results are positions of elements
     root: bool = False  # the square root of another one's results
     percent: bool = False  # its q are hundredths
     along: bool = True  # computes along an axis
@@ -279,8 +280,8 @@ def quantile(name: str, *elsewhere: str, **more: Any) -> Function:
     )
 
 
-def partition(name: str, *elsewhere: str, needs: tuple[tuple[str, Any], ...]) -> Function:
-    return Function(name, "selection", "Order statistics", "divide", elsewhere, needs=needs)
+def partition(name: str, *elsewhere: str, **more: Any) -> Function:
+    return Function(name, "selection", "Order statistics", "divide", elsewhere, **more)
 
 
 def sorting(name: str, kernel: str, *elsewhere: str, **more: Any) -> Function:
@@ -320,8 +321,8 @@ FUNCTIONS = {
         reduction("min", "min", "numpy"),
         reduction("max", "max", "numpy"),
         reduction("ptp", "ptp", "numpy"),
-        reduction("argmin", "argmin", "numpy"),
-        reduction("argmax", "argmax", "numpy"),
+        reduction("argmin", "argmin", "numpy", positions=True),
+        reduction("argmax", "argmax", "numpy", positions=True),
         reduction("any", "any", "numpy", content="zeros"),
         reduction("all", "all", "numpy", content="ones"),
         reduction("count_nonzero", "count_nonzero", "numpy", content="sparse"),
@@ -333,8 +334,8 @@ FUNCTIONS = {
         without_nan("nanstd", "nanvar", "numpy", "bottleneck", root=True),
         without_nan("nanmin", "nanmin", "numpy", "bottleneck", "numbagg"),
         without_nan("nanmax", "nanmax", "numpy", "bottleneck", "numbagg"),
-        without_nan("nanargmin", "nanargmin", "numpy", "bottleneck", "numbagg"),
-        without_nan("nanargmax", "nanargmax", "numpy", "bottleneck", "numbagg"),
+        without_nan("nanargmin", "nanargmin", "numpy", "bottleneck", "numbagg", positions=True),
+        without_nan("nanargmax", "nanargmax", "numpy", "bottleneck", "numbagg", positions=True),
         without_nan("nancount", "nancount", "numbagg"),
         without_nan("anynan", "anynan", "bottleneck", "numbagg", content="values", skips_nan=False),
         without_nan("allnan", "allnan", "bottleneck", "numbagg", content="missing", skips_nan=False),
@@ -345,15 +346,15 @@ FUNCTIONS = {
         quantile("percentile", needs=(("q", 30),), percent=True),
         quantile("nanpercentile", needs=(("q", 30),), percent=True, skips_nan=True),
         partition("partition", "numpy", "bottleneck", needs=(("kth", 2),)),
-        partition("argpartition", "numpy", "bottleneck", needs=(("kth", 2),)),
+        partition("argpartition", "numpy", "bottleneck", needs=(("kth", 2),), positions=True),
         partition("topk", needs=(("k", 2),)),
         sorting("sort", "sort_lines", "numpy"),
-        sorting("argsort", "argsort", "numpy"),
-        sorting("lexsort", "argsort", "numpy", inputs="(x, y)"),
+        sorting("argsort", "argsort", "numpy", positions=True),
+        sorting("lexsort", "argsort", "numpy", inputs="(x, y)", positions=True),
         sorting("unique", "sort", "numpy", along=False),
         sorting("unique_values", "sort", "numpy", along=False),
         sorting("unique_counts", "sort", "numpy", along=False),
-        sorting("searchsorted", "searchsorted", "numpy", inputs="sorted_x, y", along=False),
+        sorting("searchsorted", "searchsorted", "numpy", inputs="sorted_x, y", along=False, positions=True),
         sorting("rankdata", "rankdata", "scipy.stats", "bottleneck"),
         sorting("nanrankdata", "rankdata", "bottleneck", content="gaps", skips_nan=True),
         window("move_sum", "bottleneck", "numbagg"),

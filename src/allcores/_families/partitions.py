@@ -25,7 +25,7 @@ from .._engine.arguments import as_operand, check_axis, integer, reduced_axes
 from .._engine.delegation import ask_numpy
 from .._engine.grid import cut_windows
 from .._engine.inputs import elements, is_missing, is_more
-from .._engine.registry import SELECTIONS
+from .._engine.registry import FUNCTIONS, SELECTIONS
 from .._engine.view import Array, side_by_side
 from .._kernels.keys import key_dtype, to_keys, turned
 from . import selection
@@ -50,7 +50,7 @@ def partition(name: str, a: Any, kth: Any, axis: Any, kind: Any, order: Any, wor
         return ask_numpy(getattr(np, name), a, kth=kth, axis=axis, kind=kind, order=order)
     if whole:
         a, along = a.reshape(-1), 0
-    positions = name == "argpartition"
+    positions = FUNCTIONS[name].positions
     source = a.astype(searched, copy=False)
     result = np.empty_like(a, POSITION if positions else searched, subok=False)
     divide(source, result, along, ranks, positions, False, workers)

@@ -62,7 +62,7 @@ def same_memory(a: Array, b: Array) -> bool:
 
 
 def small(name: str, a: Any, axis: Any, dtype: Any, workers: Any) -> Any:
-    """What the short way gives for a small array, if it is for it."""
+    """What the short way gives for a small array, if it is for it: elements in order, or positions of `dtype`."""
     if settings.doors <= 0 or type(a) is not np.ndarray or not 0 < a.ndim <= 2 or type(axis) is not int:
         return None
     if (axis != -1 and axis != a.ndim - 1) or not (workers is None or settings.is_count(workers)):
@@ -71,8 +71,8 @@ def small(name: str, a: Any, axis: Any, dtype: Any, workers: Any) -> Any:
         return None
     if not a.dtype.isnative:
         result = small(name, in_native(a), axis, dtype, workers)
-        return result.astype(a.dtype) if name == "sort" and result is not None else result
-    if name == "sort" and a.itemsize >= 4:
+        return result.astype(a.dtype) if dtype is None and result is not None else result
+    if dtype is None and a.itemsize >= 4:
         result = numpy_sorted(a)
         if result is not None:
             return result
