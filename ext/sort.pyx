@@ -37,7 +37,7 @@ cdef enum:
     COLUMNS = 16            # of these at most
     ROWS = 16               # of them that are turned at a time: whole cache lines of each column
     PIECE = 32              # elements that may go to one bucket together
-    SMALL = 65_536          # bytes: less than a hand-over to another thread
+    SMALL = 65_536          # bytes: less work than a dispatch to another thread
     LARGE = 131_072         # elements of a bucket that may be one value
 
 

@@ -9,7 +9,7 @@
           v  a row of a strip adjoins          lane 1  ----- n ---->
 
 A kernel supplies one function: the outputs begin..end of every lane of a strip. What it needs of the elements before
-and after them it takes itself, with `take`; what it computes it hands over with `give`. Elements are float64 in
+and after them it takes itself, with `take`; what it computes it writes with `give`. Elements are float64 in
 between, whatever the dtypes of x and out: float16 and the other byte order, too.
 """
 from libc.stdint cimport int64_t

@@ -624,7 +624,7 @@ cdef bint tile_back(
 cdef void tile_forth(
         Job *job, Strip *strip, Window *it, Tiles *tiles, const double *x, Py_ssize_t step, Py_ssize_t group,
         Py_ssize_t count, Before *before, double **suffix, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """The windows that end in the groups of a tile, handed over. Within a group of several, `suffix` is of the same."""
+    """The windows that end in the groups of a tile, given to the output. Within a group of several, `suffix` is of the same."""
     cdef Operand *out = job.out
     cdef Py_ssize_t at = group * it.group - it.offset, to_step = tiles.step, p = 0
     cdef char *here = strip.out[0] + at * out.n_stride

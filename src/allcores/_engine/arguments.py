@@ -97,7 +97,7 @@ class Request:
         """Whether `out`, if there is one, can take the result."""
         return self.out is None or (is_room(self.out) and tuple(self.out.shape) == self.shape(planes))
 
-    def hand_over(self, result: Array, planes: tuple[int, ...] = ()) -> Any:
+    def as_returned(self, result: Array, planes: tuple[int, ...] = ()) -> Any:
         """The result as NumPy has it: in `out`, or a scalar where it has no axes."""
         result = result.reshape(self.shape(planes))
         if self.out is not None:

@@ -139,7 +139,7 @@ def median(name: str, a: Any, axis: Any, out: Any, keepdims: Any, workers: int |
     (low, high), counts = request.pick(Middle(), skip)
     warn_of_empty(counts, skip)
     even = counts % 2 == 0 if skip else request.n % 2 == 0
-    return request.hand_over(mean_of_two(low, high, even))
+    return request.as_returned(mean_of_two(low, high, even))
 
 
 def mean_of_two(low: Array, high: Array, even: Array | bool) -> Array:
@@ -276,7 +276,7 @@ def quantile(
             single = points.ndim == 0 and request.whole
             if single and not skip and np.isnan(values).all():
                 values = values.astype(request.dtype.newbyteorder("="), copy=False)
-            result = request.hand_over(values, points.shape)
+            result = request.as_returned(values, points.shape)
             return result if out is not None or result.ndim or np.isnan(result) else np.asarray(result, values.dtype)
         request = None
     if request is None or points is None:
@@ -289,13 +289,13 @@ def quantile(
     if exact:
         if points.ndim == 0 and (skip or request.whole):  # NumPy's are made of scalars, in the machine's byte order
             values = values.astype(request.dtype.newbyteorder("="), copy=False)
-        return request.hand_over(values, points.shape)
+        return request.as_returned(values, points.shape)
     if skip and request.a.dtype.kind == "f":
         some, where = np.unique(counts, return_inverse=True)
         weight = np.moveaxis(ranks.weights(some)[where.reshape(counts.shape)], -1, 0)
     else:  # the results of lanes with NaN are NaN whatever the weight
         weight = weights_of_whole(ranks, request.n).reshape(-1, *(1,) * counts.ndim)
-    return request.hand_over(interpolate(values[0::2], values[1::2], weight, weak), points.shape)
+    return request.as_returned(interpolate(values[0::2], values[1::2], weight, weak), points.shape)
 
 
 def with_weights(request: Selection, q: Array, method: str, weights: Any, axis: Any, skip: bool) -> Array | None:
