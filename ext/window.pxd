@@ -2,7 +2,7 @@
 
     x, [y], out: views (outer..., n, inner) of one shape, any strides; out is written in place
 
-    A chunk is  lines x run along n x tile of inner,  as engine/grid.py cuts it. A strip is up to LANES lanes of it:
+    A chunk is  lines x run along n x tile of inner,  as _engine/grid.py cuts it. A strip is up to LANES lanes of it:
 
     inner > 1: adjoining columns          inner == 1: lines, side by side if they are short
         n |  0 1 2 3 .. 63                     lane 0  ----- n ---->

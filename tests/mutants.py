@@ -968,7 +968,7 @@ FAULTS = [
     ),
     Fault(
         "selection",
-        "    if count == 0 or (count < n and not skip):\n        return NAN\n    pick",
+        "    if count == 0 or (count < n and not skip):\n        return NAN\n    want",
         "    if count == 0:\n        return NAN\n    pick",
         "the median of a small array with NaN is that of the numbers",
         "test_quantiles.py::test_small_arrays_with_nan",

@@ -172,7 +172,7 @@ SELECTIONS = {
         SelectionRow("gather", 0.6),
         SelectionRow("pick", 2.0),
         SelectionRow("scatter", 3.0),
-        SelectionRow("sift", 0.8),
+        SelectionRow("selection_pass", 0.8),
     )
 }
 
