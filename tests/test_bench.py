@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benching import EFFORT, READER, TINY, parse
+from bench_helpers import EFFORT, READER, TINY, parse
 
 from allcores.bench import cli, limits, machine, measure, peers, plot, reductions, report
 from allcores.bench.cases import Case, Function

@@ -16,7 +16,7 @@ import pytest
 from helpers import GIL, collect, python
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pooling import Frozen, Speechless
+from pool_helpers import Frozen, Speechless
 
 import allcores as ac
 from allcores._engine import blocking, execute
@@ -216,7 +216,7 @@ def test_dtype_and_memory_order(threads):
 
 @pytest.mark.parametrize("block_size", [1, 2, 5, None])
 def test_kinds_of_arrays(threads, block_size):
-    from pooling import arrays, assert_same
+    from pool_helpers import arrays, assert_same
 
     for name, x in arrays().items():
         if x.ndim == 0 or (x.dtype.hasobject and x.dtype.names):
