@@ -81,7 +81,7 @@ cdef struct Scan:
     bint ends               # the first pass
     bint decays             # counts, sums and means of one alpha, without weights: four elements at a time
     Powers powers           # of the decay, for these
-    double *state[FIELDS]   # (outer, leaves, inner): sinks of the first pass, where the second begins, or NULL
+    double *state[FIELDS]   # (outer, leaves, inner): outputs of the first pass, where the second begins, or NULL
 
 
 cdef struct Lanes:
@@ -1194,7 +1194,7 @@ cdef void fold_states(Kind kind, double **field, Py_ssize_t outer, Py_ssize_t le
 # ---- kernels
 
 cdef int run(
-        Kind kind, tuple inputs, object states, Py_ssize_t leaf, double least, object cursor, tuple sinks, bint ends,
+        Kind kind, tuple inputs, object states, Py_ssize_t leaf, double least, object cursor, tuple outputs, bint ends,
         bint decays) except -1:
     cdef Job job
     cdef Scan it
@@ -1211,7 +1211,7 @@ cdef int run(
     it.decays = decays
     job.scratch = NULL
     job.room = 0
-    hold(view, read + (cursor,) + sinks, taken)
+    hold(view, read + (cursor,) + outputs, taken)
     try:
         for f in range(it.given + 1):
             describe(&job.operand[f], &view[f], False)
@@ -1243,7 +1243,7 @@ cdef int run(
             raise MemoryError("no memory for the lanes of a chunk")
         return 0
     finally:
-        release(view, taken + 1 + <int> len(sinks))
+        release(view, taken + 1 + <int> len(outputs))
 
 
 cdef int fold(Kind kind, tuple states) except -1:

@@ -67,12 +67,12 @@ def select_from(
             at = tuple(region[axis] for axis in kept)
             values[(slice(None), *at)], counts[at] = partials
 
-        run(WholeLanes(whole, searched, reduced, ranks, skip), (thing,), finish, call)
+        run(WholeLines(whole, searched, reduced, ranks, skip), (thing,), finish, call)
     else:
         for box in boxes(source, reduced, settings.budget_of_piece(call.workers) // searched.itemsize):
             for begin in range(0, ranks.m, MOST_RANKS):
                 some = Part(ranks, begin, min(MOST_RANKS, ranks.m - begin))
-                lines = LongLanes(source, thing, searched, reduced, kept, box, some, skip, call)
+                lines = LongLines(source, thing, searched, reduced, kept, box, some, skip, call)
                 lines.find(values[begin : begin + some.m], counts)
     return values, counts
 
@@ -151,7 +151,7 @@ class Within:
 
 
 @dataclass(frozen=True, slots=True)
-class WholeLanes:
+class WholeLines:
     pieces: Pieces
     dtype: np.dtype[Any]
     reduced: tuple[int, ...]
@@ -283,7 +283,7 @@ class Found:
         return self.inside == self.kept.size
 
 
-class LongLanes:
+class LongLines:
     """The lines of a box, searched together: a pass is for all that are not found yet."""
 
     def __init__(
