@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benching import EFFORT, READER, TINY, parse
+from bench_helpers import EFFORT, READER, TINY, parse
 
 from allcores.bench import cli, functions, limits, machine, measure, peers, plot, report, tables
 from allcores.bench.cases import Case, Function

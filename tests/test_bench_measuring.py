@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benching import EFFORT, READER, TINY
+from bench_helpers import EFFORT, READER, TINY
 
 import allcores as ac
 from allcores.bench import cases, limits, measure, peers, tables, timing

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pooling import (
+from pool_helpers import (
     METHODS,
     ODD,
     Awkward,

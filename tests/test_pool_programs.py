@@ -18,7 +18,7 @@ import warnings
 
 import numpy as np
 import pytest
-from pooling import METHODS, Script, echo, memory_files, nothing, run_script, wait_for
+from pool_helpers import METHODS, Script, echo, memory_files, nothing, run_script, wait_for
 
 import allcores as ac
 from allcores.futures import ProcessPoolExecutor

@@ -179,7 +179,7 @@ SELECTIONS = {
         Kernel("gather", 0.6),
         Kernel("pick", 2.0),
         Kernel("scatter", 3.0),
-        Kernel("sift", 0.8),
+        Kernel("selection_pass", 0.8),
     )
 }
 
@@ -272,7 +272,7 @@ def without_nan(name: str, kernel: str, *elsewhere: str, content: str = "gaps", 
 def quantile(name: str, *elsewhere: str, **more: Any) -> Function:
     content = "gaps" if name.startswith("nan") else "values"
     return Function(
-        *(name, "quantiles", "Order statistics", "sift", ("numpy", *elsewhere)),
+        *(name, "quantiles", "Order statistics", "selection_pass", ("numpy", *elsewhere)),
         content=content,
         executor=True,
         lazy=True,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .._engine.blocking import Axes, Halo, halo
+from .._engine.block_grid import Axes, Halo, halo
 from .plan import ALL, Array, Function, Plan, Slices, axis_of
 from .tree import joined
 

@@ -234,11 +234,13 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
         raise TypeError("a process pool can't be copied or sent to another process: make one there")
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run ``fn(*args, **kwargs)`` in a worker, and return the future of its result.
+
+        See `concurrent.futures.Executor.submit`.
+        """
         if os.getpid() != self._pid:
             raise RuntimeError(ELSEWHERE.format(self._pid))
         return super().submit(fn, *args, **kwargs)
-
-    submit.__doc__ = process.ProcessPoolExecutor.submit.__doc__
 
     def transfer_stats(self) -> dict[str, int]:
         """What has crossed between this pool and its workers so far.

@@ -56,7 +56,7 @@ class Answer(NamedTuple):
     number: int
     kind: int
     spans: Spans = ()
-    size: int = 0  # of the segment that is handed over
+    size: int = 0  # of the segment whose descriptor comes along
     token: bytes = b""
     in_room: bool = False  # the buffers are where the call had room for them
     shared: Sequence[segments.AnyHandle] = ()  # segments of shared arrays; their descriptors come along, the last ones
@@ -339,7 +339,7 @@ def _reply(call: Call, kind: int, pickled: pickling.Pickled, setup: Setup, rooms
                 return Reply(answer._replace(spans=spans, in_room=True), pickled.data, None, pickled.kept)
             if not segments.without_names():
                 raise MemoryError
-            segment = release.hand_over(pickled.sources, spans, size)
+            segment = release.move_pages(pickled.sources, spans, size)
             if segment is None:
                 segment = segments.Segment.create(size)
                 store.fill(segment, pickled.sources, spans)

@@ -27,7 +27,7 @@ from .scan import (
     move_exp_nansum,
     move_exp_nanvar,
 )
-from .select import divide, gather, pick, scatter, sift
+from .select import divide, gather, pick, scatter, selection_pass
 from .sort import (
     argsort,
     gather_argsort,
@@ -142,7 +142,7 @@ __all__ = [
     "replace",
     "scatter",
     "searchsorted",
-    "sift",
+    "selection_pass",
     "sort",
     "sort_classes",
     "sort_lines",
