@@ -259,7 +259,8 @@ def test_every_kernel_has_its_function():
 
 
 def test_the_fallback_has_every_kernel():
-    assert set(fallback_kernels.__all__) == {*registry.KERNELS, *FIRST_PASSES, *FOLDS}
+    names = {name for name, value in vars(fallback_kernels).items() if inspect.isfunction(value)}
+    assert names == {*registry.KERNELS, *FIRST_PASSES, *FOLDS}
 
 
 @pytest.mark.parametrize("level", COMPILED)
