@@ -380,9 +380,9 @@ def test_waiting_from_threads_of_others():
 
 
 def test_waiting_with_a_time_limit():
-    gate = threading.Event()
+    gate, end = threading.Event(), threading.Event()
     held = [ac.submit(gate.wait, 30) for _ in range(max(2, settings.cores()))]
-    late = ac.submit(time.sleep, 0.2)
+    late = ac.submit(end.wait, 30)
     try:
         began = time.monotonic()
         with pytest.raises(TimeoutError):
@@ -396,9 +396,11 @@ def test_waiting_with_a_time_limit():
 
         assert in_time(wait)
         assert time.monotonic() - began < 10
-        assert in_time(late.result) is None
+        end.set()
+        assert in_time(late.result) is True
         assert not any(future.done() for future in held)
     finally:
+        end.set()
         gate.set()
     assert all(future.result(timeout=30) for future in held)
 
