@@ -25,7 +25,7 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """The tests; arguments after -- go to pytest."""
+    """The tests of every day; arguments after -- go to pytest: `-m extended` for the others, `-m ""` for all."""
     session.install(".[test]", env=KERNELS)
     session.run("python", "-m", "pytest", *session.posargs)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+import shlex
 import signal
 import sys
 import threading
@@ -11,10 +13,10 @@ from types import SimpleNamespace
 
 import helpers
 import pytest
-from helpers import ALL_BACKENDS, BACKENDS, FUNCTIONS
+from helpers import ALL_BACKENDS, BACKENDS, MISSING, home_of, open_doors
 
 from allcores import _kernels
-from allcores._engine import doors, execute, settings
+from allcores._engine import execute, registry, settings
 from allcores.bench import cases, peers
 from allcores.describe import blocks, tables
 
@@ -28,6 +30,10 @@ except ImportError:  # Windows, where names are not counted
 def pytest_configure(config: pytest.Config) -> None:
     """Where pytest-run-parallel has threads run each test side by side."""
     config.addinivalue_line("markers", "thread_unsafe(reason): not in several threads side by side, by design")
+    # Who names a test wants it, whether or not it is one of every day.
+    asked = [*shlex.split(os.environ.get("PYTEST_ADDOPTS", "")), *config.invocation_params.args]
+    if any("::" in str(each) for each in asked) and not any(str(each).startswith("-m") for each in asked):
+        config.option.markexpr = ""
     # Where a script started pytest in the background: the programs that tests interrupt would ignore it, too.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -47,12 +53,37 @@ def pytest_configure(config: pytest.Config) -> None:
 UNSAFE = {"monkeypatch": "changes modules", "caplog": "reads a log of all threads", "groups": "writes one directory"}
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    kept = []
     for item in items:
         arguments = inspect.signature(item.obj).parameters if isinstance(item, pytest.Function) else ()
         for fixture, reason in UNSAFE.items():
             if fixture in arguments:
                 item.add_marker(pytest.mark.thread_unsafe(reason=reason))
+        parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        level = next(
+            (str(parameters[key]) for key in ("backend", "way", "level") if key in parameters), ""
+        ).removeprefix("door ")
+        if level in ALL_BACKENDS:
+            homes = homes_of(item, parameters.get("name"))
+            if homes.get(level) != level:
+                continue
+            if level not in ("fallback", homes[_kernels.DEFAULT]):
+                item.add_marker(pytest.mark.extended)
+        kept.append(item)
+    items[:] = kept
+
+
+def homes_of(item: pytest.Item, name: object) -> dict[str, str]:
+    """Of each backend that runs here, from which one it has the kernel that a test is about.
+
+    What a level takes from another one is tested there, and is no test of its own. Without a kernel that a mark or the
+    parameter `name` tells, each has its own.
+    """
+    mark, row = item.get_closest_marker("kernel"), registry.FUNCTIONS.get(str(name))
+    kernel = mark.args[0] if mark else row.kernel if row else None
+    return {level: home_of(kernel, level) if kernel else level for level in BACKENDS}
 
 
 class Heir(threading.Thread):
@@ -67,7 +98,7 @@ class Heir(threading.Thread):
 
 
 def pytest_report_header() -> str:
-    return f"allcores backends: {', '.join(BACKENDS)}"
+    return f"allcores backends: {', '.join(BACKENDS)}; built, but not for this CPU: {', '.join(MISSING) or 'none'}"
 
 
 @pytest.fixture(autouse=True)
@@ -115,32 +146,19 @@ def door(request, monkeypatch):
 
 @pytest.fixture(params=[*ALL_BACKENDS, *(f"door {name}" for name in ALL_BACKENDS if name != "fallback")])
 def way(request, monkeypatch):
-    """Each backend through the engine, and the door of each compiled one."""
-    door, name = request.param.startswith("door"), request.param.removeprefix("door ")
-    if name not in BACKENDS:
-        pytest.skip(f"this CPU does not run {name}")
-    if door:
-        for function in FUNCTIONS:
-            small = getattr(_kernels.load(name), f"small_{function}", doors.closed)
-            monkeypatch.setattr(doors, function, small, raising=False)
+    """Each backend through the engine, and the doors of each compiled one."""
+    name = request.param.removeprefix("door ")
+    if name != request.param:
+        open_doors(monkeypatch, name)
     # The door belongs to the default backend: switching closes it, and opens it when this patch is undone.
     with settings.use_backend(name), monkeypatch.context() as patch:
-        patch.setattr(settings, "doors", int(door))
+        patch.setattr(settings, "doors", int(name != request.param))
         yield request.param
 
 
 @pytest.fixture(params=ALL_BACKENDS)
 def backend(request):
-    """Each backend that is installed; a level that this CPU lacks is skipped visibly."""
-    if request.param not in BACKENDS:
-        pytest.skip(f"this CPU does not run {request.param}")
-    # A level for which a kernel was not built has that of another, which is tested there.
-    of_file = "move_sum" if "window" in request.path.name else "push" if "scans" in request.path.name else ""
-    of_file = "sort_lines" if "sorting" in request.path.name else of_file
-    kernel = request.node.callspec.params.get("name", of_file)
-    home = getattr(getattr(_kernels.load(request.param), kernel, None), "__module__", "")
-    if home and f".{request.param}." not in f"{home}.":
-        pytest.skip(f"{request.param} takes this kernel from another level")
+    """Each backend that is installed and runs here."""
     with settings.use_backend(request.param):
         yield request.param
 

@@ -9,16 +9,17 @@ import subprocess
 import sys
 import textwrap
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
+import pytest
 
 import allcores as ac
 from allcores import _kernels
-from allcores._engine import execute, registry, settings
+from allcores._engine import doors, execute, registry, settings
 from allcores._engine.registry import REDUCTIONS
 from allcores._engine.threads import Threads
 
@@ -38,6 +39,7 @@ SORTED = of("sorting")
 BACKENDS = _kernels.available()
 ALL_BACKENDS = ("fallback", *_kernels.built())
 COMPILED = tuple(name for name in BACKENDS if name != "fallback")
+MISSING = tuple(name for name in ALL_BACKENDS if name not in BACKENDS)
 
 INTEGERS = "bhilqBHILQ"
 FLOATS = "fd"
@@ -55,14 +57,33 @@ def takes(name: str, argument: str) -> bool:
     return argument in inspect.signature(getattr(ac, name)).parameters
 
 
-def plain_call(name: str, a, **more):
-    """The call of any of these functions on `a`, with whatever it needs."""
+def plain_call(name: str, a, b=None, *, namespace=ac, **more):
+    """The call of any of these functions on `a`, and on `b` where it takes two, with whatever it needs."""
     row = registry.FUNCTIONS[name]
-    names = {"x": a, "y": a}
+    names = {"x": a, "y": a if b is None else b}
     if "sorted_x" in row.inputs:
         names["sorted_x"] = np.sort(a, axis=None)
     inputs = eval(f"({row.inputs},)", names)
-    return getattr(ac, name)(*inputs, **{**dict(row.needs), **more})
+    return getattr(namespace, name)(*inputs, **{**dict(row.needs), **more})
+
+
+def home_of(kernel: str, level: str) -> str:
+    """The backend from which a level has a kernel: itself, or a lower level."""
+    return getattr(_kernels.load(level), kernel).__module__.split(".")[2]
+
+
+def open_doors(monkeypatch, level: str) -> None:
+    """Doors for small arrays lead to the kernels of this level; `settings.doors` opens them."""
+    kernels = vars(_kernels.load(level))
+    for name in COMPUTING:
+        monkeypatch.setattr(doors, name, kernels.get(f"small_{name}", doors.closed), raising=False)
+
+
+def everyday(values: Iterable[Any], few: Iterable[Any]) -> list[Any]:
+    """Values of a parameter: tests of the few are for every day, those of the others for the extended run."""
+    few = list(few)
+    assert few, "what is never tested every day has the mark itself"
+    return [value if value in few else pytest.param(value, marks=pytest.mark.extended) for value in values]
 
 
 def cells(name: str) -> str:

@@ -54,7 +54,7 @@ sweeps() {  # whole, brief or team
   done
   return $failed
 }
-suite() { "${run[@]}" "$python" -m pytest -q -p no:cacheprovider -p no:faulthandler --maxfail=5 "$@"; }
+suite() { "${run[@]}" "$python" -m pytest -q -m "" -p no:cacheprovider -p no:faulthandler --maxfail=5 "$@"; }
 
 status=0
 more=("$@")
@@ -77,8 +77,8 @@ case $mode in
     # In the fallback none of our compiled code runs, and it takes the most time; what is freed is kept for a while here.
     run=(with asan)
     sweep_or_suites whole -n auto -k "not fallback and not test_memory" tests/test_oracle.py tests/test_inputs.py \
-      tests/test_short_way.py tests/test_same_bits.py tests/test_windows.py tests/test_windows_bits.py \
-      tests/test_window_order.py tests/test_window_kernels.py tests/test_scans.py tests/test_quantiles.py \
+      tests/test_short_way.py tests/test_same_bits.py tests/test_layouts.py tests/test_out.py tests/test_windows.py \
+      tests/test_windows_bits.py tests/test_window_order.py tests/test_window_kernels.py tests/test_scans.py tests/test_quantiles.py \
       tests/test_weighted.py tests/test_selection.py tests/test_sorting.py tests/test_ranks.py
     ;;
   tsan)

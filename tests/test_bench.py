@@ -136,7 +136,7 @@ def test_a_quick_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         assert expected in output
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_every_case_runs_and_agrees(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(parse("--repeat", "1"), TINY) == 0
     assert "differs" not in capsys.readouterr().out
@@ -211,7 +211,7 @@ def test_peers_that_are_missing_or_broken(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert peers.installed() == {"numpy": np.__version__}
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "case",
     [

@@ -45,6 +45,7 @@ def test_any_byte_but_zero_is_true(name, way):
         assert results_of(name, x.view(bool), y.view(bool)) == want, (name, shape)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", CALLS)
 def test_in_every_layout(name, backend, team):
     if name in ("push", "ffill", "bfill", "ptp"):

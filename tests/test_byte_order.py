@@ -6,15 +6,19 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from helpers import ALL_BACKENDS, BACKENDS, FUNCTIONS, LAYOUTS, bits, outcome, salted, takes
+from helpers import FUNCTIONS, LAYOUTS, bits, outcome, salted, takes
 from helpers import sample as elements
-from test_pinned_bits import CALLS, sample
+from test_pinned_bits import sample
 
 import allcores as ac
-from allcores._engine import settings
 from allcores._families import scans
 
 CHARS = "hiQlfd"
+
+
+def in_one_order(a):
+    """An array in the machine's byte order."""
+    return a.astype(a.dtype.newbyteorder("="))
 
 
 def twins(char, layout, shape=(3, 37, 50)):
@@ -27,24 +31,6 @@ def twins(char, layout, shape=(3, 37, 50)):
     assert native.strides == swapped.strides
     assert not swapped.dtype.isnative
     return native, swapped
-
-
-def in_one_order(result):
-    """A result, whose byte order may be that of the argument."""
-    if isinstance(result, np.ndarray):
-        return result.astype(result.dtype.newbyteorder("="), copy=False)
-    return result
-
-
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_reductions_in_every_layout(name, way):
-    for char in CHARS:
-        for layout in LAYOUTS:
-            native, swapped = twins(char, layout)
-            for axis in (None, 0, 2):
-                want = outcome(getattr(ac, name), native, axis=axis)
-                got = outcome(getattr(ac, name), swapped, axis=axis)
-                assert bits(got) == bits(want), (char, layout, axis)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -76,23 +62,6 @@ def test_masks_and_results(name, way):
             for a in (native, swapped):
                 assert outcome(getattr(ac, name), a, axis=axis, where=where, out=out, **initial) is out
                 np.testing.assert_array_equal(out, want)
-
-
-@pytest.mark.parametrize("name", ALL_BACKENDS)
-@pytest.mark.parametrize("call", CALLS)
-def test_every_function(name, call):
-    """Windows, scans, order statistics, sorting, searching: as they are called for the bits that are written down."""
-    if name not in BACKENDS:
-        pytest.skip(f"this CPU does not run {name}")
-    with settings.use_backend(name), settings.set_workers(2):
-        for shape in ((301,), (9, 71)):
-            for dtype in ("f8", "f4", "i4", "u2") if name != "fallback" else ("f8", "i8"):
-                x, y = (sample(dtype, shape, dtype[0] == "f", seed) for seed in (1, 2))
-                swapped = [a.astype(a.dtype.newbyteorder()) for a in (x, y)]
-                with np.errstate(all="ignore"):
-                    want = [in_one_order(result) for result in CALLS[call](x, y)]
-                    got = [in_one_order(result) for result in CALLS[call](*swapped)]
-                assert [bits(result) for result in got] == [bits(result) for result in want], (shape, dtype)
 
 
 def test_byte_orders_of_results():

@@ -384,7 +384,7 @@ needs_proc = pytest.mark.skipif(
 
 
 @needs_proc
-@pytest.mark.slow
+@pytest.mark.extended
 def test_memory_of_npy(tmp_path):
     """2 GiB, of which the last element is on the disk."""
     path = tmp_path / "a.npy"

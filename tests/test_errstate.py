@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from helpers import EXACT, FUNCTIONS, oracle
+from helpers import EXACT, FUNCTIONS, everyday, oracle
 from test_pinned_bits import CALLS
 
 import allcores as ac
@@ -68,7 +68,7 @@ def shapes(six: np.ndarray):
     yield np.tile(six, 700), None
 
 
-@pytest.mark.parametrize("char", "edf")
+@pytest.mark.parametrize("char", everyday("edf", "df"))
 @pytest.mark.parametrize("name", NAMES)
 def test_as_numpy(name, char, way):
     function = getattr(ac, name)

@@ -322,6 +322,7 @@ if __name__ == "__main__":
     main(sys.argv[1], *(sys.argv[2:] or [tempfile.mkstemp()[1]]))
 else:
     import pytest
+    from helpers import everyday
 
     pytestmark = pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="needs mprotect")
 
@@ -330,10 +331,10 @@ else:
             [sys.executable, "-X", "faulthandler", *args], capture_output=True, text=True, timeout=300, check=False
         )
 
-    @pytest.mark.slow
+    @pytest.mark.parametrize("how", everyday(("brief", "whole"), ("brief",)))
     @pytest.mark.parametrize("family", FAMILIES)
-    def test_nothing_beyond_an_array_is_touched(family, tmp_path):
-        done = run(__file__, family, str(tmp_path / "note"))
+    def test_nothing_beyond_an_array_is_touched(family, how, tmp_path):
+        done = run(__file__, family, str(tmp_path / "note"), how)
         call = (tmp_path / "note").read_text().strip() if (tmp_path / "note").exists() else "none"
         assert done.returncode == 0, f"exit {done.returncode}, last call: {call}\n{done.stderr[-3000:]}"
 

@@ -87,6 +87,7 @@ def kinds(name):
     return "factors" if "prod" in name else "moderate"
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", FUNCTIONS)
 @given(data=st.data())
 @FEW
@@ -103,6 +104,7 @@ def test_numpy_is_the_oracle(name, data):
     agree(name, got, want, a, **known, message=(a.dtype.char, a.shape, a.strides, kwargs))
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", FUNCTIONS)
 @given(data=st.data())
 @FEW

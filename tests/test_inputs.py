@@ -11,14 +11,11 @@ import numpy as np
 import pytest
 from helpers import (
     COMPUTING,
-    DTYPES,
     FUNCTIONS,
     MOVES,
     SCANNED,
     SORTED,
     bits,
-    check,
-    expected,
     oracle,
     outcome,
     python,
@@ -51,32 +48,6 @@ def same(name, a, message="", **kwargs):
         assert got.tolist() == want.tolist(), context
 
 
-@pytest.mark.parametrize("char", DTYPES)
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_empty(name, char, door):
-    for shape in ((0,), (0, 3), (3, 0), (2, 0, 3), (0, 0)):
-        a = np.zeros(shape, dtype=char)
-        for axis in (None, *range(-1, len(shape)), tuple(range(len(shape)))):
-            check(name, a, axis=axis)
-
-
-@pytest.mark.parametrize("char", DTYPES)
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_zero_dimensional(name, char, door):
-    for value in (0, 1, 100) if char not in "fd?" else (0, 1):
-        for a in (np.array(value, dtype=char), np.dtype(char).type(value)):
-            for axis in (None, 0, -1, 1, ()):
-                check_scalar(name, a, axis)
-    if char in "fd":
-        for value in (np.nan, np.inf, -np.inf, -0.0):
-            check_scalar(name, np.dtype(char).type(value), None)
-
-
-def check_scalar(name, a, axis):
-    got, want = outcome(getattr(ac, name), a, axis=axis), expected(name, np.asarray(a), axis=axis)
-    assert bits(got) == bits(want), (name, repr(a), axis, got, want)
-
-
 OTHERS = {
     "complex64": sample((4, 5), "f").astype("F") + 1j,
     "complex128": sample((4, 5), "d") * 1j,
@@ -105,15 +76,6 @@ def test_other_dtypes(name, label, door):
         same(name, a, axis=axis, message=label)
         same(name, a[:0], axis=axis, message=label)
     same(name, a.reshape(-1)[0], message=label)
-
-
-@pytest.mark.parametrize("char", "hilqHILQfd")
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_the_other_byte_order(name, char, door):
-    a = sample((4, 50), char)
-    a = np.exp(a / 8).astype(char) if char in "fd" and "prod" in name else a
-    for axis in (None, 0, 1):
-        check(name, a.astype(a.dtype.newbyteorder()), axis=axis)
 
 
 SUBCLASSES = {

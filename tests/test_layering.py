@@ -10,7 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import COMPILED, COMPUTING, FUNCTIONS, MOVES, SCANNED, SELECTED, SORTED, oracle, plain_call, python
+from helpers import (
+    COMPILED,
+    COMPUTING,
+    FUNCTIONS,
+    MOVES,
+    SCANNED,
+    SELECTED,
+    SORTED,
+    everyday,
+    oracle,
+    plain_call,
+    python,
+)
 
 import allcores as ac
 from allcores import (
@@ -478,7 +490,13 @@ def test_importing_has_no_side_effects():
     assert (result.stdout, result.stderr, result.returncode) == ("", "", 0)
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if not name.endswith("__main__")])
+@pytest.mark.parametrize(
+    "name",
+    everyday(
+        [name for name in MODULES if not name.endswith("__main__")],
+        ("allcores.blocks", "allcores.futures", "allcores.sources", "allcores.windows"),
+    ),
+)
 def test_importing_submodules_has_no_side_effects(name):
     if name == "allcores.threadpool":
         pytest.importorskip("threadpoolctl")

@@ -75,7 +75,7 @@ def place() -> str | None:
     return None
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize("method", os.environ.get("ALLCORES_CPYTHON_METHODS", "Forkserver").split())
 def test_cpythons_own(tmp_path, method):
     where = place()

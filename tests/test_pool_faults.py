@@ -803,7 +803,7 @@ def run_true():
 # ---- memory
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_more_than_2_gib(pool):
     big = np.zeros((1 << 28) + (1 << 20))
     big[-1] = 7
@@ -947,7 +947,7 @@ def test_an_argument_is_used_after_the_pool_is_gone():
     del x
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_thousand_lives():
     """Descriptors, memory and threads of a thousand pools."""
     import resource
@@ -1174,6 +1174,7 @@ def test_death_while_another_worker_starts():
             broken(pool, each, "SIGKILL")
 
 
+@pytest.mark.extended
 def test_no_descriptors_for_a_queue(monkeypatch):
     errors = []
 

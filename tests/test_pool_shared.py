@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cluster_helpers import ENGINES
-from helpers import GIL, collect
+from helpers import GIL, collect, everyday
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from pool_helpers import (
     METHODS,
@@ -168,7 +168,10 @@ def read_only(x):
     return x
 
 
-@pytest.mark.parametrize("name", ["dlpack", "ctypes", "as_strided", "pointer", "array interface", "frombuffer"])
+@pytest.mark.parametrize(
+    "name",
+    everyday(["dlpack", "ctypes", "as_strided", "pointer", "array interface", "frombuffer"], ("ctypes", "dlpack")),
+)
 def test_what_share_and_blocks_make_of_a_view(pool, name):
     """Neither copies what is in shared memory, and neither makes the caller's array read-only."""
     x = ac.share(np.zeros(SIZE))
@@ -185,6 +188,7 @@ def weighed(x, weights):
     return x * float(weights.ravel()[0])
 
 
+@pytest.mark.extended
 def test_memory_that_is_not_shared_any_more():
     """Nothing is found at an address whose array has died, and nothing is missed in one of many."""
     for _ in range(20):
@@ -532,6 +536,7 @@ def test_no_descriptors_for_shared_arrays():
         assert len(pool.submit(make_many, 10).result(timeout=60)) == 10
 
 
+@pytest.mark.extended
 def test_nothing_grows(pool):
     """Descriptors, mappings and names of this process and of a worker, after hundreds of arrays that went and came."""
     for i in range(450):

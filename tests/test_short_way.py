@@ -8,13 +8,13 @@ from helpers import (
     COMPILED,
     DTYPES,
     FUNCTIONS,
-    LAYOUTS,
     POSITIONS,
     SCANNED,
     axes_of,
     bits,
     cells,
     check,
+    everyday,
     outcome,
     salted,
     sample,
@@ -67,7 +67,7 @@ def same(name, a, message, **kwargs):
     assert bits(short) == bits(long), (name, a.dtype.char, a.shape, a.strides, message, kwargs, short, long)
 
 
-@pytest.mark.parametrize("char", "?bQqfd")
+@pytest.mark.parametrize("char", everyday("?bQqfd", "qd"))
 @pytest.mark.parametrize("name", MASKED)
 def test_where(name, char, way):
     started = {"initial": 1} if name in EXTREMA else {}
@@ -93,7 +93,7 @@ def test_where_selects_too_few(name, way):
                 same(name, a, "none", axis=axis, where=where & (np.arange(5) > 2), ddof=ddof)
 
 
-@pytest.mark.parametrize("char", "?bHqQfd")
+@pytest.mark.parametrize("char", everyday("?bHqQfd", "qd"))
 @pytest.mark.parametrize("name", STARTED)
 def test_initial(name, char, way):
     a = sample((6, 9), char)
@@ -104,16 +104,7 @@ def test_initial(name, char, way):
         same(name, a, "initial", where=a > 0, initial=initial)
 
 
-@pytest.mark.parametrize("char", "?Qfd")
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_layouts_and_axes(name, char, way):
-    a = sample((4, 37, 5), char)
-    for layout, view in LAYOUTS.items():
-        for axis in axes_of(3):
-            if name not in POSITIONS or not isinstance(axis, tuple):
-                same(name, view(a), layout, axis=axis)
-
-
+@pytest.mark.extended
 @pytest.mark.parametrize("char", "?Qfd")
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_planes(name, char, way):
@@ -229,7 +220,7 @@ def test_gaps(name, level):
                     assert bits(got) == bits(want), (a.shape, a.strides, axis, limit)
 
 
-@pytest.mark.parametrize("name", EXPONENTIAL)
+@pytest.mark.parametrize("name", everyday(EXPONENTIAL, ("move_exp_nanmean", "move_exp_nancorr")))
 def test_exponential(name, level):
     door = getattr(_kernels.load(level), f"small_{name}")
     for char in (*DTYPES, "e", ">i4"):

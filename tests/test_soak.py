@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts in /proc")
 def test_nothing_is_left_behind():
     script = Path(__file__).with_name("soak.py")

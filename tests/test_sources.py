@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import EXACT, FUNCTIONS
+from helpers import EXACT, FUNCTIONS, everyday
 
 import allcores as ac
 from allcores._engine import grid, mapreduce, settings, sources
@@ -157,7 +157,9 @@ def stores(tmp_path_factory, zarr, h5py):
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-@pytest.mark.parametrize("shape", [(300_001,), (700, 333), (64, 50, 90), (70_003, 3)], ids=str)
+@pytest.mark.parametrize(
+    "shape", everyday([(300_001,), (700, 333), (64, 50, 90), (70_003, 3)], [(300_001,), (700, 333)]), ids=str
+)
 def test_chunks_give_the_same_bits_wherever_they_are(stores, function, shape, h5py):
     x, chunks, array, path = stores[shape]
     with h5py.File(path, "r") as file:

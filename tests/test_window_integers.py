@@ -11,6 +11,8 @@ from helpers import bits, unaligned
 import allcores as ac
 from allcores._engine import settings
 
+pytestmark = pytest.mark.kernel("move_sum")
+
 NAMES = ("move_sum", "move_mean", "move_min", "move_max", "move_argmin", "move_argmax", "move_rank", "move_median")
 WIDE = ("i8", "u8")
 SHAPES = ((40, 5, False, 5), (200, 64, True, 1), (400, 66, False, 20), (700, 310, True, 310))

@@ -9,108 +9,17 @@ from fractions import Fraction
 import hypothesis.extra.numpy as npst
 import numpy as np
 import pytest
-from helpers import BACKENDS, bits, last_chunks_first, outcome, salted, sample, unaligned
+from helpers import BACKENDS, bits, everyday, salted, sample
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from window_helpers import SORTING, arguments_of, check_move, function, inputs_of
 
 import allcores as ac
-from allcores._engine import execute, grid, settings
+from allcores._engine import execute, settings
 from allcores._engine.registry import WINDOWS
 
-CHUNKS = (1, 70, 1000, 10**9)
-
-
-def large_integers():
-    """Some that float64 can't tell apart, some others."""
-    a = np.arange(600) * 7 % 101
-    a[100:250] += 2**62
-    a[400:404] = -(2**63)
-    return a
-
-
-def cases():
-    """(array, axis, window): one group a window, several, more than any chunk; lines, short lines, columns."""
-    line = salted(sample((3000,), "d") * 1e3, "some")
-    line[700:1500] = sample((800,), "d")
-    table = salted(sample((150, 70), "d") + 100, "some")
-    table[60:] = sample((90, 70), "d")
-    return {
-        "line": (line, 0, 20),
-        "line, 65": (line, 0, 65),
-        "line, long": (line, 0, 700),
-        "line, whole": (line, 0, 3000),
-        "line, unaligned, reversed": (unaligned(line)[::-1], 0, 33),
-        "columns": (table, 0, 7),
-        "columns, long": (table, 0, 100),
-        "columns, transposed": (table.T, 1, 66),
-        "short lines": (table, 1, 6),
-        "short lines, transposed": (table.T, 0, 70),
-        "block": (sample((5, 40, 3), "f"), 1, 9),
-        "integers": (sample((90, 4), "h"), 0, 64),
-        "large integers": (large_integers(), 0, 9),
-        "large integers, columns": (large_integers().reshape(-1, 3), 0, 70),
-    }
-
-
-CASES = cases()
-
-
-def results(name):
-    found = {}
-    for label, (a, axis, window) in CASES.items():
-        for center in (False, True):
-            for least in {1, window}:
-                args = (*inputs_of(name, a), window, least, axis)
-                found[label, center, least] = outcome(function(name), *args, center=center)
-    return found
-
-
-def compare(got, want, message):
-    for label, result in want.items():
-        assert bits(got[label]) == bits(result), (label, message)
-
-
-@pytest.fixture(scope="module")
-def reference():
-    with settings.use_backend(BACKENDS[-1]), settings.set_workers(1):
-        return {name: results(name) for name in WINDOWS}
-
-
-@pytest.mark.parametrize("name", WINDOWS)
-def test_backends(name, backend, reference):
-    compare(results(name), reference[name], backend)
-
-
-@pytest.mark.parametrize("name", WINDOWS)
-def test_workers(name, reference, team):
-    for workers in range(1, 5):
-        with settings.set_workers(workers):
-            compare(results(name), reference[name], f"{workers} workers")
-
-
-@pytest.mark.parametrize("name", WINDOWS)
-def test_chunk_sizes(name, backend, reference, team, monkeypatch):
-    for chunk in CHUNKS if backend != "fallback" else CHUNKS[2:]:
-        monkeypatch.setattr(execute, "output_chunk", chunk)
-        compare(results(name), reference[name], f"chunks of {chunk}")
-
-
-@pytest.mark.parametrize("name", WINDOWS)
-def test_fallback_namespace(name, reference):
-    a, axis, window = CASES["columns"]
-    got = function(name, ac.fallback)(*inputs_of(name, a), window, 1, axis)
-    assert bits(got) == bits(reference[name]["columns", False, 1])
-
-
-@pytest.mark.parametrize("name", WINDOWS)
-def test_layouts(name, reference, team):
-    a, axis, window = CASES["columns"]
-    want = bits(reference[name]["columns", False, 1])
-    for view in (np.asfortranarray, unaligned, lambda x: np.repeat(x, 2, axis=1)[:, ::2]):
-        inputs = tuple(view(x) for x in inputs_of(name, a))
-        assert bits(np.ascontiguousarray(function(name)(*inputs, window, 1, axis))) == want
+pytestmark = pytest.mark.kernel("move_sum")
 
 
 @pytest.mark.parametrize("name", WINDOWS)
@@ -140,29 +49,6 @@ def test_zeros_of_both_signs(name, backend, team):
         got = bits(function(name)(a, window, 1, axis))
         with settings.use_backend("fallback"):
             assert got == bits(function(name)(a, window, 1, axis)), (axis, window)
-
-
-def test_chunks_cover_everything_once():
-    for shape in ((1, 10_000, 1), (3, 100_000, 1), (7, 500, 30), (1, 33, 5000), (2, 3, 5, 2), (1, 1, 1)):
-        for chunk in (1, 100, 10_000, 10**9):
-            for window in (1, 3, shape[-2]):
-                for workers in (1, 4):
-                    cut = grid.cut_windows(shape, window, chunk, workers)
-                    if cut.chunks > 20_000:
-                        continue
-                    seen = np.zeros((cut.outer, cut.n, cut.inner), dtype=np.int8)
-                    for number in range(cut.chunks):
-                        _, first, last, begin, end, left, right = cut.chunk(number)
-                        seen[first:last, begin:end, left:right] += 1
-                    assert (seen == 1).all()
-                    assert cut.parts == 1 or cut.run >= min(4 * window, cut.n)
-
-
-@pytest.mark.parametrize("name", WINDOWS)
-def test_the_last_chunks_first(name, reference, team, monkeypatch):
-    monkeypatch.setattr(execute, "run", last_chunks_first)
-    monkeypatch.setattr(execute, "output_chunk", 500)
-    compare(results(name), reference[name], "the last chunks first")
 
 
 @pytest.mark.parametrize("name", [name for name in WINDOWS if name not in SORTING])
@@ -250,7 +136,7 @@ def test_no_warnings(state, backend, team):
                 function(name)(*(a,) * WINDOWS[name].inputs, window, 1)
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_hundred_million_elements():
     a = np.random.default_rng(0).normal(size=100_000_000)
     a += 1e6
@@ -273,7 +159,7 @@ FEW = hypothesis_settings(
 
 
 @pytest.mark.thread_unsafe(reason="changes modules")
-@pytest.mark.parametrize("name", WINDOWS)
+@pytest.mark.parametrize("name", everyday(WINDOWS, ("move_var", "move_argmin", "move_quantile")))
 @given(data=st.data())
 @FEW
 def test_any_arguments(name, data):

@@ -17,6 +17,8 @@ import allcores as ac
 from allcores._engine import execute
 from allcores._engine.registry import WINDOWS
 
+pytestmark = pytest.mark.kernel("move_sum")
+
 MOMENTS = ("move_var", "move_std", "move_skew", "move_kurt", "move_cov", "move_corr")
 SIZES = (5, 32, 50, 64, 65, 130, 400)
 
