@@ -260,6 +260,9 @@ def cut_stored(shape: tuple[int, ...], chunks: tuple[int, ...], itemsize: int, m
     return widened(shape, chunks, reversed(range(len(shape))), most // itemsize)
 
 
+ADJOINING = 512  # elements in a file that should be read together, whatever they are of
+
+
 def cut_along(
     shape: tuple[int, ...],
     chunks: tuple[int, ...] | None,
@@ -287,7 +290,7 @@ def cut_along(
     size = list(least)
     size[axis] = run(max(3 * (span - 1), least[axis]))
     others = [i for i in range(len(shape)) if i != axis]
-    while prod(size) // size[axis] * (size[axis] + span) > share:
+    while prod(size) // size[axis] * (size[axis] + span - 1) > share:
         longest = max(others, key=lambda i: size[i], default=axis)
         if size[longest] > 1 and longest != axis:
             size[longest] = ceil_div(size[longest], 2)
@@ -296,8 +299,22 @@ def cut_along(
         if shorter >= size[axis]:
             break
         size[axis] = shorter
-    axes = range(len(shape)) if fortran else reversed(range(len(shape)))
-    return widened(shape, tuple(size), axes, most)
+    order = range(len(shape)) if fortran else reversed(range(len(shape)))
+    apart = True  # what adjoins in a file is not along the axis
+    for i in order:
+        apart &= i != axis
+        while size[i] < shape[i]:
+            wider = min(2 * size[i], shape[i])
+            lanes, length = prod(size) // size[axis], size[axis]
+            if i == axis:
+                fits = lanes * wider <= most and lanes * (wider + span - 1) <= share
+            else:
+                lanes = lanes // size[i] * wider
+                fits = lanes * (length + span - 1) <= (share if apart and lanes <= ADJOINING else min(most, share))
+            if not fits:
+                break
+            size[i] = wider
+    return tuple(size)
 
 
 def widened(shape: tuple[int, ...], least: tuple[int, ...], axes: Iterable[int], most: int) -> tuple[int, ...]:

@@ -226,10 +226,8 @@ class Outputs:
 
     def __init__(self, to: Operand, pieces: Pieces, planes: tuple[int, ...] = ()) -> None:
         self.to, self.planes = to, tuple(slice(0, length) for length in planes)
-        self.turns: list[Any] = []
-        if isinstance(to, Source):
-            cuts = zip(pieces.shape, pieces.size, strict=True)
-            self.turns = [turns_at(to, axis, range(*cut)) for axis, cut in enumerate(cuts, len(planes))]
+        begins = [range(0, length, size) for length, size in zip(pieces.shape, pieces.size, strict=True)]
+        self.turn = turns_at(to, [range(1)] * len(planes) + begins) if isinstance(to, Source) else nullcontext()
 
     def put(self, region: Region, partials: Partials) -> None:
         (values,) = partials
@@ -238,7 +236,7 @@ class Outputs:
             self.to[region] = values
             return
         values = np.ascontiguousarray(values, self.to.dtype)
-        with next((turn for turn in self.turns if not isinstance(turn, nullcontext)), nullcontext()):
+        with self.turn:
             self.to.write(region, values)
 
 
@@ -259,8 +257,8 @@ def cut(operands: Iterable[Operand], shape: tuple[int, ...], axis: int, width: i
     whole = [operand for operand in operands if operand.shape == shape]
     chunks = next((operand.chunks for operand in whole if isinstance(operand, Source) and operand.chunks), None)
     fortran = bool(whole) and isinstance(whole[0], FlatFile) and whole[0].order == "F"
-    share = settings.budget_of_piece(call.workers) // width
-    most = max(1, min(piece // width, share))
+    most = max(1, min(piece, settings.budget_of_piece(call.workers)) // width)
+    share = settings.budget_of_piece(1) // width  # fewer workers then
     return Pieces(shape, grid.cut_along(shape, chunks, axis, fortran, most, share, **more), (False,) * len(shape))
 
 

@@ -523,8 +523,8 @@ def check_writable(source: Source) -> None:
         source.write((), None)  # says that it can't
 
 
-def turns_at(source: Source, axis: int, begins: Iterable[int]) -> AbstractContextManager[Any]:
-    """What is to be held while parts are written that begin there: two of them in one stored chunk would each write
-    what it has read of the other."""
-    apart = source.chunks is None or not any(begin % source.chunks[axis] for begin in begins)
-    return nullcontext() if apart else threading.Lock()
+def turns_at(source: Source, begins: Iterable[Iterable[int]]) -> AbstractContextManager[Any]:
+    """What is to be held while parts are written that begin there, along the first axes: two of them in one stored
+    chunk would each write what it has read of the other."""
+    cuts = zip(source.chunks or (), begins, strict=False)
+    return threading.Lock() if any(begin % chunk for chunk, along in cuts for begin in along) else nullcontext()

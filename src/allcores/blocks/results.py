@@ -96,8 +96,8 @@ class Whole:
         if self.store is None:
             self.array = out.copy(order="K") if self._overlaps() else out
         elif self._index is not None:
-            begins = (plan.out_span(number)[0] for number in range(plan.count))
-            self._writing = turns_at(self.store, len(self._index), begins)
+            begins = [plan.out_span(number)[0] for number in range(plan.count)]
+            self._writing = turns_at(self.store, [*[range(1)] * len(self._index), begins])
         self.form = Form("out", None, out.dtype, True)
 
     def _axis(self, ndim: int) -> int | None:
