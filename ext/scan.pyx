@@ -8,8 +8,9 @@ element, so series go side by side, as lanes of rows:
     few, long ones     a lane is a leaf of a series, `leaf` elements at an absolute position
 
 Leaves take two passes. The first (`ends_...`) begins each of them with nothing and keeps the state at its end;
-`fold_...` turns these into the state before each leaf, by merging in order; the second begins there and writes. The
-engine chooses by the number of series and their length alone, so no bit depends on chunks, workers or layout.
+`fold_...` turns these into the state before each leaf, by merging in order; the second begins there and writes, and
+leaves the states at which its leaves end, where a series that comes piece by piece goes on. The engine chooses by the
+number of series and their length alone, so no bit depends on chunks, workers or layout.
 
 Counts, sums and means of one alpha, without weights, take four elements at a time instead (decays.pxd): `decays`, which
 the engine says, since an array of equal alphas may be one that has travelled.
@@ -81,7 +82,7 @@ cdef struct Scan:
     bint ends               # the first pass
     bint decays             # counts, sums and means of one alpha, without weights: four elements at a time
     Powers powers           # of the decay, for these
-    double *state[FIELDS]   # (outer, leaves, inner): outputs of the first pass, where the second begins, or NULL
+    double *state[FIELDS]   # (outer, leaves, inner): outputs of the first pass; where the second begins, then ends; or NULL
 
 
 cdef struct Lanes:
@@ -735,6 +736,7 @@ cdef int scan(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
             for l in range(1, lanes.count):
                 lanes.known[it.fields + 1][l] = lanes.known[it.fields + 1][0]
                 lanes.known[it.fields + 4][l] = lanes.known[it.fields + 4][0]
+    if it.state[0] != NULL:
         for f in range(it.fields + MORE):
             for l in range(lanes.count):
                 it.state[f][lanes.at[l]] = lanes.known[f][l]
@@ -839,6 +841,11 @@ cdef int lines_of_decays(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
                 job, it, lanes, l, many, at, PIECE if at + PIECE < lanes.rows[l] else lanes.rows[l] - at, total, count,
                 far, room)
             at += PIECE
+        for k in range(many if it.state[0] != NULL else 0):
+            it.state[0][lanes.at[l + k]] = first_of(total[k])
+            if it.fields > 1:
+                it.state[1][lanes.at[l + k]] = first_of(count[k])
+            it.state[it.fields + 2][lanes.at[l + k]] = far[k]
         l += many
     return 0
 
@@ -1199,8 +1206,8 @@ cdef int run(
     cdef Job job
     cdef Scan it
     cdef Py_buffer view[INPUTS + FIELDS + 2]
-    cdef tuple read = inputs if states is None else inputs + tuple(states)
-    cdef int taken = <int> len(read), first, f, d, failed
+    cdef tuple known = () if states is None else tuple(states)
+    cdef int taken = <int> len(inputs), first, f, d, failed
     cdef Operand *alpha
     it.kind = kind
     it.given = <int> len(inputs) - 1
@@ -1211,7 +1218,7 @@ cdef int run(
     it.decays = decays
     job.scratch = NULL
     job.room = 0
-    hold(view, read + (cursor,) + outputs, taken)
+    hold(view, inputs + (cursor,) + outputs + known, taken)
     try:
         for f in range(it.given + 1):
             describe(&job.operand[f], &view[f], False)
@@ -1219,7 +1226,7 @@ cdef int run(
             job.out = &job.operand[it.given + 1]
             describe(job.out, &view[taken + 1], True)
             job.out.flat = view[taken + 1].ndim == 3
-        first = taken + 1 if ends else it.given + 1     # of the states, where there are any
+        first = taken + 1 if ends else taken + 2        # of the states, where there are any
         for f in range(FIELDS):
             it.state[f] = NULL
             if (ends or states is not None) and f < it.fields + MORE:
@@ -1243,7 +1250,7 @@ cdef int run(
             raise MemoryError("no memory for the lanes of a chunk")
         return 0
     finally:
-        release(view, taken + 1 + <int> len(outputs))
+        release(view, taken + 1 + <int> len(outputs) + <int> len(known))
 
 
 cdef int fold(Kind kind, tuple states) except -1:

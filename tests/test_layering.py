@@ -326,7 +326,7 @@ def test_signatures_of_windows(name):
     """bottleneck's order of arguments; ours are keyword-only."""
     parameters = inspect.signature(getattr(ac, name)).parameters
     keywords = {key: value.default for key, value in parameters.items() if value.kind is value.KEYWORD_ONLY}
-    assert {"out": None, "workers": None, "center": False}.items() <= keywords.items()
+    assert {"out": None, "workers": None, "center": False, "executor": None}.items() <= keywords.items()
     positional = [key for key in parameters if key not in keywords]
     bottleneck = pytest.importorskip("bottleneck")
     if hasattr(bottleneck, name):
@@ -354,7 +354,7 @@ def test_signatures_of_scans(name):
     """bottleneck's and numbagg's order of arguments; ours are keyword-only."""
     parameters = inspect.signature(getattr(ac, name)).parameters
     keywords = [key for key, value in parameters.items() if value.kind is value.KEYWORD_ONLY]
-    assert keywords == (["workers"] if name == "replace" else ["out", "workers"])
+    assert keywords == (["workers"] if name == "replace" else ["out", "workers", "executor"])
     positional = [key for key in parameters if key not in keywords]
     if name == "replace":
         assert positional == ["a", "old", "new"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from ._engine import settings
@@ -76,3 +77,8 @@ def on(executor: Executor | None, function: Callable[P, R], *args: P.args, **kwa
 
     with Courier(executor) as courier, settings.use_sender(courier, arrays=True):
         return function(*args, **kwargs)
+
+
+def sent(executor: Executor, function: Callable[P, R]) -> Callable[P, R]:
+    """The function, computing on an executor."""
+    return partial(on, executor, function)

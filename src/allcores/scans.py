@@ -30,8 +30,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._families import scans
+from .executor import sent
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from numpy import generic
     from numpy.typing import ArrayLike, NDArray
 
@@ -60,6 +63,7 @@ def push(
     *,
     out: Floats | None = None,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Floats:
     """Fill gaps with the last number before them, at most `n` elements far.
 
@@ -75,6 +79,8 @@ def push(
         Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -110,7 +116,8 @@ def push(
     >>> ac.push([np.nan, 1.0, np.nan, np.nan, 4.0], 1)
     array([nan,  1.,  1., nan,  4.])
     """
-    return scans.fill("n", a, n, axis, out, workers)
+    call = scans.fill if executor is None else sent(executor, scans.fill)
+    return call("n", a, n, axis, out, workers)
 
 
 def ffill(
@@ -120,6 +127,7 @@ def ffill(
     *,
     out: Floats | None = None,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Floats:
     """Fill gaps with the last number before them, at most `limit` elements far.
 
@@ -135,6 +143,8 @@ def ffill(
         Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -170,7 +180,8 @@ def ffill(
     >>> ac.ffill([np.nan, 1.0, np.nan, np.nan, 4.0])
     array([nan,  1.,  1.,  1.,  4.])
     """
-    return scans.fill("limit", a, limit, axis, out, workers)
+    call = scans.fill if executor is None else sent(executor, scans.fill)
+    return call("limit", a, limit, axis, out, workers)
 
 
 def bfill(
@@ -180,6 +191,7 @@ def bfill(
     *,
     out: Floats | None = None,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Floats:
     """Fill gaps with the first number after them, at most `limit` elements far.
 
@@ -195,6 +207,8 @@ def bfill(
         Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -230,7 +244,8 @@ def bfill(
     >>> ac.bfill([np.nan, 1.0, np.nan, np.nan, 4.0], limit=1)
     array([ 1.,  1., nan,  4.,  4.])
     """
-    return scans.fill("limit", a, limit, axis, out, workers, backwards=True)
+    call = scans.fill if executor is None else sent(executor, scans.fill)
+    return call("limit", a, limit, axis, out, workers, backwards=True)
 
 
 def replace(a: NDArray[Scalar], old: float, new: float, *, workers: int | None = None) -> NDArray[Scalar]:
@@ -291,6 +306,7 @@ def move_exp_nancorr(
     *,
     out: Floats | None = None,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Floats:
     """Exponentially weighted correlation of two series, over elements of which neither is NaN.
 
@@ -309,6 +325,8 @@ def move_exp_nancorr(
         Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -345,7 +363,8 @@ def move_exp_nancorr(
     >>> ac.move_exp_nancorr([1.0, 2.0, 4.0], [2.0, 4.0, 8.0], 0.5)
     array([nan,  1.,  1.])
     """
-    return scans.exponential("move_exp_nancorr", (a, b), alpha, min_weight, axis, out, workers)
+    call = scans.exponential if executor is None else sent(executor, scans.exponential)
+    return call("move_exp_nancorr", (a, b), alpha, min_weight, axis, out, workers)
 
 
 def move_exp_nancount(
@@ -356,6 +375,7 @@ def move_exp_nancount(
     *,
     out: Floats | None = None,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Floats:
     """Exponentially weighted number of elements that are not NaN.
 
@@ -374,6 +394,8 @@ def move_exp_nancount(
         Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -407,7 +429,8 @@ def move_exp_nancount(
     >>> ac.move_exp_nancount([1.0, 2.0, 4.0], 0.5)
     array([1.  , 1.5 , 1.75])
     """
-    return scans.exponential("move_exp_nancount", (a,), alpha, min_weight, axis, out, workers)
+    call = scans.exponential if executor is None else sent(executor, scans.exponential)
+    return call("move_exp_nancount", (a,), alpha, min_weight, axis, out, workers)
 
 
 def move_exp_nancov(
@@ -419,6 +442,7 @@ def move_exp_nancov(
     *,
     out: Floats | None = None,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Floats:
     """Exponentially weighted covariance of two series, over elements of which neither is NaN.
 
@@ -437,6 +461,8 @@ def move_exp_nancov(
         Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -472,7 +498,8 @@ def move_exp_nancov(
     >>> ac.move_exp_nancov([1.0, 2.0, 4.0], [2.0, 4.0, 8.0], 0.5)
     array([nan,  1.,  5.])
     """
-    return scans.exponential("move_exp_nancov", (a, b), alpha, min_weight, axis, out, workers)
+    call = scans.exponential if executor is None else sent(executor, scans.exponential)
+    return call("move_exp_nancov", (a, b), alpha, min_weight, axis, out, workers)
 
 
 def move_exp_nanmean(
@@ -483,6 +510,7 @@ def move_exp_nanmean(
     *,
     out: Floats | None = None,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Floats:
     """Exponentially weighted mean, NaN left out.
 
@@ -501,6 +529,8 @@ def move_exp_nanmean(
         Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -533,7 +563,8 @@ def move_exp_nanmean(
     >>> ac.move_exp_nanmean([1.0, 2.0, 4.0], 0.5)
     array([1.        , 1.66666667, 3.        ])
     """
-    return scans.exponential("move_exp_nanmean", (a,), alpha, min_weight, axis, out, workers)
+    call = scans.exponential if executor is None else sent(executor, scans.exponential)
+    return call("move_exp_nanmean", (a,), alpha, min_weight, axis, out, workers)
 
 
 def move_exp_nanstd(
@@ -544,6 +575,7 @@ def move_exp_nanstd(
     *,
     out: Floats | None = None,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Floats:
     """Exponentially weighted standard deviation, NaN left out.
 
@@ -562,6 +594,8 @@ def move_exp_nanstd(
         Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -596,7 +630,8 @@ def move_exp_nanstd(
     >>> ac.move_exp_nanstd([1.0, 2.0, 4.0], 0.5)
     array([       nan, 0.70710678, 1.58113883])
     """
-    return scans.exponential("move_exp_nanstd", (a,), alpha, min_weight, axis, out, workers)
+    call = scans.exponential if executor is None else sent(executor, scans.exponential)
+    return call("move_exp_nanstd", (a,), alpha, min_weight, axis, out, workers)
 
 
 def move_exp_nansum(
@@ -607,6 +642,7 @@ def move_exp_nansum(
     *,
     out: Floats | None = None,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Floats:
     """Exponentially weighted sum, NaN left out.
 
@@ -625,6 +661,8 @@ def move_exp_nansum(
         Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -658,7 +696,8 @@ def move_exp_nansum(
     >>> ac.move_exp_nansum([1.0, 2.0, 4.0], 0.5)
     array([1.  , 2.5 , 5.25])
     """
-    return scans.exponential("move_exp_nansum", (a,), alpha, min_weight, axis, out, workers)
+    call = scans.exponential if executor is None else sent(executor, scans.exponential)
+    return call("move_exp_nansum", (a,), alpha, min_weight, axis, out, workers)
 
 
 def move_exp_nanvar(
@@ -669,6 +708,7 @@ def move_exp_nanvar(
     *,
     out: Floats | None = None,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Floats:
     """Exponentially weighted variance, NaN left out.
 
@@ -687,6 +727,8 @@ def move_exp_nanvar(
         Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -724,4 +766,5 @@ def move_exp_nanvar(
     >>> ac.move_exp_nanvar([1.0, 2.0, 4.0], 0.5)
     array([nan, 0.5, 2.5])
     """
-    return scans.exponential("move_exp_nanvar", (a,), alpha, min_weight, axis, out, workers)
+    call = scans.exponential if executor is None else sent(executor, scans.exponential)
+    return call("move_exp_nanvar", (a,), alpha, min_weight, axis, out, workers)

@@ -41,9 +41,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._families.windows import check_ddof, check_method, check_quantiles, move
+from .executor import sent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Executor
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -79,6 +81,7 @@ def move_sum(
     out: Floats | None = None,
     workers: int | None = None,
     center: bool = False,
+    executor: Executor | None = None,
 ) -> Floats:
     """Sum of each moving window, NaN left out.
 
@@ -98,6 +101,8 @@ def move_sum(
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
         Whether the window is around an output's position instead of ending there.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -131,7 +136,8 @@ def move_sum(
     >>> ac.move_sum([1.0, 2.0, 3.0, 4.0], 2)
     array([nan,  3.,  5.,  7.])
     """
-    return move("move_sum", (a,), window, min_count, axis, out, workers, center)
+    call = move if executor is None else sent(executor, move)
+    return call("move_sum", (a,), window, min_count, axis, out, workers, center)
 
 
 def move_mean(
@@ -143,6 +149,7 @@ def move_mean(
     out: Floats | None = None,
     workers: int | None = None,
     center: bool = False,
+    executor: Executor | None = None,
 ) -> Floats:
     """Mean of each moving window, NaN left out.
 
@@ -162,6 +169,8 @@ def move_mean(
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
         Whether the window is around an output's position instead of ending there.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -195,7 +204,8 @@ def move_mean(
     >>> ac.move_mean([1.0, 2.0, 3.0, 4.0], 2, min_count=1)
     array([1. , 1.5, 2.5, 3.5])
     """
-    return move("move_mean", (a,), window, min_count, axis, out, workers, center)
+    call = move if executor is None else sent(executor, move)
+    return call("move_mean", (a,), window, min_count, axis, out, workers, center)
 
 
 def move_std(
@@ -208,6 +218,7 @@ def move_std(
     out: Floats | None = None,
     workers: int | None = None,
     center: bool = False,
+    executor: Executor | None = None,
 ) -> Floats:
     """Standard deviation of each moving window, NaN left out.
 
@@ -229,6 +240,8 @@ def move_std(
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
         Whether the window is around an output's position instead of ending there.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -267,7 +280,8 @@ def move_std(
     >>> ac.move_std([1.0, 2.0, 4.0, 8.0], 2)
     array([nan, 0.5, 1. , 2. ])
     """
-    return move("move_std", (a,), window, min_count, axis, out, workers, center, check_ddof(ddof))
+    call = move if executor is None else sent(executor, move)
+    return call("move_std", (a,), window, min_count, axis, out, workers, center, check_ddof(ddof))
 
 
 def move_var(
@@ -280,6 +294,7 @@ def move_var(
     out: Floats | None = None,
     workers: int | None = None,
     center: bool = False,
+    executor: Executor | None = None,
 ) -> Floats:
     """Variance of each moving window, NaN left out.
 
@@ -301,6 +316,8 @@ def move_var(
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
         Whether the window is around an output's position instead of ending there.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -339,7 +356,8 @@ def move_var(
     >>> ac.move_var([1.0, 2.0, 4.0, 8.0], 2)
     array([ nan, 0.25, 1.  , 4.  ])
     """
-    return move("move_var", (a,), window, min_count, axis, out, workers, center, check_ddof(ddof))
+    call = move if executor is None else sent(executor, move)
+    return call("move_var", (a,), window, min_count, axis, out, workers, center, check_ddof(ddof))
 
 
 def move_min(
@@ -351,6 +369,7 @@ def move_min(
     out: Floats | None = None,
     workers: int | None = None,
     center: bool = False,
+    executor: Executor | None = None,
 ) -> Floats:
     """Minimum of each moving window, NaN left out.
 
@@ -370,6 +389,8 @@ def move_min(
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
         Whether the window is around an output's position instead of ending there.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -402,7 +423,8 @@ def move_min(
     >>> ac.move_min([3.0, 1.0, 2.0, 4.0], 2)
     array([nan,  1.,  1.,  2.])
     """
-    return move("move_min", (a,), window, min_count, axis, out, workers, center)
+    call = move if executor is None else sent(executor, move)
+    return call("move_min", (a,), window, min_count, axis, out, workers, center)
 
 
 def move_max(
@@ -414,6 +436,7 @@ def move_max(
     out: Floats | None = None,
     workers: int | None = None,
     center: bool = False,
+    executor: Executor | None = None,
 ) -> Floats:
     """Maximum of each moving window, NaN left out.
 
@@ -433,6 +456,8 @@ def move_max(
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
         Whether the window is around an output's position instead of ending there.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -465,7 +490,8 @@ def move_max(
     >>> ac.move_max([3.0, 1.0, 2.0, 4.0], 2)
     array([nan,  3.,  2.,  4.])
     """
-    return move("move_max", (a,), window, min_count, axis, out, workers, center)
+    call = move if executor is None else sent(executor, move)
+    return call("move_max", (a,), window, min_count, axis, out, workers, center)
 
 
 def move_median(
@@ -477,6 +503,7 @@ def move_median(
     out: Floats | None = None,
     workers: int | None = None,
     center: bool = False,
+    executor: Executor | None = None,
 ) -> Floats:
     """Median of each moving window, NaN left out.
 
@@ -496,6 +523,8 @@ def move_median(
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
         Whether the window is around an output's position instead of ending there.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -531,7 +560,8 @@ def move_median(
     >>> ac.move_median([3.0, 1.0, 2.0, 4.0], 3)
     array([nan, nan,  2.,  2.])
     """
-    return move("move_median", (a,), window, min_count, axis, out, workers, center)
+    call = move if executor is None else sent(executor, move)
+    return call("move_median", (a,), window, min_count, axis, out, workers, center)
 
 
 def move_quantile(
@@ -545,6 +575,7 @@ def move_quantile(
     out: Floats | None = None,
     workers: int | None = None,
     center: bool = False,
+    executor: Executor | None = None,
 ) -> Floats:
     """Quantiles of each moving window, NaN left out.
 
@@ -568,6 +599,8 @@ def move_quantile(
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
         Whether the window is around an output's position instead of ending there.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -606,7 +639,8 @@ def move_quantile(
     """
     points = check_quantiles(q)
     chosen = tuple(points.ravel().tolist()), check_method(method)
-    return move("move_quantile", (a,), window, min_count, axis, out, workers, center, *chosen, leading=points.shape)
+    call = move if executor is None else sent(executor, move)
+    return call("move_quantile", (a,), window, min_count, axis, out, workers, center, *chosen, leading=points.shape)
 
 
 def move_rank(
@@ -618,6 +652,7 @@ def move_rank(
     out: Floats | None = None,
     workers: int | None = None,
     center: bool = False,
+    executor: Executor | None = None,
 ) -> Floats:
     """Rank of the newest element in each moving window, NaN left out.
 
@@ -637,6 +672,8 @@ def move_rank(
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
         Whether the window is around an output's position instead of ending there.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -670,7 +707,8 @@ def move_rank(
     >>> ac.move_rank([3.0, 1.0, 2.0, 4.0], 3)
     array([nan, nan,  0.,  1.])
     """
-    return move("move_rank", (a,), window, min_count, axis, out, workers, center)
+    call = move if executor is None else sent(executor, move)
+    return call("move_rank", (a,), window, min_count, axis, out, workers, center)
 
 
 def move_argmin(
@@ -682,6 +720,7 @@ def move_argmin(
     out: Floats | None = None,
     workers: int | None = None,
     center: bool = False,
+    executor: Executor | None = None,
 ) -> Floats:
     """Where the minimum of each moving window is, counted from its right end.
 
@@ -701,6 +740,8 @@ def move_argmin(
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
         Whether the window is around an output's position instead of ending there.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -734,7 +775,8 @@ def move_argmin(
     >>> ac.move_argmin([3.0, 1.0, 2.0, 4.0], 3)
     array([nan, nan,  1.,  2.])
     """
-    return move("move_argmin", (a,), window, min_count, axis, out, workers, center)
+    call = move if executor is None else sent(executor, move)
+    return call("move_argmin", (a,), window, min_count, axis, out, workers, center)
 
 
 def move_argmax(
@@ -746,6 +788,7 @@ def move_argmax(
     out: Floats | None = None,
     workers: int | None = None,
     center: bool = False,
+    executor: Executor | None = None,
 ) -> Floats:
     """Where the maximum of each moving window is, counted from its right end.
 
@@ -765,6 +808,8 @@ def move_argmax(
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
         Whether the window is around an output's position instead of ending there.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -798,7 +843,8 @@ def move_argmax(
     >>> ac.move_argmax([3.0, 1.0, 2.0, 4.0], 3)
     array([nan, nan,  2.,  0.])
     """
-    return move("move_argmax", (a,), window, min_count, axis, out, workers, center)
+    call = move if executor is None else sent(executor, move)
+    return call("move_argmax", (a,), window, min_count, axis, out, workers, center)
 
 
 def move_count(
@@ -810,6 +856,7 @@ def move_count(
     out: Floats | None = None,
     workers: int | None = None,
     center: bool = False,
+    executor: Executor | None = None,
 ) -> Floats:
     """Number of elements of each moving window that are not NaN.
 
@@ -829,6 +876,8 @@ def move_count(
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
         Whether the window is around an output's position instead of ending there.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -861,7 +910,8 @@ def move_count(
     >>> ac.move_count([1.0, float("nan"), 3.0, 4.0], 2)
     array([1., 1., 1., 2.])
     """
-    return move("move_count", (a,), window, min_count, axis, out, workers, center)
+    call = move if executor is None else sent(executor, move)
+    return call("move_count", (a,), window, min_count, axis, out, workers, center)
 
 
 def move_prod(
@@ -873,6 +923,7 @@ def move_prod(
     out: Floats | None = None,
     workers: int | None = None,
     center: bool = False,
+    executor: Executor | None = None,
 ) -> Floats:
     """Product of each moving window, NaN left out.
 
@@ -892,6 +943,8 @@ def move_prod(
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
         Whether the window is around an output's position instead of ending there.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -924,7 +977,8 @@ def move_prod(
     >>> ac.move_prod([1.0, 2.0, 3.0, 4.0], 2)
     array([nan,  2.,  6., 12.])
     """
-    return move("move_prod", (a,), window, min_count, axis, out, workers, center)
+    call = move if executor is None else sent(executor, move)
+    return call("move_prod", (a,), window, min_count, axis, out, workers, center)
 
 
 def move_skew(
@@ -936,6 +990,7 @@ def move_skew(
     out: Floats | None = None,
     workers: int | None = None,
     center: bool = False,
+    executor: Executor | None = None,
 ) -> Floats:
     """Skewness of each moving window, corrected for bias as in pandas, NaN left out.
 
@@ -955,6 +1010,8 @@ def move_skew(
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
         Whether the window is around an output's position instead of ending there.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -993,7 +1050,8 @@ def move_skew(
     >>> ac.move_skew([1.0, 2.0, 3.0, 1.0, 2.0], 3)
     array([nan, nan,  0.,  0.,  0.])
     """
-    return move("move_skew", (a,), window, min_count, axis, out, workers, center)
+    call = move if executor is None else sent(executor, move)
+    return call("move_skew", (a,), window, min_count, axis, out, workers, center)
 
 
 def move_kurt(
@@ -1005,6 +1063,7 @@ def move_kurt(
     out: Floats | None = None,
     workers: int | None = None,
     center: bool = False,
+    executor: Executor | None = None,
 ) -> Floats:
     """Excess kurtosis of each moving window, corrected for bias as in pandas, NaN left out.
 
@@ -1024,6 +1083,8 @@ def move_kurt(
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
         Whether the window is around an output's position instead of ending there.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -1062,7 +1123,8 @@ def move_kurt(
     >>> ac.move_kurt([0.0, 0.0, 1.0, 1.0, 0.0], 4).round(12)
     array([nan, nan, nan, -6., -6.])
     """
-    return move("move_kurt", (a,), window, min_count, axis, out, workers, center)
+    call = move if executor is None else sent(executor, move)
+    return call("move_kurt", (a,), window, min_count, axis, out, workers, center)
 
 
 def move_cov(
@@ -1076,6 +1138,7 @@ def move_cov(
     out: Floats | None = None,
     workers: int | None = None,
     center: bool = False,
+    executor: Executor | None = None,
 ) -> Floats:
     """Covariance of two series in each moving window.
 
@@ -1097,6 +1160,8 @@ def move_cov(
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
         Whether the window is around an output's position instead of ending there.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -1134,7 +1199,8 @@ def move_cov(
     >>> ac.move_cov([1.0, 2.0, 4.0], [2.0, 4.0, 3.0], 2)
     array([ nan,  0.5, -0.5])
     """
-    return move("move_cov", (a, b), window, min_count, axis, out, workers, center, check_ddof(ddof))
+    call = move if executor is None else sent(executor, move)
+    return call("move_cov", (a, b), window, min_count, axis, out, workers, center, check_ddof(ddof))
 
 
 def move_corr(
@@ -1147,6 +1213,7 @@ def move_corr(
     out: Floats | None = None,
     workers: int | None = None,
     center: bool = False,
+    executor: Executor | None = None,
 ) -> Floats:
     """Pearson's correlation of two series in each moving window.
 
@@ -1166,6 +1233,8 @@ def move_corr(
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
         Whether the window is around an output's position instead of ending there.
+    executor : concurrent.futures.Executor, optional
+        Where to compute instead of on threads: see `set_executor`. An array in memory is sent there, once a worker.
 
     Returns
     -------
@@ -1204,4 +1273,5 @@ def move_corr(
     >>> ac.move_corr([1.0, 2.0, 4.0], [2.0, 4.0, 3.0], 2).round(12)
     array([nan,  1., -1.])
     """
-    return move("move_corr", (a, b), window, min_count, axis, out, workers, center)
+    call = move if executor is None else sent(executor, move)
+    return call("move_corr", (a, b), window, min_count, axis, out, workers, center)

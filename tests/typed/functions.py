@@ -73,6 +73,7 @@ def windows() -> None:
     assert_type(ac.move_quantile(floats, 2, [0.1, 0.9], axis=0), NDArray[Any])
     ac.move_var(floats, 2, 1, -1, 1)
     ac.move_cov(floats, floats, 2, ddof=1)
+    ac.move_cov(ac.open(floats), floats, 2, executor=None)
     if TYPE_CHECKING:
         ac.move_mean(floats)  # type: ignore[call-arg]
         ac.move_mean(floats, 2.5)  # type: ignore[arg-type]
@@ -83,6 +84,7 @@ def scans() -> None:
     assert_type(ac.push(floats, 2), NDArray[Any])
     assert_type(ac.ffill(floats, limit=2, axis=0), NDArray[Any])
     assert_type(ac.move_exp_nanmean(floats, 0.5), NDArray[Any])
+    assert_type(ac.bfill(ac.open(floats), executor=None), NDArray[Any])
     assert_type(ac.replace(floats.copy(), 0, 1), Float)
     if TYPE_CHECKING:
         ac.replace([1.0, 2.0], 1, 0)  # type: ignore[arg-type]

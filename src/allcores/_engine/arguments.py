@@ -7,6 +7,8 @@ raise what bottleneck, numbagg or SciPy raise, before anything is written.
 from __future__ import annotations
 
 import operator
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -15,9 +17,10 @@ import numpy as np
 from numpy.exceptions import AxisError
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from . import settings
 from .inputs import elements, in_memory, is_more, with_integers, with_nan
 from .registry import REALS
-from .sources import Source, as_source
+from .sources import Operand, Source, as_source, check_writable
 from .view import Array, native
 
 NoValue: Any = np._NoValue
@@ -161,8 +164,8 @@ def counting_dtype(dtype: np.dtype[Any], most: int) -> np.dtype[Any]:
 
 
 def has_dtype(out: Any, dtype: np.dtype[Any]) -> bool:
-    """Whether this is an array of that dtype, in any byte order."""
-    return isinstance(out, np.ndarray) and out.dtype.newbyteorder("=") == dtype.newbyteorder("=")
+    """Whether this is an array or a source of that dtype, in any byte order."""
+    return isinstance(out, (np.ndarray, Source)) and out.dtype.newbyteorder("=") == dtype.newbyteorder("=")
 
 
 def check_axis(axis: Any, ndim: int) -> int:
@@ -180,20 +183,49 @@ def refuse_units(name: str, a: Any) -> None:
 
 
 def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
+    """`out`: an array, or a source."""
+    if not isinstance(out, (np.ndarray, Source)):
+        raise TypeError(f"out must be an ndarray or a source, not {type(out).__name__}")
     refuse_units("out", out)
     if out.shape != shape:
         raise ValueError(f"out must have the shape {shape}, got {out.shape}")
     if not has_dtype(out, dtype):
         raise TypeError(f"out must have the dtype {dtype}, got {out.dtype}")
-    if not out.flags.writeable:
+    if isinstance(out, Source):
+        check_writable(out)
+    elif not out.flags.writeable:
         raise ValueError("out must be writeable")
 
 
-def looked_at(arrays: tuple[Any, ...]) -> tuple[list[Array], tuple[int, ...], np.dtype[Any]]:
+def opened(a: Any) -> Operand:
+    """An array, or what is not in memory as a source; but Python's objects, all of which say what they are together."""
+    if isinstance(a, np.ndarray):
+        return a
+    source = as_source(a)
+    return in_memory(a) if source is None or source.dtype.kind == "O" else source
+
+
+def opened_out(out: Any) -> Any:
+    """What is not in memory as a source."""
+    source = None if out is None else as_source(out)
+    return out if source is None else source
+
+
+def by_pieces(given: Sequence[Operand], out: Any) -> bool:
+    """Whether a call is one for pieces: of what is not in memory, or computed elsewhere. `out` has been checked."""
+    if not (settings.sends_arrays() or isinstance(out, Source) or any(isinstance(a, Source) for a in given)):
+        return False
+    place = out.place if isinstance(out, Source) else None
+    if isinstance(out, np.memmap) and out.filename is not None:
+        place = os.path.realpath(os.fsdecode(out.filename))
+    if place is not None and any(isinstance(a, Source) and a.place == place for a in given):
+        raise ValueError("out must not be what is read: some of it would be written before it is read")
+    return True
+
+
+def looked_at(arrays: tuple[Any, ...]) -> tuple[list[Operand], tuple[int, ...], np.dtype[Any]]:
     """Operands before anything is copied, the shape that they have together, and the dtype of their result."""
-    given = [a if isinstance(a, np.ndarray) else in_memory(a) for a in arrays]
+    given = [opened(a) for a in arrays]
     for letter, a in zip("ab", given, strict=False):
         refuse_units(letter, a)
         if a.dtype.kind not in "biufO":
@@ -201,7 +233,7 @@ def looked_at(arrays: tuple[Any, ...]) -> tuple[list[Array], tuple[int, ...], np
     return given, np.broadcast_shapes(*(a.shape for a in given)), result_dtype([a.dtype for a in given])
 
 
-def prepared(given: list[Array], shape: tuple[int, ...]) -> tuple[Array, ...]:
+def prepared(given: Sequence[Any], shape: tuple[int, ...]) -> tuple[Array, ...]:
     """Operands of one shape that kernels take."""
     operands = (numbers(letter, a) for letter, a in zip("ab", given, strict=False))
     return tuple(a if a.shape == shape else np.broadcast_to(a, shape) for a in operands)
@@ -220,15 +252,16 @@ def is_plain(out: Any) -> bool:
     return type(out) is np.ndarray or isinstance(out, np.memmap)
 
 
-def deliver(result: Array, out: Any) -> Array:
+def deliver(result: Operand, out: Any) -> Array:
     """The result, or `out` itself, with the result in it.
 
     What it means to assign is for a subclass to say: in a masked array no element is masked afterwards, unless its mask
     is hard.
     """
     if out is None:
+        assert isinstance(result, np.ndarray)
         return result
-    if not is_plain(out) or not np.may_share_memory(result, out):
+    if isinstance(result, np.ndarray) and not (is_plain(out) and np.may_share_memory(result, out)):
         out[...] = result
-    filled: Array = out
-    return filled
+    given: Array = out
+    return given

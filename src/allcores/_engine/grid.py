@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
+from math import lcm, prod
 
 LINE_LEAF = 4096  # elements in a leaf where inner == 1
 ROWS_LEAF = 32  # rows in a leaf where inner > 1
@@ -228,6 +228,14 @@ class Pieces:
         return tuple(reversed(region))
 
 
+@dataclass(frozen=True, slots=True)
+class Backwards(Pieces):
+    """The last part of each result is the first one."""
+
+    def region(self, result: int, part: int) -> tuple[slice, ...]:
+        return Pieces.region(self, result, self.parts - 1 - part)
+
+
 def cut_flat(shape: tuple[int, ...], itemsize: int, most: int = PIECE) -> tuple[int, ...]:
     """Sizes of pieces of a view (outer..., n, inner) of a file, of some `most` bytes: as many adjoining elements as can
     be, and along n whole aligned leaves, a power of two of them, so that each piece is a subtree."""
@@ -250,6 +258,63 @@ def cut_stored(shape: tuple[int, ...], chunks: tuple[int, ...], itemsize: int, m
     """Sizes of pieces that are whole stored chunks: one, or twice as many along an axis, last axis first, while they
     have less than `most` bytes. Depends on nothing else, since the order of operations follows."""
     return widened(shape, chunks, reversed(range(len(shape))), most // itemsize)
+
+
+ADJOINING = 512  # elements in a file that should be read together, whatever they are of
+
+
+def cut_along(
+    shape: tuple[int, ...],
+    chunks: tuple[int, ...] | None,
+    axis: int,
+    fortran: bool,
+    most: int,
+    share: int,
+    span: int = 1,
+    unit: int = 1,
+) -> tuple[int, ...]:
+    """Sizes of pieces of outputs of which each depends on `span` elements along an axis: whole stored chunks, and at
+    least three spans along it, or what is read twice would be more than what is not.
+
+    `most`: elements of a piece. `share`: of what must not be exceeded, by several chunks or spans either, as long as
+    there is another way. Along the axis pieces are multiples of `unit`.
+    """
+    least = [min(length, 1 if chunks is None else chunks[i]) for i, length in enumerate(shape)]
+
+    def run(wanted: int) -> int:
+        """Whole chunks and units, or at least units."""
+        step = lcm(unit, least[axis])
+        step = step if step <= max(wanted, 4 * least[axis]) else unit
+        return min(shape[axis], ceil_div(max(wanted, 1), step) * step)
+
+    size = list(least)
+    size[axis] = run(max(3 * (span - 1), least[axis]))
+    others = [i for i in range(len(shape)) if i != axis]
+    while prod(size) // size[axis] * (size[axis] + span - 1) > share:
+        longest = max(others, key=lambda i: size[i], default=axis)
+        if size[longest] > 1 and longest != axis:
+            size[longest] = ceil_div(size[longest], 2)
+            continue
+        shorter = ceil_div(max(span, size[axis] // 2), unit) * unit
+        if shorter >= size[axis]:
+            break
+        size[axis] = shorter
+    order = range(len(shape)) if fortran else reversed(range(len(shape)))
+    apart = True  # what adjoins in a file is not along the axis
+    for i in order:
+        apart &= i != axis
+        while size[i] < shape[i]:
+            wider = min(2 * size[i], shape[i])
+            lanes, length = prod(size) // size[axis], size[axis]
+            if i == axis:
+                fits = lanes * wider <= most and lanes * (wider + span - 1) <= share
+            else:
+                lanes = lanes // size[i] * wider
+                fits = lanes * (length + span - 1) <= (share if apart and lanes <= ADJOINING else min(most, share))
+            if not fits:
+                break
+            size[i] = wider
+    return tuple(size)
 
 
 def widened(shape: tuple[int, ...], least: tuple[int, ...], axes: Iterable[int], most: int) -> tuple[int, ...]:

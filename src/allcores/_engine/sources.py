@@ -15,8 +15,8 @@ import struct
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from math import prod
@@ -69,6 +69,11 @@ class Source(ABC):
             Of the region's shape.
         """
         raise TypeError(f"{self.name} can't be written to")
+
+    @property
+    def place(self) -> object:
+        """What is the same where elements are: of two sources, only one of which is written to."""
+        return self
 
     @property
     def ndim(self) -> int:
@@ -328,6 +333,10 @@ class FlatFile(Source):
         if hasattr(self, "file"):
             close(self.file)
 
+    @property
+    def place(self) -> object:
+        return os.path.realpath(self.path)
+
     def __reduce__(self) -> tuple[Any, ...]:
         check_same(self.path, self.path, self.mark)
         self.check_head(f"{self.name}: ")
@@ -460,3 +469,63 @@ class Rechunked(Source):
 
     def write(self, region: Region, values: Any) -> None:
         self.source.write(region, values)
+
+    @property
+    def place(self) -> object:
+        return self.source.place
+
+
+# ---- operands of pieces: sources, and arrays in memory
+
+Operand = Source | Array
+
+
+def to_send(operand: Operand) -> Operand:
+    """What travels: of an array in memory, that array."""
+    return operand.array if type(operand) is InMemory else operand
+
+
+def part_of(operand: Operand, region: Region, memory: Array | None = None) -> Array:
+    """The elements of a region, C-contiguous but of what a file has in another order; in `memory` if they are read."""
+    if memory is not None and isinstance(operand, FlatFile):
+        return operand.part(region, memory)
+    return operand.part(region) if isinstance(operand, Source) else contiguous(operand[region])
+
+
+def stand_in(operand: Operand) -> Array:
+    """An array that is laid out as an operand is in memory, or would be; of no memory, and nobody looks at it."""
+    if isinstance(operand, FlatFile):
+        return operand.ghost
+    return operand if isinstance(operand, np.ndarray) else laid_out(operand.shape, operand.dtype)
+
+
+def laid_out(shape: tuple[int, ...], dtype: np.dtype[Any], like: tuple[int, ...] = ()) -> Array:
+    """Such an array, C-contiguous or with its axes in the order of other strides, as NumPy makes one."""
+    strides, step = [0] * len(shape), dtype.itemsize
+    for axis in sorted(range(len(shape)), key=lambda i: (abs(like[i]) if like else 0, -i)):
+        strides[axis] = step
+        step *= shape[axis]
+    return np.lib.stride_tricks.as_strided(np.empty(1, dtype), shape, strides)
+
+
+def own_region(operand: Operand, region: Region) -> Region:
+    """Where an operand's elements are that broadcast to a region of all operands."""
+    own = region[len(region) - operand.ndim :]
+    return tuple(slice(0, 1) if length == 1 else part for length, part in zip(operand.shape, own, strict=True))
+
+
+def announce(operand: Operand, region: Region) -> None:
+    if isinstance(operand, FlatFile):
+        operand.view(operand.ghost[region]).announce()
+
+
+def check_writable(source: Source) -> None:
+    if type(source).write is Source.write:
+        source.write((), None)  # says that it can't
+
+
+def turns_at(source: Source, begins: Iterable[Iterable[int]]) -> AbstractContextManager[Any]:
+    """What is to be held while parts are written that begin there, along the first axes: two of them in one stored
+    chunk would each write what it has read of the other."""
+    cuts = zip(source.chunks or (), begins, strict=False)
+    return threading.Lock() if any(begin % chunk for chunk, along in cuts for begin in along) else nullcontext()

@@ -22,13 +22,12 @@ import numpy as np
 from .._engine import grid, settings
 from .._engine.execute import Call
 from .._engine.grid import Pieces
-from .._engine.mapreduce import run, to_travel
-from .._engine.sources import FlatFile, InMemory, Region, Source
+from .._engine.mapreduce import Work, run, to_travel
+from .._engine.sources import FlatFile, InMemory, Operand, Region, Source, part_of, to_send
 from .._engine.view import Array
 from .._kernels.common import Partials
 from .._kernels.keys import from_keys, to_keys
 from . import selection
-from .lazy_reductions import chunk, where_it_is
 from .selection import POSITION, Bracket, Part, Ranks, lines_of, run_selection_pass, search, select, spread
 
 # Tests change these: results must not.
@@ -44,7 +43,7 @@ MOST_RANKS = 64  # at a time: of more, brackets meet, and nothing is left out
 PIECES = 64  # of a sample, at least
 SAMPLES = 1 << 20  # keys of a sample of all lines
 
-Things = tuple[Source | Array]
+Things = tuple[Operand]
 
 
 def select_from(
@@ -60,7 +59,7 @@ def select_from(
     shape = tuple(source.shape[axis] for axis in kept)
     values, counts = np.empty((ranks.m, *shape), searched), np.empty(shape, POSITION)
     whole = whole_lines(source, reduced, kept, searched.itemsize, call.workers)
-    thing = to_travel(where_it_is(source))
+    thing = to_travel(to_send(source))
     if whole is not None:
 
         def finish(region: Region, partials: Partials) -> None:
@@ -139,6 +138,10 @@ class Within:
     def parts(self) -> int:
         return len(self.numbers)
 
+    @property
+    def elements(self) -> int:
+        return self.pieces.elements
+
     def region(self, result: int, part: int) -> Region:
         inside = self.pieces.region(0, self.numbers[part])
         return tuple(
@@ -150,68 +153,32 @@ class Within:
 # ---- whole lines
 
 
-@dataclass(frozen=True, slots=True)
-class WholeLines:
-    pieces: Pieces
-    dtype: np.dtype[Any]
+@dataclass(frozen=True)
+class WholeLines(Work):
     reduced: tuple[int, ...]
     ranks: Ranks
     skip: bool
 
-    @property
-    def nbytes(self) -> int:
-        return self.pieces.elements * self.dtype.itemsize
-
-    def begin(self, things: Things) -> Array | None:
-        return memory_for(things[0], self.pieces)
-
-    def announce(self, region: Region, things: Things) -> None:
-        announce(region, things[0])
-
     def piece(self, region: Region, things: Things, memory: Array | None, call: Call) -> Partials:
-        x = chunk(things[0], region, memory).astype(self.dtype, copy=False)
+        x = part_of(things[0], region, memory).astype(self.dtype, copy=False)
         return select(lines_of(x, self.reduced), self.ranks, self.skip, 1)
-
-    def fold(self, a: Partials, b: Partials) -> Partials:
-        raise AssertionError("a whole line has no other parts")
-
-
-def memory_for(source: Source | Array, pieces: Pieces) -> Array | None:
-    return np.empty(pieces.elements, source.dtype) if isinstance(source, FlatFile) else None
-
-
-def announce(region: Region, source: Source | Array) -> None:
-    if isinstance(source, FlatFile):
-        source.view(source.ghost[region]).announce()
 
 
 # ---- long lines
 
 
-@dataclass(frozen=True, slots=True)
-class SampleWork:
+@dataclass(frozen=True)
+class SampleWork(Work):
     """Keys of some lines at some places of each piece."""
 
-    pieces: Within
-    dtype: np.dtype[Any]
     reduced: tuple[int, ...]
     kept: tuple[int, ...]
     lines: tuple[int, ...]
     each: int
 
-    @property
-    def nbytes(self) -> int:
-        return self.pieces.pieces.elements * self.dtype.itemsize
-
-    def begin(self, things: Things) -> Array | None:
-        return memory_for(things[0], self.pieces.pieces)
-
-    def announce(self, region: Region, things: Things) -> None:
-        announce(region, things[0])
-
     def columns(self, region: Region, things: Things, memory: Array | None) -> Array:
         """A piece, with one column for each line."""
-        x = chunk(things[0], region, memory).astype(self.dtype, copy=False)
+        x = part_of(things[0], region, memory).astype(self.dtype, copy=False)
         return x.transpose(self.reduced + self.kept).reshape(-1, prod(x.shape[axis] for axis in self.kept))
 
     def piece(self, region: Region, things: Things, memory: Array | None, call: Call) -> Partials:
@@ -223,10 +190,10 @@ class SampleWork:
         return tuple(np.concatenate(both, axis=-1) for both in zip(a, b, strict=True))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SelectionWork(SampleWork):
-    """`selection.selection_pass`: of each line its counts, and the keys inside brackets, as long as these are no more
-    than `each`."""
+    """`selection.selection_pass`: of each line its counts, and the keys inside brackets, as long as there are no more
+    than `each` of them."""
 
     brackets: tuple[list[Bracket], ...]
     shares: tuple[float, ...]  # of the elements, those that are likely to be inside; 0: nothing is kept

@@ -11,6 +11,7 @@ An array in memory is cut like a file where a call has an ``executor=``.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
@@ -21,9 +22,9 @@ import numpy as np
 from .._engine import grid, settings
 from .._engine.execute import Call
 from .._engine.grid import Pieces
-from .._engine.mapreduce import run
+from .._engine.mapreduce import Work, run
 from .._engine.registry import REDUCTIONS, ReduceKernel
-from .._engine.sources import FlatFile, FlatView, InMemory, Region, Source, contiguous
+from .._engine.sources import FlatFile, FlatView, Operand, Region, Source, part_of, to_send
 from .._engine.view import Array
 from .._kernels.common import Partials
 from . import reduction_passes
@@ -46,18 +47,12 @@ def moved(row: ReduceKernel, partials: Partials, begin: int) -> Partials:
 # ---- arrays laid out in a file, or in memory
 
 
-@dataclass(frozen=True, slots=True)
-class FlatWork:
+@dataclass(frozen=True)
+class FlatWork(Work):
     """`reduction_passes.one_pass` of a view (outer..., n, inner) of a file or of an array; a mask is in memory."""
 
-    pieces: Pieces
-    dtype: np.dtype[Any]
     kernel: str
     integers: bool
-
-    @property
-    def nbytes(self) -> int:
-        return self.pieces.elements * self.dtype.itemsize
 
     def begin(self, things: tuple[FlatView | Array, Array | None]) -> Array | None:
         return np.empty(self.pieces.elements, self.dtype) if isinstance(things[0], FlatView) else None
@@ -125,29 +120,18 @@ def pass_of_array(row: ReduceKernel, x: Array, mask: Array | None, integers: boo
 
 
 @dataclass(frozen=True)
-class StoredWork:
+class StoredWork(Work):
     """`reduction_passes.reduce` of whole stored chunks; a mask is in memory."""
 
     pieces: Pieces
-    dtype: np.dtype[Any]
     kernel: str
     reduced: tuple[int, ...]
     counted: bool  # how many elements a mask selects is a field more
     integers: bool
 
-    @property
-    def nbytes(self) -> int:
-        return self.pieces.elements * self.dtype.itemsize
-
-    def begin(self, things: StoredThings) -> None:
-        return None
-
-    def announce(self, region: Region, things: StoredThings) -> None:
-        pass
-
     def piece(self, region: Region, things: StoredThings, memory: Array | None, call: Call) -> Partials:
         reduced, (source, where) = self.reduced, things
-        x = chunk(source, region)
+        x = part_of(source, region)
         mask = None if where is None else where[region]
         partials = reduction_passes.reduce(
             self.kernel, x, reduced, as_they_are, where=mask, integers=self.integers, call=call
@@ -163,13 +147,7 @@ class StoredWork:
         return (*fold(a[:-1], b[:-1]), *REDUCTIONS["count_nonzero"].fold(a[-1:], b[-1:]))
 
 
-StoredThings = tuple[Source | Array, Array | None]
-
-
-def chunk(source: Source | Array, region: Region, memory: Array | None = None) -> Array:
-    if memory is not None and isinstance(source, FlatFile):
-        return source.part(region, memory)
-    return source.part(region) if isinstance(source, Source) else contiguous(source[region])
+StoredThings = tuple[Operand, Array | None]
 
 
 def as_they_are(partials: Partials, count: Array | int) -> Partials:
@@ -180,7 +158,7 @@ class PositionWork(StoredWork):
     """`reduction_passes.position_of_all` of whole stored chunks."""
 
     def piece(self, region: Region, things: StoredThings, memory: Array | None, call: Call) -> Partials:
-        x = chunk(things[0], region)
+        x = part_of(things[0], region)
         index = reduction_passes.position_of_all(self.kernel, x, call)
         value = x.reshape(-1)[index]
         if index >= 0:
@@ -210,28 +188,25 @@ def reduce_stored(
     n = prod(source.shape[axis] for axis in reduced)
     masked = counted and where is not None
     results: tuple[Array, ...] = ()
+    making = threading.Lock()
 
     def finished(region: Region, partials: Partials) -> None:
         nonlocal results
         values = finish(partials[:-1], partials[-1]) if masked else finish(partials, n)
-        if not results:
-            results = tuple(np.empty([source.shape[axis] for axis in kept], value.dtype) for value in values)
+        with making:
+            if not results:
+                results = tuple(np.empty([source.shape[axis] for axis in kept], value.dtype) for value in values)
         for result, value in zip(results, values, strict=True):
             result[tuple(region[axis] for axis in kept)] = value
 
     pieces = stored(source, reduced, stored_piece)
     run(
         StoredWork(pieces, source.dtype, kernel, reduced, masked, integers),
-        (where_it_is(source), where),
+        (to_send(source), where),
         finished,
         call,
     )
     return results
-
-
-def where_it_is(source: Source) -> Source | Array:
-    """What travels: of an array in memory, that array."""
-    return source.array if type(source) is InMemory else source
 
 
 def position_of_stored(kernel: str, source: Source, call: Call) -> int:
@@ -240,7 +215,7 @@ def position_of_stored(kernel: str, source: Source, call: Call) -> int:
     # Every piece is a result of its own: ties go to the lowest position, which chunks do not follow.
     pieces = replace(stored(source, axes, stored_piece), reduced=(False,) * source.ndim)
     work = PositionWork(pieces, source.dtype, kernel, axes, False, False)
-    run(work, (where_it_is(source), None), lambda region, partials: found.append(partials), call)
+    run(work, (to_send(source), None), lambda region, partials: found.append(partials), call)
     best, *others = sorted(found, key=lambda partials: int(partials[1]))
     for partials in others:
         best = reduction_passes.earlier(row, best, partials)

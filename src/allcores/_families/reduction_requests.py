@@ -148,8 +148,6 @@ def short_way(
     """
     if settings.doors <= 0 or type(a) is not np.ndarray or not (workers is None or settings.is_count(workers)):
         return None
-    if settings.sends_arrays():
-        return None
     mask = None
     if where is not NoValue and where is not True:
         if type(where) is not np.ndarray or where.dtype.char != "?" or a.size > SMALL:

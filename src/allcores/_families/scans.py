@@ -9,13 +9,16 @@ Bad arguments raise what bottleneck or numbagg raise, before anything is written
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from .._engine import doors, execute, settings
+from .._engine import doors, execute, mapreduce, settings
 from .._engine.arguments import (
     DOUBLE,
+    by_pieces,
     check_axis,
     check_out,
     counting_dtype,
@@ -24,13 +27,19 @@ from .._engine.arguments import (
     integer,
     is_plain,
     looked_at,
+    numbers,
+    opened,
+    opened_out,
     prepared,
     room_for,
 )
-from .._engine.grid import RunGrid, cut_scans, cut_windows, leaves_of, scan_leaf
+from .._engine.execute import Call
+from .._engine.grid import SCAN_LEAF, Backwards, RunGrid, cut_scans, cut_windows, leaves_of, scan_leaf
 from .._engine.inputs import elements, is_more
 from .._engine.registry import FLOATS, REALS, SCANS
+from .._engine.sources import Operand, Source, laid_out, stand_in, to_send
 from .._engine.view import Array, in_native, native, side_by_side
+from .._kernels.common import Partials
 
 COLUMNS = 16  # fewer columns than these are taken as lines
 MORE = 5  # fields of a state besides those of the row: weight, decay, and three exponents
@@ -59,7 +68,7 @@ def check_weight(min_weight: Any) -> float:
 
 
 def weights(alpha: Any, shape: tuple[int, ...], axis: int) -> Array:
-    """`alpha` as float64, in the shape of the input. A masked one is missing, which is not between 0 and 1."""
+    """`alpha` as float64, which broadcasts to the input's shape. A masked one is missing: not between 0 and 1."""
     if is_more(alpha):
         alpha = elements("alpha", alpha)
     if getattr(alpha, "dtype", DOUBLE).kind == "c":
@@ -77,7 +86,7 @@ def weights(alpha: Any, shape: tuple[int, ...], axis: int) -> Array:
         values = values.reshape([-1 if i == axis else 1 for i in range(len(shape))])
     elif values.ndim > 1 and values.shape != shape:
         raise ValueError(f"alpha must have the shape of the input {shape}, or one dimension, got {values.shape}")
-    return np.broadcast_to(values, shape)
+    return values
 
 
 def exponential(
@@ -93,47 +102,161 @@ def exponential(
     axis = check_axis(axis, len(shape))
     factors = weights(alpha, shape, axis)
     least = check_weight(min_weight)
-    if SCANS[name].counts and dtype.itemsize == 2 and not has_dtype(out, dtype):
+    target = opened_out(out)
+    if SCANS[name].counts and dtype.itemsize == 2 and not has_dtype(target, dtype):
         dtype = counting_dtype(dtype, shape[axis])
     if out is not None:
-        check_out(out, shape, dtype)
-    operands = prepared(given, shape)
-    result = room_for(out, (*operands, factors), dtype)
+        check_out(target, shape, dtype)
+    if by_pieces(given, target):
+        return deliver(scan_by_pieces(name, given, factors, shape, dtype, axis, least, target, workers), out)
+    operands = (*prepared(given, shape), np.broadcast_to(factors, shape))
+    result = room_for(out, operands, dtype)
     if result.size:
-        scan(name, (*operands, factors), result, axis, least, workers)
+        scan(name, operands, result, axis, least, workers)
     return deliver(result, out)
 
 
 def scan(name: str, operands: tuple[Array, ...], result: Array, axis: int, least: float, workers: int) -> None:
     """Fill `result`, of the operands' shape."""
-    views = side_by_side([*operands, result], axis, len(operands))
-    if 1 < views[0].shape[-1] < COLUMNS:
-        views = [view.swapaxes(-1, -2)[..., None] for view in views]
-    *inputs, output = views
+    *inputs, output = lines_of([*operands, result], axis)
     series, n = output.size // output.shape[-2], output.shape[-2]
     leaf = scan_leaf(series, n)
     grid = cut_scans(output.shape, leaf, execute.output_chunk, workers)
-    row = SCANS[name]
-    alpha = inputs[-1]
-    one = not any(stride for stride, length in zip(alpha.strides, alpha.shape, strict=True) if length > 1)
-    # An alpha of 1 forgets all: an infinity times a decay of 0 would be NaN.
-    decays = int(row.decays and least == 0 and one and alpha.flat[0] < 1)
+    row, decays = SCANS[name], takes_four(name, inputs[-1], least)
     states = None
     if leaf < n:
         states = known_before(name, inputs, leaf, least, decays, grid, workers)
     execute.run(name, (*inputs, states), (leaf, least, decays), grid, (output,), workers, row.ns)
 
 
+def lines_of(arrays: list[Array], axis: int) -> list[Array]:
+    """The operands and the result as views (outer..., n, inner), of lines or of enough columns."""
+    views = side_by_side(arrays, axis, len(arrays) - 1)
+    if 1 < views[0].shape[-1] < COLUMNS:
+        views = [view.swapaxes(-1, -2)[..., None] for view in views]
+    return views
+
+
+def takes_four(name: str, alpha: Array, least: float) -> int:
+    """Whether four elements are taken at a time: of one alpha. One of 1 forgets all, and an infinity times a decay of 0
+    would be NaN."""
+    one = not any(stride for stride, length in zip(alpha.strides, alpha.shape, strict=True) if length > 1)
+    return int(SCANS[name].decays and least == 0 and one and alpha.flat[0] < 1)
+
+
 def known_before(
     name: str, inputs: list[Array], leaf: int, least: float, decays: int, grid: RunGrid, workers: int
 ) -> Array:
     """The states before each leaf, (fields, outer, leaves, inner)."""
-    row = SCANS[name]
-    leaves = leaves_of(grid, leaf)
-    states = np.empty((row.fields + MORE, *leaves.partials_shape))
-    execute.run(f"ends_{name}", inputs, (leaf, least, decays), leaves, tuple(states), workers, row.ns * leaf)
+    states = known_after(name, inputs, leaf, least, decays, grid, workers)
     execute.fold(name, tuple(states))
     return states
+
+
+def known_after(
+    name: str, inputs: list[Array], leaf: int, least: float, decays: int, grid: RunGrid, workers: int
+) -> Array:
+    """The states at the end of each leaf, begun from nothing."""
+    row, leaves = SCANS[name], leaves_of(grid, leaf)
+    states = np.empty((row.fields + MORE, *leaves.partials_shape))
+    execute.run(f"ends_{name}", inputs, (leaf, least, decays), leaves, tuple(states), workers, row.ns * leaf)
+    return states
+
+
+# ---- piece by piece: the state at the end of one is where the next one begins
+
+
+@dataclass(frozen=True)
+class ScanWork(mapreduce.Carried):
+    """`scan`, the last operand being alpha. Lanes are lines or columns, in leaves or whole, as they are in memory."""
+
+    name: str
+    least: float
+    decays: int
+    columns: bool
+    leaves: bool
+
+    def lanes(self, x: Array, shape: tuple[int, ...]) -> Array:
+        """A view or a copy (outer, n, inner) of an operand that broadcasts to a shape."""
+        n = shape[self.axis]
+        series = prod(shape) // n
+        view = (1, n, max(series, 2)) if self.columns else (series, n, 1)  # one column alone would be a line
+        if x.size == 1 or x.size == n == x.shape[self.axis]:
+            return np.broadcast_to(x.reshape(1, -1, 1), view)
+        x = np.moveaxis(np.broadcast_to(x, shape), self.axis, 0 if self.columns else -1)
+        return np.broadcast_to(x.reshape((1, n, series) if self.columns else view), view)
+
+    def inputs(self, operands: tuple[Array, ...]) -> tuple[list[Array], RunGrid, int]:
+        *given, alpha = operands
+        shape = np.broadcast_shapes(*(x.shape for x in operands))
+        inputs = [self.lanes(x, shape) for x in (*(numbers("a", x) for x in given), alpha)]
+        leaf = SCAN_LEAF if self.leaves else shape[self.axis]
+        return inputs, cut_scans(inputs[0].shape, leaf, execute.output_chunk), leaf
+
+    def look(self, operands: tuple[Array, ...], call: Call) -> Array | None:
+        if not self.leaves:
+            return None  # all depends on what comes before
+        inputs, grid, leaf = self.inputs(operands)
+        return known_after(self.name, inputs, leaf, self.least, self.decays, grid, call.workers)
+
+    def join(self, operands: tuple[Array, ...], seen: Array | None, state: Any, call: Call) -> tuple[Any, Any]:
+        fields = SCANS[self.name].fields
+        if seen is None:
+            inputs, _, _ = self.inputs(operands)
+            if state is None:
+                state = np.zeros((fields + MORE, len(inputs[0]), 1, inputs[0].shape[-1]))
+            return self.written(operands, state, call), state
+        # A leaf before the first one, of what has come before; and one after the last, which gets what comes next.
+        edge = np.zeros_like(seen[:, :, :1])
+        before = edge.copy() if state is None else state
+        before[fields + 1], before[fields + 4] = 1, 0  # its decay
+        states = np.concatenate((before, seen, edge), axis=2)
+        execute.fold(self.name, tuple(states))
+        return np.ascontiguousarray(states[:, :, 1:-1]), states[:, :, -1:].copy()
+
+    def written(self, operands: tuple[Array, ...], states: Array, call: Call) -> Array:
+        """The results of lanes that begin with these states, which become those at their ends."""
+        inputs, grid, leaf = self.inputs(operands)
+        output = np.empty(inputs[0].shape, self.output)
+        parameters = (leaf, self.least, self.decays)
+        execute.run(self.name, (*inputs, states), parameters, grid, (output,), call.workers, SCANS[self.name].ns)
+        shape = list(np.broadcast_shapes(*(x.shape for x in operands)))
+        n = shape.pop(self.axis)
+        if self.columns:
+            return np.moveaxis(output[..., : prod(shape)].reshape(n, *shape), 0, self.axis)
+        return np.moveaxis(output.reshape(*shape, n), -1, self.axis)
+
+    def outputs(self, operands: tuple[Array, ...], joined: Array, call: Call) -> Partials:
+        return (self.written(operands, joined, call) if self.leaves else joined,)
+
+
+def scan_by_pieces(
+    name: str,
+    given: list[Operand],
+    alpha: Array,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    axis: int,
+    least: float,
+    out: Any,
+    workers: int,
+) -> Operand:
+    """`scan` of what is not in memory, or is to be computed elsewhere, into an `out` that need not be in memory."""
+    operands = [a if isinstance(a, Source) else numbers(letter, a) for letter, a in zip("ab", given, strict=False)]
+    result: Operand = out if isinstance(out, Source) else mapreduce.room_for(out, operands, shape, dtype)
+    if not result.size:
+        return result
+    whole = [np.broadcast_to(stand_in(a), shape) for a in operands]
+    output = result if isinstance(result, np.ndarray) else laid_out(shape, dtype, whole[0].strides)
+    *_, factors, lanes = lines_of([*whole, np.broadcast_to(alpha, shape), output], axis)
+    n, decays = shape[axis], takes_four(name, factors, least)
+    leaves = scan_leaf(lanes.size // n, n) < n
+    call, width = Call(workers), sum(a.itemsize for a in operands) + alpha.itemsize + dtype.itemsize
+    pieces = mapreduce.chains(mapreduce.cut(operands, shape, axis, width, call, unit=SCAN_LEAF), axis)
+    work = ScanWork(pieces, dtype, axis, width, (), dtype, name, least, decays, lanes.shape[-1] > 1, leaves)
+    alpha = alpha.reshape((1,) * (len(shape) - alpha.ndim) + alpha.shape)
+    mapreduce.run(work, (*map(to_send, operands), alpha), mapreduce.Outputs(result, pieces).put, call)
+    return result
 
 
 # ---- gaps
@@ -146,7 +269,8 @@ def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None
         if small is not None:
             return small
     workers = settings.resolve_workers(workers)
-    values = elements("a", a)
+    values: Any = opened(a)
+    values = values if isinstance(values, Source) else elements("a", a)
     axis = check_axis(axis, values.ndim)
     length = values.shape[axis]
     most = length if limit is None else min(integer(name, limit), length)
@@ -154,8 +278,16 @@ def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None
         raise ValueError(f"{name} must be nonnegative, got {most}")
     if values.dtype.kind not in "biufcmM":
         raise TypeError(f"a must be an array of numbers or times, not of dtype {values.dtype}")
+    target: Any = opened_out(out)
     if out is not None:
-        check_out(out, values.shape, values.dtype)
+        check_out(target, values.shape, values.dtype)
+    if by_pieces([values], target):
+        return deliver(fill_by_pieces(values, axis, most, backwards, target, workers), out)
+    return deliver(filled(values, axis, most, backwards, out, workers), out)
+
+
+def filled(values: Array, axis: int, most: int, backwards: bool, out: Any, workers: int) -> Array:
+    """In `out`, where that is possible."""
     covered = values.dtype.char in FLOATS
     apart = is_plain(out) and not np.may_share_memory(out, values)
     result = np.asarray(out) if apart else np.empty_like(values, subok=False)
@@ -174,7 +306,7 @@ def fill(name: str, a: Any, limit: Any, axis: Any, out: Any, workers: int | None
         push_blocks(source, output, axis, most)
     if swapped and not result.dtype.isnative:
         values.byteswap(inplace=True)
-    return deliver(result, out)
+    return result
 
 
 def push(a: Array, result: Array, axis: int, limit: int, workers: int) -> None:
@@ -190,6 +322,64 @@ def push(a: Array, result: Array, axis: int, limit: int, workers: int) -> None:
     execute.run("push", (view, seeds), (limit,), grid, (output,), workers, row.ns)
 
 
+def missing(a: Array) -> Array:
+    found: Array = np.isnat(a) if a.dtype.kind in "mM" else np.isnan(a)
+    return found
+
+
+@dataclass(frozen=True)
+class FillWork(mapreduce.Carried):
+    """Gaps of a piece are filled by `filled`; then those at its beginning, with what has come before. The state is of
+    each series: whether there has been a number, the last one, and how many elements have come after it."""
+
+    most: int
+    backwards: bool
+
+    def forwards(self, a: Array) -> Array:
+        return np.flip(a, self.axis) if self.backwards else a
+
+    def look(self, operands: tuple[Array, ...], call: Call) -> Any:
+        (a,) = operands
+        result = filled(a, self.axis, self.most, self.backwards, None, call.workers)
+        if a.dtype.kind in "biu":
+            return result, None, None
+        a = self.forwards(a)
+        gaps = missing(a)
+        since = np.argmin(np.flip(gaps, self.axis), self.axis, keepdims=True)
+        last = np.take_along_axis(a, a.shape[self.axis] - 1 - since, self.axis)
+        return result, gaps, (~gaps.all(self.axis, keepdims=True), last, since)
+
+    def join(self, operands: tuple[Array, ...], seen: Any, state: Any, call: Call) -> tuple[Any, Any]:
+        result, gaps, after = seen
+        if gaps is None or state is None:
+            return result, after
+        known, last, since = state
+        n = gaps.shape[self.axis]
+        if gaps.take(0, self.axis).any():
+            ago = np.arange(1, n + 1).reshape([-1 if i == self.axis else 1 for i in range(gaps.ndim)])
+            head = np.logical_and.accumulate(gaps, self.axis) & known & (since <= self.most - ago)
+            np.copyto(self.forwards(result), last, where=head)
+        found, its_last, its_since = after
+        return result, (found | known, np.where(found, its_last, last), np.where(found, its_since, since + n))
+
+    def outputs(self, operands: tuple[Array, ...], joined: Array, call: Call) -> Partials:
+        return (joined,)
+
+
+def fill_by_pieces(values: Operand, axis: int, most: int, backwards: bool, out: Any, workers: int) -> Operand:
+    """`filled`, of what is not in memory or is to be computed elsewhere, into an `out` that need not be in memory."""
+    shape, dtype = values.shape, values.dtype
+    result: Operand = out if isinstance(out, Source) else mapreduce.room_for(out, [values], shape, dtype)
+    if result.size:
+        call, width = Call(workers), 2 * dtype.itemsize + 2
+        pieces = mapreduce.chains(mapreduce.cut([values], shape, axis, width, call), axis)
+        if backwards:
+            pieces = Backwards(pieces.shape, pieces.size, pieces.reduced)
+        work = FillWork(pieces, dtype, axis, width, (), dtype, most, backwards)
+        mapreduce.run(work, (to_send(values),), mapreduce.Outputs(result, pieces).put, call)
+    return result
+
+
 def push_blocks(a: Array, result: Array, axis: int, limit: int) -> None:
     """The same for dtypes without a kernel, by NumPy, some elements along the axis at a time."""
     a, result = np.moveaxis(a, axis, 0), np.moveaxis(result, axis, 0)
@@ -197,9 +387,8 @@ def push_blocks(a: Array, result: Array, axis: int, limit: int) -> None:
     at, last = np.full(a.shape[1:], -1), a[0]
     for begin in range(0, len(a), step):
         block = a[begin : begin + step]
-        missing = np.isnat(block) if a.dtype.kind in "mM" else np.isnan(block)
         here = np.arange(begin, begin + len(block)).reshape([-1] + [1] * (a.ndim - 1))
-        found = np.where(missing, -1, here)
+        found = np.where(missing(block), -1, here)
         np.maximum(found[0], at, out=found[0, ...])
         np.maximum.accumulate(found, axis=0, out=found)
         values = np.take_along_axis(block, np.maximum(found - begin, 0), 0)

@@ -10,12 +10,15 @@ Bad arguments raise what bottleneck raises, before anything is written.
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from .._engine import doors, execute, settings
+from .._engine import doors, execute, mapreduce, settings
 from .._engine.arguments import (
+    by_pieces,
     check_axis,
     check_out,
     counting_dtype,
@@ -23,14 +26,18 @@ from .._engine.arguments import (
     has_dtype,
     integer,
     looked_at,
+    numbers,
+    opened_out,
     prepared,
     room_for,
 )
+from .._engine.execute import Call
 from .._engine.grid import cut_windows
 from .._engine.inputs import elements
 from .._engine.registry import WINDOWS
+from .._engine.sources import Operand, Source, to_send
 from .._engine.view import Array, side_by_side
-from .._kernels.common import QUANTILE_METHODS
+from .._kernels.common import QUANTILE_METHODS, Partials
 
 
 def check_ddof(ddof: Any) -> int:
@@ -104,16 +111,65 @@ def move(
     window = check_window(window, shape[axis])
     least = 0 if min_count is None and WINDOWS[name].incomplete else check_count(min_count, window)
     offset = (window - 1) // 2 if center else 0
-    if WINDOWS[name].counts and not has_dtype(out, dtype):
+    target = opened_out(out)
+    if WINDOWS[name].counts and not has_dtype(target, dtype):
         dtype = counting_dtype(dtype, window)
     if out is not None:
-        check_out(out, leading + shape, dtype)
+        check_out(target, leading + shape, dtype)
+    if by_pieces(given, target):
+        every = window, offset, least, *parameters
+        return deliver(move_by_pieces(name, given, shape, dtype, axis, every, leading, target, workers), out)
     operands = prepared(given, shape)
     result = room_for(out, operands, dtype, leading)
     if result.size:
         results = [result[at] for at in np.ndindex(*leading)] if leading else [result]
         run(name, operands, results, axis, (window, offset, least, *parameters), workers, window)
     return deliver(result, out)
+
+
+# Windows up to this one are groups of their own length, longer ones of 32 elements: at their positions the order of
+# operations begins anew.
+MOST, GROUP = 64, 32
+
+
+@dataclass(frozen=True)
+class WindowWork(mapreduce.Mapped):
+    name: str = ""
+    parameters: tuple[Any, ...] = ()
+
+    def compute(self, operands: tuple[Array, ...], call: Call) -> Partials:
+        shape = np.broadcast_shapes(*(a.shape for a in operands))
+        result = np.empty(self.leading + shape, self.output)
+        results = [result[at] for at in np.ndindex(*self.leading)]
+        run(self.name, prepared(operands, shape), results, self.axis, self.parameters, call.workers, self.parameters[0])
+        return (result,)
+
+
+def move_by_pieces(
+    name: str,
+    given: list[Operand],
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    axis: int,
+    parameters: tuple[Any, ...],
+    leading: tuple[int, ...],
+    out: Any,
+    workers: int,
+) -> Operand:
+    """The same of what is not in memory, or is to be computed elsewhere, into an `out` that need not be in memory."""
+    window, offset = parameters[:2]
+    operands = [a if isinstance(a, Source) else numbers(letter, a) for letter, a in zip("ab", given, strict=False)]
+    result: Operand = out if isinstance(out, Source) else mapreduce.room_for(out, operands, shape, dtype, leading)
+    if result.size:
+        call = Call(workers)
+        width = sum(a.itemsize for a in operands) + dtype.itemsize * prod(leading)
+        unit = window if window <= MOST else GROUP
+        pieces = mapreduce.cut(operands, shape, axis, width, call, span=window)
+        work = WindowWork(
+            pieces, dtype, axis, width, leading, dtype, window - 1 - offset, offset, unit, name, parameters
+        )
+        mapreduce.run(work, tuple(map(to_send, operands)), mapreduce.Outputs(result, pieces, leading).put, call)
+    return result
 
 
 def run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._engine.sources import Source, as_source
+from .._engine.sources import Source, as_source, turns_at
 from .plan import ALL, Array, Plan, Slices
 
 MaskedArray = np.ma.MaskedArray
@@ -96,11 +95,9 @@ class Whole:
             self._index = (ALL,) * axis
         if self.store is None:
             self.array = out.copy(order="K") if self._overlaps() else out
-        elif self.store.chunks is not None and self._index is not None:
-            # Two blocks in one stored chunk: each would write what it has read of the other.
-            chunk = self.store.chunks[len(self._index)]
-            if any(plan.out_span(number)[0] % chunk for number in range(plan.count)):
-                self._writing = threading.Lock()
+        elif self._index is not None:
+            begins = [plan.out_span(number)[0] for number in range(plan.count)]
+            self._writing = turns_at(self.store, [*[range(1)] * len(self._index), begins])
         self.form = Form("out", None, out.dtype, True)
 
     def _axis(self, ndim: int) -> int | None:

@@ -196,6 +196,10 @@ class Hdf5(Source):
         found: Array = np.asarray(self.dataset[outer], self.dtype)  # without axes it is a scalar, or a string
         return found[(*(slice(None) for _ in outer), *inner)] if inner else found
 
+    @property
+    def place(self) -> object:
+        return self.name
+
     def write(self, region: Region, values: Any) -> None:
         outer, inner = region[: self.dataset.ndim], region[self.dataset.ndim :]
         if tuple(part.stop - part.start for part in inner) != self.inner:

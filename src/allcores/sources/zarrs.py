@@ -107,6 +107,10 @@ class Zarr(Source):
         self.check_there()
         return values
 
+    @property
+    def place(self) -> object:
+        return self.name
+
     def write(self, region: Region, values: Any) -> None:
         self.check_there()
         self.array[region] = values

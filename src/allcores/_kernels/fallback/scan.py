@@ -390,6 +390,9 @@ def scan(
                     value = np.where(known[WEIGHT] >= least, value, np.nan)
                 rows = slice(row, end - begin, leaf)
                 values[:, rows] = value[:, : values[:, rows].shape[1]]
+            if states is not None:
+                for field, after in zip(states, state, strict=True):
+                    field[lines, first : first + leaves, columns] = after
             out[(*positions, slice(begin, min(end, n)), columns)] = values
     return 0
 
