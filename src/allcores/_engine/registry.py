@@ -291,7 +291,11 @@ def sorting(name: str, kernel: str, *elsewhere: str, **more: Any) -> Function:
 def window(name: str, *elsewhere: str, needs: tuple[tuple[str, Any], ...] = (), root: bool = False) -> Function:
     inputs = ", ".join("xy"[: WINDOWS[name].inputs])
     return Function(
-        *(name, "windows", "Moving windows", name, elsewhere, inputs), needs=(("window", 5), *needs), root=root
+        *(name, "windows", "Moving windows", name, elsewhere, inputs),
+        needs=(("window", 5), *needs),
+        root=root,
+        executor=True,
+        lazy=True,
     )
 
 
@@ -303,6 +307,8 @@ def exponential(name: str, root: bool = False) -> Function:
         content="gaps",
         skips_nan=True,
         root=root,
+        executor=True,
+        lazy=True,
     )
 
 
@@ -381,9 +387,9 @@ FUNCTIONS = {
         exponential("move_exp_nanstd", root=True),
         exponential("move_exp_nancov"),
         exponential("move_exp_nancorr"),
-        gaps("push", "push", "bottleneck"),
-        gaps("ffill", "push", "numbagg"),
-        gaps("bfill", "push", "numbagg"),
+        gaps("push", "push", "bottleneck", executor=True, lazy=True),
+        gaps("ffill", "push", "numbagg", executor=True, lazy=True),
+        gaps("bfill", "push", "numbagg", executor=True, lazy=True),
         gaps(
             *("replace", "replace", "bottleneck"),
             inputs="x.copy()",
