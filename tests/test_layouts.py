@@ -10,7 +10,6 @@ import pytest
 from calling import LONG, all_bits, arguments, parts, takes_axes, variants
 from helpers import (
     COMPUTING,
-    DTYPES,
     LAYOUTS,
     agree,
     axes_of,
@@ -84,7 +83,7 @@ def test_layouts(name, chars, backend, team, monkeypatch):
             x, y = lay(a), lay(b)
             plain = np.ascontiguousarray(x), np.ascontiguousarray(y)
             for j, axis in enumerate(axes(name, i)):
-                if backend == "fallback" and (i + j + number) % 8:
+                if backend == "fallback" and (i + j + number) % 16:
                     continue
                 calls = variants(name, x, axis)
                 more = calls[(i + j) % len(calls)]
@@ -110,12 +109,12 @@ def by_numpy(name, a, **more):
 
 
 @pytest.mark.parametrize("name", COMPUTING)
-def test_none_and_one(name, way):
+def test_none_and_one(name, backend):
     """No element, one element, no axis: NumPy's answer or error, or that of the fallback."""
     few = {key: value for key, value in (("kth", 0), ("k", 1), ("window", 1)) if key in arguments(name)}
     along = [{"axis": axis} for axis in (None, 0, -1)] if "axis" in arguments(name) else [{}]
     shapes = ((), (0,), (1,), (0, 3), (3, 0), (2, 0, 3), (1, 1), (1, 5), (5, 1), (1, 4, 1))
-    for char, shape, axis in product(DTYPES, shapes, along):
+    for char, shape, axis in product("?Qfd", shapes, along):
         a, more = np.full(shape, 3, char), {**few, **axis}
         got, want = outcome(plain_call, name, a, **more), by_numpy(name, a, **more)
         message = (name, char, shape, more, got, want)
