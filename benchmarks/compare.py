@@ -19,7 +19,7 @@ def main() -> int:
     parser.add_argument("--markdown", type=cli.file, metavar="FILE", help="write the tables to a file, not to stdout")
     args = parser.parse_args()
     # Progress goes to stderr, so that stdout can be redirected into a document.
-    results = cli.collect(args, Sizes(), lambda line: print(line, file=sys.stderr, flush=True))
+    results = cli.collect(args, Sizes(), cli.progress)
     document = "\n".join(["```", *report.header(results), "```", *report.markdown(results.rows, results.machine)])
     if args.markdown:
         args.markdown.write_text(document + "\n", encoding="utf-8")

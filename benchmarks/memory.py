@@ -27,7 +27,7 @@ import numpy as np
 
 import allcores as ac
 from allcores.bench import cli
-from allcores.bench.reductions import FUNCTIONS
+from allcores.bench.tables import names_of
 
 LIMIT = 16.0  # MB: what the documentation promises
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -143,7 +143,7 @@ def in_child(function: Callable[..., Any], x: Array, axis: int | None) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gigabytes", type=float, default=1.0, help="size of the array in memory (default: 1)")
-    parser.add_argument("--functions", type=cli.functions, default=tuple(FUNCTIONS), metavar="NAME,...")
+    parser.add_argument("--functions", type=cli.functions, default=names_of("reductions"), metavar="NAME,...")
     parser.add_argument("--dtype", choices=("float64", "float32"), default="float64")
     args = parser.parse_args()
     itemsize = np.dtype(args.dtype).itemsize

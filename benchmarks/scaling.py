@@ -3,7 +3,7 @@
     python benchmarks/scaling.py --functions nansum,nanvar --elements 7300000 --bandwidth 200
 
 Measured on one core of this machine: the time of every chunk of a 1-D reduction, what the call does before and after
-its chunks, one submit, and the round trip of a hand-over. Simulated: the caller submits workers - 1 times; a helper
+its chunks, one submit, and the dispatch latency. Simulated: the caller submits workers - 1 times; a helper
 begins half a round trip later, one submit after its predecessor, because all of them need the GIL; whoever is free
 claims the next chunk; half a round trip after the last chunk the caller knows. Workers that together ask for more than
 --bandwidth are slowed down alike. Cores are taken to be equal and free: this is what the dispatch allows, not what a
@@ -31,7 +31,7 @@ from allcores._engine.registry import REDUCTIONS
 from allcores._engine.view import canonical
 from allcores.bench import cli, limits
 from allcores.bench.cases import arrays
-from allcores.bench.reductions import FUNCTIONS
+from allcores.bench.functions import FUNCTIONS
 
 WORKERS = (1, 2, 4, 8, 16, 32, 64)
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -45,7 +45,7 @@ class Profile:
     nbytes: float  # a chunk
     serial: float  # before and after the chunks
     submit: float
-    hand_over: float
+    dispatch_latency: float
 
 
 # ---- measuring
@@ -112,7 +112,7 @@ def profile(kernel: str, function: Callable[..., Any], x: Array, repeat: int) ->
         x.nbytes / grid.chunks,
         median(around),
         submit_time(),
-        team.hand_over(),
+        team.dispatch_latency(),
     )
 
 
@@ -154,8 +154,10 @@ def call_time(found: Profile, workers: int, bandwidth: float | None) -> float:
     if workers == 1:
         return found.serial + makespan(found.chunks, [0.0], found.nbytes, bandwidth)
     begin = (workers - 1) * found.submit
-    helpers = [begin + found.hand_over / 2 + i * found.submit for i in range(workers - 1)]
-    return found.serial + makespan(found.chunks, [begin, *helpers], found.nbytes, bandwidth) + found.hand_over / 2
+    helpers = [begin + found.dispatch_latency / 2 + i * found.submit for i in range(workers - 1)]
+    return (
+        found.serial + makespan(found.chunks, [begin, *helpers], found.nbytes, bandwidth) + found.dispatch_latency / 2
+    )
 
 
 # ---- showing
@@ -165,7 +167,7 @@ def show(name: str, elements: int, found: Profile, bandwidth: float) -> None:
     print(
         f"\n**{name}**, {elements:,} float64: {len(found.chunks)} chunks of {1e6 * median(found.chunks):.0f} µs, "
         f"{1e6 * found.serial:.0f} µs before and after, submit {1e6 * found.submit:.0f} µs, "
-        f"hand-over {1e6 * found.hand_over:.0f} µs\n"
+        f"dispatch latency {1e6 * found.dispatch_latency:.0f} µs\n"
     )
     print(f"| workers | ms | speed-up | ms, at most {bandwidth:.0f} GB/s | speed-up |")
     print("|--:|--:|--:|--:|--:|")

@@ -69,7 +69,11 @@ numpydoc_validation_checks = {
     "YD01",  # `with` blocks get nothing
 }
 # Those of the standard library, and those that users get but don't make.
-numpydoc_validation_exclude = {r"\.(submit|shutdown)$", r"\.BackgroundFuture(\.running)?$", r"\.BlockFailure$"}
+numpydoc_validation_exclude = {
+    r"\.(submit|shutdown)$",
+    r"\.BackgroundFuture(\.(running|result|exception))?$",
+    r"\.BlockFailure$",
+}
 
 # ---- gallery
 
@@ -110,8 +114,11 @@ html_theme_options = {
 
 
 def links(app: Any, name: str, source: list[str]) -> None:
+    up = "../" * name.count("/")  # from a page in a folder of docs/ to docs/
+
     def here(match: re.Match[str]) -> str:
-        return "](" + ELSEWHERE.get(match[1], match[1])
+        path = match[1].removeprefix(up)
+        return f"]({up}{ELSEWHERE[path]}" if path in ELSEWHERE else match[0]
 
     source[0] = re.sub(r"\]\((\.\./[^)#]*)", here, source[0])
 

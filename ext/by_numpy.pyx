@@ -89,7 +89,7 @@ cdef extern from *:
 
 cdef enum:
     ROOM = 262_144          # bytes of lines that are brought up together, about
-    ROWS = 16               # of columns that are turned at a time: whole cache lines of each
+    ROWS = 16               # of columns that are transposed at a time: whole cache lines of each
     COUNTED = 256           # numbers that are counted, not searched
     PIECE = 4096            # numbers that are looked at together
 

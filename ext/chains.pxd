@@ -8,8 +8,8 @@ the same shares, which are then computed once a row (`Shares`) by the same opera
 from libc.math cimport NAN, ldexp
 
 from cursor cimport allcores_ahead_rows
-from fours cimport (
-    anything, four, greater, lesser, load, minus, missing, nought, over, plus, root, spread, store, times, where_equal)
+from f64x4 cimport (
+    add, anything, broadcast, div, f64x4, greater, lesser, load, missing, mul, root, store, sub, where_equal, zeros)
 
 cdef enum:
     KNOWN = 6               # fields of a state, at most
@@ -56,23 +56,23 @@ cdef inline void shares_of(double decay, double count, double r, Py_ssize_t rows
     to.next_r = r
 
 
-cdef inline four here_of(four x) noexcept nogil:
+cdef inline f64x4 here_of(f64x4 x) noexcept nogil:
     """1 where there is an element, else 0."""
-    return where_equal(x, x, spread(1), nought())
+    return where_equal(x, x, broadcast(1), zeros())
 
 
-cdef inline four moved(four mean, four d, four x, four u) noexcept nogil:
+cdef inline f64x4 moved(f64x4 mean, f64x4 d, f64x4 x, f64x4 u) noexcept nogil:
     """What is known no longer counts where u is 1: mean + (x - mean) would leave its rounding errors. An infinity stays."""
-    return where_equal(u, spread(1), plus(x, minus(d, d)), plus(mean, times(d, u)))
+    return where_equal(u, broadcast(1), add(x, sub(d, d)), add(mean, mul(d, u)))
 
 
-cdef inline four kept(bint whole, four here, four joined, four known) noexcept nogil:
-    return joined if whole else where_equal(here, spread(1), joined, known)
+cdef inline f64x4 kept(bint whole, f64x4 here, f64x4 joined, f64x4 known) noexcept nogil:
+    return joined if whole else where_equal(here, broadcast(1), joined, known)
 
 
-cdef inline four positive(four a, four value) noexcept nogil:
+cdef inline f64x4 positive(f64x4 a, f64x4 value) noexcept nogil:
     """The value where a > 0, else NaN; no a is negative."""
-    return where_equal(a, nought(), spread(NAN), where_equal(a, a, value, spread(NAN)))
+    return where_equal(a, zeros(), broadcast(NAN), where_equal(a, a, value, broadcast(NAN)))
 
 
 cdef inline double least_variance() noexcept nogil:
@@ -84,65 +84,65 @@ cdef inline double most_variance() noexcept nogil:
     return ldexp(1, 1020)
 
 
-cdef inline four exact(four variance, four value) noexcept nogil:
+cdef inline f64x4 exact(f64x4 variance, f64x4 value) noexcept nogil:
     """The value where the variance has all its digits, else NaN."""
-    cdef four bounded = greater(lesser(variance, spread(most_variance())), spread(least_variance()))
-    return where_equal(bounded, variance, value, spread(NAN))
+    cdef f64x4 bounded = greater(lesser(variance, broadcast(most_variance())), broadcast(least_variance()))
+    return where_equal(bounded, variance, value, broadcast(NAN))
 
 
 cdef inline void chain_var(
-        Kind kind, bint ends, Shares *shares, Py_ssize_t row, const double *x, four decay, double *to, four *s) noexcept nogil:
+        Kind kind, bint ends, Shares *shares, Py_ssize_t row, const double *x, f64x4 decay, double *to, f64x4 *s) noexcept nogil:
     """s: count, mean, variance, r."""
     cdef bint whole = shares != NULL
-    cdef four v = load(x)
-    cdef four here = here_of(v)
-    cdef four w = times(decay, s[0])
-    cdef four u = spread(shares.u[row]) if whole else over(spread(1), plus(w, spread(1)))
-    cdef four k = spread(shares.k[row]) if whole else times(w, u)
-    cdef four d = minus(v, s[1])
-    s[1] = kept(whole, here, plus(s[1], times(d, u)) if whole else moved(s[1], d, v, u), s[1])
-    s[2] = kept(whole, here, times(k, plus(s[2], times(times(d, d), u))), s[2])
+    cdef f64x4 v = load(x)
+    cdef f64x4 here = here_of(v)
+    cdef f64x4 w = mul(decay, s[0])
+    cdef f64x4 u = broadcast(shares.u[row]) if whole else div(broadcast(1), add(w, broadcast(1)))
+    cdef f64x4 k = broadcast(shares.k[row]) if whole else mul(w, u)
+    cdef f64x4 d = sub(v, s[1])
+    s[1] = kept(whole, here, add(s[1], mul(d, u)) if whole else moved(s[1], d, v, u), s[1])
+    s[2] = kept(whole, here, mul(k, add(s[2], mul(mul(d, d), u))), s[2])
     if not whole:
-        s[0] = plus(w, here)
-        s[3] = kept(whole, here, times(k, plus(times(k, s[3]), times(spread(2), u))), s[3])
+        s[0] = add(w, here)
+        s[3] = kept(whole, here, mul(k, add(mul(k, s[3]), mul(broadcast(2), u))), s[3])
     if not ends:
-        v = plus(over(s[2], spread(shares.rs[row]) if whole else s[3]), minus(s[1], s[1]))
+        v = add(div(s[2], broadcast(shares.rs[row]) if whole else s[3]), sub(s[1], s[1]))
         v = root(v) if kind == STD else v
         store(to, v if whole else positive(s[3], v))
 
 
 cdef inline void chain_two(
-        Kind kind, bint ends, Shares *shares, Py_ssize_t row, const double *x, const double *y, four decay, double *to,
-        four *s) noexcept nogil:
+        Kind kind, bint ends, Shares *shares, Py_ssize_t row, const double *x, const double *y, f64x4 decay, double *to,
+        f64x4 *s) noexcept nogil:
     """s: count, means, covariance; then r, or variances."""
     cdef bint whole = shares != NULL
-    cdef four v = load(x)
-    cdef four b = load(y)
-    cdef four here = times(here_of(v), here_of(b))
-    cdef four w = times(decay, s[0])
-    cdef four u = spread(shares.u[row]) if whole else over(spread(1), plus(w, spread(1)))
-    cdef four k = spread(shares.k[row]) if whole else times(w, u)
-    cdef four d = minus(v, s[1])
-    cdef four e = minus(b, s[2])
-    s[1] = kept(whole, here, plus(s[1], times(d, u)) if whole else moved(s[1], d, v, u), s[1])
-    s[2] = kept(whole, here, plus(s[2], times(e, u)) if whole else moved(s[2], e, b, u), s[2])
-    s[3] = kept(whole, here, times(k, plus(s[3], times(times(d, e), u))), s[3])
+    cdef f64x4 v = load(x)
+    cdef f64x4 b = load(y)
+    cdef f64x4 here = mul(here_of(v), here_of(b))
+    cdef f64x4 w = mul(decay, s[0])
+    cdef f64x4 u = broadcast(shares.u[row]) if whole else div(broadcast(1), add(w, broadcast(1)))
+    cdef f64x4 k = broadcast(shares.k[row]) if whole else mul(w, u)
+    cdef f64x4 d = sub(v, s[1])
+    cdef f64x4 e = sub(b, s[2])
+    s[1] = kept(whole, here, add(s[1], mul(d, u)) if whole else moved(s[1], d, v, u), s[1])
+    s[2] = kept(whole, here, add(s[2], mul(e, u)) if whole else moved(s[2], e, b, u), s[2])
+    s[3] = kept(whole, here, mul(k, add(s[3], mul(mul(d, e), u))), s[3])
     if not whole:
-        s[0] = plus(w, here)
+        s[0] = add(w, here)
     if kind == CORR:
-        s[4] = kept(whole, here, times(k, plus(s[4], times(times(d, d), u))), s[4])
-        s[5] = kept(whole, here, times(k, plus(s[5], times(times(e, e), u))), s[5])
+        s[4] = kept(whole, here, mul(k, add(s[4], mul(mul(d, d), u))), s[4])
+        s[5] = kept(whole, here, mul(k, add(s[5], mul(mul(e, e), u))), s[5])
     elif not whole:
-        s[4] = kept(whole, here, times(k, plus(times(k, s[4]), times(spread(2), u))), s[4])
+        s[4] = kept(whole, here, mul(k, add(mul(k, s[4]), mul(broadcast(2), u))), s[4])
     if ends:
         return
-    v = plus(minus(s[1], s[1]), minus(s[2], s[2]))
+    v = add(sub(s[1], s[1]), sub(s[2], s[2]))
     if kind == COV:
-        v = plus(over(s[3], spread(shares.rs[row]) if whole else s[4]), v)
+        v = add(div(s[3], broadcast(shares.rs[row]) if whole else s[4]), v)
         store(to, v if whole else positive(s[4], v))
     else:
-        v = plus(over(s[3], times(root(s[4]), root(s[5]))), v)
-        v = greater(lesser(v, spread(1)), spread(-1))
+        v = add(div(s[3], mul(root(s[4]), root(s[5]))), v)
+        v = greater(lesser(v, broadcast(1)), broadcast(-1))
         store(to, exact(s[4], exact(s[5], v)))
 
 
@@ -154,8 +154,8 @@ cdef inline void chain_of(
 
     Fetched is what is so many rows ahead, row by row: all of a block at once waits. 0: it is in the cache.
     """
-    cdef four s[4][KNOWN]
-    cdef four decay = spread(decayed)
+    cdef f64x4 s[4][KNOWN]
+    cdef f64x4 decay = broadcast(decayed)
     cdef Py_ssize_t row
     cdef int k, f
     for k in range(4):
@@ -197,11 +197,11 @@ cdef inline bint are_all(const double *field, double value) noexcept nogil:
 
 cdef inline bint complete(const double *x, Py_ssize_t step, Py_ssize_t rows) noexcept nogil:
     """Whether 16 lanes miss nothing."""
-    cdef four found[4]
+    cdef f64x4 found[4]
     cdef Py_ssize_t _
     cdef int k
     for k in range(4):
-        found[k] = nought()
+        found[k] = zeros()
     for _ in range(rows):
         for k in range(4):
             found[k] = missing(found[k], load(x + 4 * k))

@@ -89,9 +89,9 @@ static void NAME(count_)(const void *numbers, ptrdiff_t n, const void *borders, 
 
 /* `out` has `room`: numbers that others change meanwhile may be of another class than they were counted in. */
 static void NAME(place_)(
-    const void *numbers, ptrdiff_t n, const void *borders, int classes, int64_t *next, void *sink, ptrdiff_t room) {
+    const void *numbers, ptrdiff_t n, const void *borders, int classes, int64_t *next, void *output, ptrdiff_t room) {
     const NUMBER *x = (const NUMBER *)numbers, *pivots = (const NUMBER *)borders;
-    NUMBER *out = (NUMBER *)sink;
+    NUMBER *out = (NUMBER *)output;
     ptrdiff_t i = 0;
 #if CLASSES_IN_VECTORS
     int fits = 1;

@@ -11,8 +11,8 @@ from libc.string cimport memcpy
 
 from chains cimport COUNT, MEAN, SUM, Kind
 from cursor cimport allcores_ahead, allcores_ahead_rows
-from fours cimport (
-    four, greater, last, later, later_two, load, nought, over, plus, spread, store, times, where_equal)
+from f64x4 cimport (
+    add, broadcast, div, f64x4, greater, last, later, later_two, load, mul, store, where_equal, zeros)
 
 cdef enum:
     BYTES = 128             # of a row of 16 lanes
@@ -30,8 +30,8 @@ cdef extern from *:
 
 
 cdef struct Powers:         # of the decay, which is not 0: none of them underflows
-    four one, two, three, four_
-    four all
+    f64x4 one, two, three, four
+    f64x4 all
     Py_ssize_t span         # elements in which no count does
 
 
@@ -57,25 +57,25 @@ cdef inline void powers_of(double alpha, Powers *to) noexcept nogil:
         error = product_error(p[a], p[k - a - 1], product) + (p[a] * rest[k - a - 1] + rest[a] * p[k - a - 1])
         p[k] = product + error
         rest[k] = error - (p[k] - product)
-    to.one = spread(p[0])
-    to.two = spread(p[1])
-    to.three = spread(p[2])
-    to.four_ = spread(p[3])
+    to.one = broadcast(p[0])
+    to.two = broadcast(p[1])
+    to.three = broadcast(p[2])
+    to.four = broadcast(p[3])
     to.all = load(p)
 
 
-cdef inline four here_of(four x) noexcept nogil:
+cdef inline f64x4 here_of(f64x4 x) noexcept nogil:
     """1 where there is an element, else 0."""
-    return where_equal(x, x, spread(1), nought())
+    return where_equal(x, x, broadcast(1), zeros())
 
 
-cdef inline four present(four x) noexcept nogil:
+cdef inline f64x4 present(f64x4 x) noexcept nogil:
     """Elements, and 0 where there is none."""
-    return where_equal(x, x, x, nought())
+    return where_equal(x, x, x, zeros())
 
 
-cdef inline four seen_only(four seen, four value) noexcept nogil:
-    return where_equal(seen, nought(), spread(NAN), value)
+cdef inline f64x4 seen_only(f64x4 seen, f64x4 value) noexcept nogil:
+    return where_equal(seen, zeros(), broadcast(NAN), value)
 
 
 # ---- exponents: what is known of a series is multiplied by a power of two before it underflows in a long gap
@@ -165,16 +165,16 @@ cdef inline void sums_of_four(double *x, const double *p, double *before) noexce
 
 # ---- lines: a vector is four elements of one of them
 
-cdef inline four along(four x, Powers *p, four *before) noexcept nogil:
+cdef inline f64x4 along(f64x4 x, Powers *p, f64x4 *before) noexcept nogil:
     """The sums up to each of four elements."""
-    cdef four t = plus(x, times(p.one, later(x)))
-    t = plus(t, times(p.two, later_two(t)))
-    t = plus(t, times(p.all, before[0]))
+    cdef f64x4 t = add(x, mul(p.one, later(x)))
+    t = add(t, mul(p.two, later_two(t)))
+    t = add(t, mul(p.all, before[0]))
     before[0] = last(t)
     return t
 
 
-cdef inline four seen_along(four here, four *before) noexcept nogil:
+cdef inline f64x4 seen_along(f64x4 here, f64x4 *before) noexcept nogil:
     """1 from the first element on."""
     here = greater(here, later(here))
     here = greater(greater(here, later_two(here)), before[0])
@@ -183,14 +183,14 @@ cdef inline four seen_along(four here, four *before) noexcept nogil:
 
 
 cdef inline void decay_line(
-        Kind kind, bint seen, const double *x, double *to, Powers *p, four *total, four *count) noexcept nogil:
-    cdef four v = load(x)
-    cdef four here
+        Kind kind, bint seen, const double *x, double *to, Powers *p, f64x4 *total, f64x4 *count) noexcept nogil:
+    cdef f64x4 v = load(x)
+    cdef f64x4 here
     if kind == COUNT:
         store(to, along(here_of(v), p, total))
     elif kind == MEAN:
         here = along(here_of(v), p, count)
-        store(to, over(along(present(v), p, total), here))
+        store(to, div(along(present(v), p, total), here))
     elif seen:
         store(to, along(present(v), p, total))
     else:
@@ -199,12 +199,12 @@ cdef inline void decay_line(
 
 
 cdef inline void decay_lines(
-        Kind kind, bint seen, const double **x, double **to, Py_ssize_t n, Powers *powers, four *total,
-        four *count) noexcept nogil:
+        Kind kind, bint seen, const double **x, double **to, Py_ssize_t n, Powers *powers, f64x4 *total,
+        f64x4 *count) noexcept nogil:
     """n elements, a multiple of four, of four lines. `total` and `count` are those of the element before, four times."""
     cdef Powers p = powers[0]
-    cdef four a = total[0], b = total[1], c = total[2], d = total[3]
-    cdef four e = count[0], f = count[1], g = count[2], h = count[3]
+    cdef f64x4 a = total[0], b = total[1], c = total[2], d = total[3]
+    cdef f64x4 e = count[0], f = count[1], g = count[2], h = count[3]
     cdef Py_ssize_t i = 0
     while i < n:
         decay_line(kind, seen, x[0] + i, to[0] + i, &p, &a, &e)
@@ -222,7 +222,7 @@ cdef inline void decay_lines(
     count[3] = h
 
 
-cdef inline bint positive(const four *count) noexcept nogil:
+cdef inline bint positive(const f64x4 *count) noexcept nogil:
     cdef double v[4]
     cdef bint all_are = True
     cdef int k
@@ -233,7 +233,7 @@ cdef inline bint positive(const four *count) noexcept nogil:
 
 
 cdef inline void decay_kind(
-        Kind kind, const double **x, double **to, Py_ssize_t n, Powers *p, four *total, four *count) noexcept nogil:
+        Kind kind, const double **x, double **to, Py_ssize_t n, Powers *p, f64x4 *total, f64x4 *count) noexcept nogil:
     if kind == COUNT:
         decay_lines(COUNT, True, x, to, n, p, total, count)
     elif kind == MEAN:
@@ -245,7 +245,7 @@ cdef inline void decay_kind(
 
 
 cdef inline void decay_some(
-        Kind kind, const double **x, double **to, Py_ssize_t n, Powers *p, four *total, four *count) noexcept nogil:
+        Kind kind, const double **x, double **to, Py_ssize_t n, Powers *p, f64x4 *total, f64x4 *count) noexcept nogil:
     """The same for any n: NaN follows."""
     cdef double rest[AT_ONCE][4]
     cdef double results[AT_ONCE][4]
@@ -268,30 +268,30 @@ cdef inline void decay_some(
 
 # ---- columns: a vector is one row of four of them
 
-cdef inline void down(four *x, Powers *p, four *before) noexcept nogil:
+cdef inline void down(f64x4 *x, Powers *p, f64x4 *before) noexcept nogil:
     """The sums up to each of four rows, in the order of `along`."""
-    cdef four a = plus(x[0], nought())
-    cdef four b = plus(x[1], times(p.one, x[0]))
-    cdef four c = plus(x[2], times(p.one, x[1]))
-    cdef four d = plus(x[3], times(p.one, x[2]))
-    d = plus(d, times(p.two, b))
-    c = plus(c, times(p.two, a))
-    x[0] = plus(a, times(p.one, before[0]))
-    x[1] = plus(plus(b, nought()), times(p.two, before[0]))
-    x[2] = plus(c, times(p.three, before[0]))
-    x[3] = plus(d, times(p.four_, before[0]))
+    cdef f64x4 a = add(x[0], zeros())
+    cdef f64x4 b = add(x[1], mul(p.one, x[0]))
+    cdef f64x4 c = add(x[2], mul(p.one, x[1]))
+    cdef f64x4 d = add(x[3], mul(p.one, x[2]))
+    d = add(d, mul(p.two, b))
+    c = add(c, mul(p.two, a))
+    x[0] = add(a, mul(p.one, before[0]))
+    x[1] = add(add(b, zeros()), mul(p.two, before[0]))
+    x[2] = add(c, mul(p.three, before[0]))
+    x[3] = add(d, mul(p.four, before[0]))
     before[0] = x[3]
 
 
 cdef inline void decay_column(
         Kind kind, bint ends, const double *x, Py_ssize_t x_step, double *to, Py_ssize_t to_step, int rows, Powers *p,
-        four *total, four *count) noexcept nogil:
+        f64x4 *total, f64x4 *count) noexcept nogil:
     """Up to four rows of four columns; NaN follows."""
-    cdef four v[4]
-    cdef four here[4]
+    cdef f64x4 v[4]
+    cdef f64x4 here[4]
     cdef int r
     for r in range(4):
-        v[r] = load(x + r * x_step) if r < rows else spread(NAN)
+        v[r] = load(x + r * x_step) if r < rows else broadcast(NAN)
         here[r] = here_of(v[r])
         v[r] = present(v[r])
     if kind == COUNT:
@@ -310,7 +310,7 @@ cdef inline void decay_column(
         if kind == COUNT:
             store(to + r * to_step, here[r])
         elif kind == MEAN:
-            store(to + r * to_step, over(v[r], here[r]))
+            store(to + r * to_step, div(v[r], here[r]))
         else:
             store(to + r * to_step, seen_only(here[r], v[r]))
 
@@ -320,8 +320,8 @@ cdef inline void decay_columns(
         Py_ssize_t to_step, double *totals, double *counts, Py_ssize_t ahead) noexcept nogil:
     """Rows of 16 columns. Fetched is what is so many rows ahead; 0: it is in the cache."""
     cdef Powers p = powers[0]
-    cdef four total[4]
-    cdef four count[4]
+    cdef f64x4 total[4]
+    cdef f64x4 count[4]
     cdef Py_ssize_t at = 0
     cdef int k
     for k in range(4):

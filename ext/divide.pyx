@@ -1,12 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Lanes divided around elements of given ranks: what is less, what is equal, what lies between two of them, and so on.
+"""Lines divided around elements of given ranks: what is less, what is equal, what lies between two of them, and so on.
 
-    divide     lanes that fit into the caches: the pivots are searched there
-    scatter    a chunk of one long lane, around known pivots, to places that were counted before
-    gather     the positions of few elements of one long lane
+    divide     lines that fit into the caches: the pivots are searched there
+    scatter    a chunk of one long line, around known pivots, to places that were counted before
+    gather     the positions of few elements of one long line
 
 Each class keeps its elements in their order, so that there is one result, whoever computes it. Results are elements or
-their positions, only the first ones where the result is shorter than the lane. Backwards, numbers are in descending
+their positions, only the first ones where the result is shorter than the line. Backwards, numbers are in descending
 order; NaN comes last in any case.
 """
 from libc.stdlib cimport free, malloc
@@ -16,7 +16,7 @@ from buffers cimport dtype_code, hold, release
 from compress cimport SLACK, allcores_pick4, allcores_pick8, allcores_where4, allcores_where8
 from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
 from keys cimport key, load_function, loader
-from lanes cimport AHEAD, ROWS, Lanes, describe, lane_offset, walk
+from lines cimport AHEAD, ROWS, Lines, describe, line_offset, walk
 from narrow cimport PIECE, Arena, ensure, largest, narrow, smallest
 from reals cimport int8_t, int16_t, int32_t, int64_t, uint32_t, uint64_t
 
@@ -31,7 +31,7 @@ cdef enum:
 
 
 cdef struct Target:
-    # Where results go: the lane of `out` under way, how many fit, and the lane that they are of.
+    # Where results go: the line of `out` under way, how many fit, and the line that they are of.
     char *out
     Py_ssize_t stride, n
     const char *x
@@ -152,7 +152,7 @@ cdef inline void distribute(
         left -= next[c]
 
 
-cdef inline void turn(key *v, Py_ssize_t n, bint may_miss) noexcept nogil:
+cdef inline void reverse_order(key *v, Py_ssize_t n, bint may_miss) noexcept nogil:
     """Descending order: the larger, the smaller; but NaN stays the largest."""
     cdef Py_ssize_t i
     cdef key missing = largest(<key *> NULL)
@@ -164,8 +164,8 @@ cdef inline void turn(key *v, Py_ssize_t n, bint may_miss) noexcept nogil:
             v[i] = ~v[i]
 
 
-cdef inline int one_lane(Lanes *job, key *_) noexcept nogil:
-    """A lane whose keys come first in the arena."""
+cdef inline int one_line(Lines *job, key *_) noexcept nogil:
+    """A line whose keys come first in the arena."""
     cdef Division *own = <Division *> job.own
     cdef Target *to = &own.target
     cdef Py_ssize_t c, i, at = 0, n = job.n, m = 0, take
@@ -176,7 +176,7 @@ cdef inline int one_lane(Lanes *job, key *_) noexcept nogil:
         return -1
     v = <key *> job.arena.data
     if to.backwards:
-        turn(v, n, job.may_miss)
+        reverse_order(v, n, job.may_miss)
     memcpy(<key *> job.arena.data + n, v, n * sizeof(key))
     if narrow(&job.arena, n, n, own.ranks, own.m, pivots) < 0:
         return -1
@@ -228,8 +228,8 @@ cdef inline void copy(
         copy_typed(x, stride, n, to, step, <int8_t *> NULL)
 
 
-cdef inline int strip(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_t first, key *_) noexcept nogil:
-    """Columns are turned before and after in blocks of rows: they get, and give, whole cache lines: 26 instead of 36 ms
+cdef inline int strip(Lines *job, char **line, Py_ssize_t lines, Py_ssize_t first, key *_) noexcept nogil:
+    """Columns are transposed before and after in blocks of rows: they get, and give, whole cache lines: 26 instead of 36 ms
     for 7.3 M float64."""
     cdef Division *own = <Division *> job.own
     cdef Target *to = &own.target
@@ -241,55 +241,55 @@ cdef inline int strip(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_t firs
     cdef char *out = NULL
     if ensure(&job.arena, job.n * <Py_ssize_t> sizeof(key)) < 0:
         return -1
-    if ensure(&own.staged, lanes * (pitch + to.n * to.stride)) < 0:
+    if ensure(&own.staged, lines * (pitch + to.n * to.stride)) < 0:
         return -1
     elements = own.staged.data
-    results = elements + lanes * pitch
+    results = elements + lines * pitch
     i = 0
     while adjoin and i < job.n:
         rows = ROWS if i + ROWS < job.n else job.n - i
         allcores_ahead_rows(
-            lane[0] + i * job.n_stride, job.n_stride, <int> rows, lanes * job.inner_stride, AHEAD * job.n_stride)
-        for l in range(lanes):
-            copy(lane[0] + i * job.n_stride + l * job.inner_stride, job.n_stride, rows, elements + l * pitch + i * size,
+            line[0] + i * job.n_stride, job.n_stride, <int> rows, lines * job.inner_stride, AHEAD * job.n_stride)
+        for l in range(lines):
+            copy(line[0] + i * job.n_stride + l * job.inner_stride, job.n_stride, rows, elements + l * pitch + i * size,
                  size, size)
         i += ROWS
-    for l in range(lanes):
+    for l in range(lines):
         to.x = elements + l * pitch
         if not adjoin and job.n_stride == size:
-            to.x = lane[l]
+            to.x = line[l]
         elif not adjoin:
-            copy(lane[l], job.n_stride, job.n, elements + l * pitch, size, size)
+            copy(line[l], job.n_stride, job.n, elements + l * pitch, size, size)
         job.load(to.x, size, job.n, job.arena.data, 1)
         position = first + (0 if adjoin else l)
-        out = own.data + lane_offset(job.outer_ndim, job.outer_shape, own.outer_strides, position // job.inner)
+        out = own.data + line_offset(job.outer_ndim, job.outer_shape, own.outer_strides, position // job.inner)
         out += position % job.inner * own.inner_stride
         to.out = results + l * to.n * to.stride if staged else out
-        if one_lane(job, <key *> NULL) < 0:
+        if one_line(job, <key *> NULL) < 0:
             return -1
         if staged and not adjoin:
             copy(to.out, to.stride, to.n, out, own.stride, to.stride)
     i = 0
     while adjoin and i < to.n:
         rows = ROWS if i + ROWS < to.n else to.n - i
-        for l in range(lanes):
+        for l in range(lines):
             copy(results + (l * to.n + i) * to.stride, to.stride, rows, out + i * own.stride + l * own.inner_stride,
                  own.stride, to.stride)
         i += ROWS
     return 0
 
 
-cdef int strip4(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_t first) noexcept nogil:
-    return strip(job, lane, lanes, first, <int32_t *> NULL)
+cdef int strip4(Lines *job, char **line, Py_ssize_t lines, Py_ssize_t first) noexcept nogil:
+    return strip(job, line, lines, first, <int32_t *> NULL)
 
 
-cdef int strip8(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_t first) noexcept nogil:
-    return strip(job, lane, lanes, first, <int64_t *> NULL)
+cdef int strip8(Lines *job, char **line, Py_ssize_t lines, Py_ssize_t first) noexcept nogil:
+    return strip(job, line, lines, first, <int64_t *> NULL)
 
 
 def divide(x, ranks, positions, backwards, cursor, out):
-    """Lanes of x, divided around the elements of `ranks`, which are in order, to the lanes of out."""
-    cdef Lanes job
+    """Lines of x, divided around the elements of `ranks`, which are in order, to the lines of out."""
+    cdef Lines job
     cdef Division own
     cdef Py_buffer view[4]
     cdef int failed, d
@@ -325,13 +325,13 @@ def divide(x, ranks, positions, backwards, cursor, out):
             free(own.staged.data)
             free(job.arena.data)
         if failed < 0:
-            raise MemoryError("no memory for the lanes of a chunk")
+            raise MemoryError("no memory for the lines of a chunk")
         return 0
     finally:
         release(view, 4)
 
 
-# ---- one long lane
+# ---- one long line
 
 cdef void scatter_chunks(
         Target *to, load_function load, bint may_miss, Py_ssize_t n, const int64_t *pivots, Py_ssize_t m, int64_t *next,
@@ -354,14 +354,14 @@ cdef void scatter_chunks(
                 allcores_ahead(to.x + at * to.x_stride, <int> (take * to.itemsize))
             load(to.x + at * to.x_stride, to.x_stride, take, piece, 1)
             if to.backwards:
-                turn(piece, take, may_miss)
+                reverse_order(piece, take, may_miss)
             distribute(to, piece, at, take, own, m, next + chunk * (2 * m + 1))
             at += take
         allcores_fetch_add(&cursor.done, 1)
 
 
 def scatter(x, pivots, next, positions, backwards, cursor, out):
-    """x and out of one dimension. `pivots` are keys, all different and in order (backwards: turned ones).
+    """x and out of one dimension. `pivots` are keys, all different and in order (backwards: keys of the reverse order).
 
     next[chunk, class]: where the first element of a class in a chunk goes. It is moved on.
     """
@@ -405,7 +405,7 @@ def scatter(x, pivots, next, positions, backwards, cursor, out):
         release(view, 5)
 
 
-# ---- few elements of one long lane
+# ---- few elements of one long line
 
 cdef inline Py_ssize_t positions_of(
         const key *v, Py_ssize_t n, key low, key high, int64_t first, int64_t *out, int64_t room) noexcept nogil:

@@ -23,7 +23,7 @@ cdef enum:
     MASKED = 262_144        # bytes with `where`: what it selects is counted one by one
     QUIET = 4096            # elements from which the GIL is released
     TILE = 1024
-    FIXED = 64              # bytes of slots that need no malloc
+    FIXED = 64              # bytes of partials that need no malloc
 
 
 cdef struct Small:
@@ -35,7 +35,7 @@ cdef struct Small:
     Py_ssize_t carried              # reduced positions that are folded into one output; 1: none
     int ndim
     int along                       # the reduced axis, or -1: all
-    char *slots
+    char *partials
     char fixed[FIXED]
 
 
@@ -282,18 +282,18 @@ cdef inline object shape_small(Small *small, bint keepdims):
     return tuple(shape)
 
 
-cdef inline bint slots_small(Small *small, Job *job, int fields) noexcept nogil:
-    """Memory for the slots: 8 bytes a field and output."""
+cdef inline bint partials_small(Small *small, Job *job, int fields) noexcept nogil:
+    """Memory for the partials: 8 bytes a field and output."""
     cdef int f
-    cdef Py_ssize_t slots = small.outputs * small.carried
-    small.slots = small.fixed
-    if fields * slots * 8 > FIXED:
-        small.slots = <char *> malloc(fields * slots * 8)
-        if small.slots == NULL:
+    cdef Py_ssize_t partials = small.outputs * small.carried
+    small.partials = small.fixed
+    if fields * partials * 8 > FIXED:
+        small.partials = <char *> malloc(fields * partials * 8)
+        if small.partials == NULL:
             return False
     job.fields = fields
     for f in range(fields):
-        job.sink[f] = small.slots + f * slots * 8
+        job.output[f] = small.partials + f * partials * 8
         job.size[f] = 8
     return True
 
@@ -312,7 +312,7 @@ cdef inline int compute_small(Job *job) noexcept nogil:
 
 
 cdef inline void fold_small(Job *job, Py_ssize_t count) noexcept nogil:
-    """Fold slots of carried positions, neighbours in pairs, one left over moves up: `tree` of fallback/drive.py."""
+    """Fold partials of carried positions, neighbours in pairs, one left over moves up: `tree` of fallback/drive.py."""
     cdef void *a[FIELDS]
     cdef void *b[FIELDS]
     cdef Py_ssize_t i
@@ -320,14 +320,14 @@ cdef inline void fold_small(Job *job, Py_ssize_t count) noexcept nogil:
     while count > 1:
         for i in range(count // 2):
             for f in range(job.fields):
-                a[f] = job.sink[f] + 2 * i * job.size[f]
-                b[f] = job.sink[f] + (2 * i + 1) * job.size[f]
+                a[f] = job.output[f] + 2 * i * job.size[f]
+                b[f] = job.output[f] + (2 * i + 1) * job.size[f]
             job.merge(a, b, 1)
             for f in range(job.fields):
-                memmove(job.sink[f] + i * job.size[f], a[f], job.size[f])
+                memmove(job.output[f] + i * job.size[f], a[f], job.size[f])
         if count & 1:
             for f in range(job.fields):
-                memmove(job.sink[f] + (count // 2) * job.size[f], job.sink[f] + (count - 1) * job.size[f], job.size[f])
+                memmove(job.output[f] + (count // 2) * job.size[f], job.output[f] + (count - 1) * job.size[f], job.size[f])
         count = (count + 1) // 2
 
 
@@ -355,8 +355,8 @@ cdef inline bint quiet_small(Small *small, Job *job) noexcept:
 
 
 cdef inline void close_small(Small *small) noexcept:
-    if small.slots != small.fixed:
-        free(small.slots)
+    if small.partials != small.fixed:
+        free(small.partials)
     if small.masked:
         PyBuffer_Release(&small.mask)
     PyBuffer_Release(&small.view)

@@ -1,6 +1,6 @@
 """The loop around every reduction kernel: claim a chunk, bring its elements up leaf by leaf, fold the leaves, store.
 
-    x, a view (outer..., n, inner)             sink, one array a field: (parts, outer, inner)
+    x, a view (outer..., n, inner)             output, one array a field: (parts, outer, inner)
 
     inner == 1: lines(), along n               inner > 1: rows(), down n and across the columns of a tile
 
@@ -9,9 +9,9 @@
             .       /        |                      row 64..    -> leaf 2 /
               fold           |
                  .          /
-                    fold   -> slot -> sink
+                    fold   -> partial -> output
 
-A slot is what a kernel knows of a run of elements: up to four fields, each with its own type (nanmean: total and
+A partial is what a kernel knows of a run of elements: up to four fields, each with its own type (nanmean: total and
 count). Leaves sit at absolute positions and fold in neighbour pairs, a binary tree that depends on n alone: a chunk
 is a power of two of leaves, hence a whole subtree, and no chunk size or number of workers changes a bit.
 
@@ -37,15 +37,15 @@ cdef enum:
 
 # line: n adjoining elements at v, from position `start` of their line. Where n is no multiple of LANES, its last row is
 # at `tail` once more, where LANES elements can be read: what follows the n % LANES elements that count may be anything.
-# `fresh`: the slot is new; otherwise it holds what came before, and the leaf is added to it.
+# `fresh`: the partial is new; otherwise it holds what came before, and the leaf is added to it.
 ctypedef void (*line_function)(
-    const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil
+    const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil
 # rows: n rows, `stride` bytes apart, of `cols` adjoining elements each: at most STRIP bytes. What will be read next is
 # `ahead` bytes further on; 0: don't prefetch.
 ctypedef void (*rows_function)(
     const void *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-    Py_ssize_t start, bint fresh, void **slot) noexcept nogil
-# fold: a becomes what is known of a's elements and then b's, for `width` adjoining slots.
+    Py_ssize_t start, bint fresh, void **partial) noexcept nogil
+# fold: a becomes what is known of a's elements and then b's, for `width` adjoining partials.
 ctypedef void (*fold_function)(void **a, void **b, Py_ssize_t width) noexcept nogil
 # load: a gather that converts: n elements of `width` bytes at `to`, which deals with the mask itself.
 ctypedef void (*load_function)(
@@ -70,12 +70,12 @@ cdef struct Job:
     line_function line
     rows_function rows
     load_function load              # NULL: elements are taken as they are
-    fold_function fold              # of leaves, in a tree; NULL: they are added to one running slot, in order
+    fold_function fold              # of leaves, in a tree; NULL: they are added to one running partial, in order
     fold_function merge             # of chunks, in a tree
     int decisive                    # the one-byte answer that nothing can change any more, or -1
     int fields
     Py_ssize_t size[FIELDS]         # bytes of a field
-    char *sink[FIELDS]
+    char *output[FIELDS]
 
 
 cdef inline void outer_offsets(Job *job, Py_ssize_t position, Py_ssize_t *x, Py_ssize_t *mask) noexcept nogil:
@@ -222,21 +222,21 @@ cdef inline void fold_rest(Job *job, void *(*stack)[FIELDS], int depth, Py_ssize
         depth -= 1
 
 
-cdef inline void store(Job *job, void **slot, Py_ssize_t index, Py_ssize_t width) noexcept nogil:
+cdef inline void store(Job *job, void **partial, Py_ssize_t index, Py_ssize_t width) noexcept nogil:
     cdef int f
     for f in range(job.fields):
         if width == 1 and job.size[f] == 8:
-            memcpy(job.sink[f] + index * 8, slot[f], 8)
+            memcpy(job.output[f] + index * 8, partial[f], 8)
         else:
-            memcpy(job.sink[f] + index * job.size[f], slot[f], width * job.size[f])
+            memcpy(job.output[f] + index * job.size[f], partial[f], width * job.size[f])
 
 
 cdef inline void lines(
         Job *job, Py_ssize_t part, Py_ssize_t first, Py_ssize_t last, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """Outer positions first..last, elements begin..end of each, into one slot each."""
+    """Outer positions first..last, elements begin..end of each, into one partial each."""
     cdef double scratch[LINE_LEAF + LANES]
     cdef double last_row[LANES]
-    cdef double slots[LEVELS * FIELDS]
+    cdef double partials[LEVELS * FIELDS]
     cdef void *stack[LEVELS][FIELDS]
     cdef int depth, d, f, levels = 2
     cdef Py_ssize_t position, at, n, rest, count, x_offset, mask_offset
@@ -259,7 +259,7 @@ cdef inline void lines(
         levels += 1
     for d in range(levels):
         for f in range(job.fields):
-            stack[d][f] = &slots[d * FIELDS + f]
+            stack[d][f] = &partials[d * FIELDS + f]
     for position in range(first, last):
         outer_offsets(job, position, &x_offset, &mask_offset)
         depth = 0
@@ -306,8 +306,8 @@ cdef inline int rows(
     cdef Py_ssize_t position, at, n, i, l, w, count, stride, ahead, x_offset, mask_offset
     cdef int depth, d, f, levels = 2
     cdef void *stack[LEVELS][FIELDS]
-    cdef void *slot[FIELDS]
-    cdef char *slots
+    cdef void *partial[FIELDS]
+    cdef char *partials
     cdef const char *x
     cdef const char *mask = NULL
     cdef const void *v
@@ -316,12 +316,12 @@ cdef inline int rows(
     if job.fold != NULL:
         while <Py_ssize_t> ROWS_LEAF << (levels - 2) < end - begin:
             levels += 1
-    slots = <char *> malloc(levels * job.fields * cols * 8)
-    if slots == NULL:
+    partials = <char *> malloc(levels * job.fields * cols * 8)
+    if partials == NULL:
         return -1
     for d in range(levels):
         for f in range(job.fields):
-            stack[d][f] = slots + (d * job.fields + f) * cols * 8
+            stack[d][f] = partials + (d * job.fields + f) * cols * 8
     for position in range(first, last):
         outer_offsets(job, position, &x_offset, &mask_offset)
         depth = 0
@@ -351,8 +351,8 @@ cdef inline int rows(
                 if not direct:
                     ahead = 0
                 for f in range(job.fields):
-                    slot[f] = <char *> stack[depth if job.fold != NULL else 0][f] + l * job.size[f]
-                job.rows(v, stride, n, w, ahead, at, job.fold != NULL or count == 0, slot)
+                    partial[f] = <char *> stack[depth if job.fold != NULL else 0][f] + l * job.size[f]
+                job.rows(v, stride, n, w, ahead, at, job.fold != NULL or count == 0, partial)
                 l += strip
             count += 1
             depth = 1 if job.fold == NULL else fold_up(job, stack, depth + 1, count, cols)
@@ -360,7 +360,7 @@ cdef inline int rows(
         if job.fold != NULL:
             fold_rest(job, stack, depth, cols)
         store(job, stack[0], (part * job.outer + position) * job.inner + left, cols)
-    free(slots)
+    free(partials)
     return 0
 
 
@@ -385,7 +385,7 @@ cdef inline int drive(Job *job, Cursor *cursor) noexcept nogil:
         elif rows(job, part, first, last, part * run, end, tile * cursor.tile, right) < 0:
             return -1
         allcores_fetch_add(&cursor.done, 1)
-        if job.decisive >= 0 and job.outer == 1 and job.inner == 1 and job.sink[0][part] == job.decisive:
+        if job.decisive >= 0 and job.outer == 1 and job.inner == 1 and job.output[0][part] == job.decisive:
             allcores_fetch_add(&cursor.next, cursor.end)        # nobody need look further
         chunk = claim(cursor, deadline)
     return 0

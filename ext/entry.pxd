@@ -26,15 +26,15 @@ cdef struct Views:
     Py_buffer x
     Py_buffer mask
     Py_buffer cursor
-    Py_buffer sink[FIELDS]
-    int held                # buffers to release: x, mask, cursor, then the sinks
+    Py_buffer output[FIELDS]
+    int held                # buffers to release: x, mask, cursor, then the outputs
     bint masked
 
 
 cdef inline void close_views(Views *views) noexcept:
     cdef int f
     for f in range(views.held - 2):
-        PyBuffer_Release(&views.sink[f])
+        PyBuffer_Release(&views.output[f])
     if views.held > 1:
         PyBuffer_Release(&views.cursor)
     if views.masked:
@@ -43,7 +43,7 @@ cdef inline void close_views(Views *views) noexcept:
         PyBuffer_Release(&views.x)
 
 
-cdef inline char open_views(Views *views, Job *job, object x, object where, object cursor, tuple sinks) except 0:
+cdef inline char open_views(Views *views, Job *job, object x, object where, object cursor, tuple outputs) except 0:
     """Fill the job from x, a view (outer..., n, inner), and return x's dtype code. Close the views in any case."""
     cdef int d, f
     cdef char code
@@ -56,12 +56,12 @@ cdef inline char open_views(Views *views, Job *job, object x, object where, obje
         views.masked = True
     PyObject_GetBuffer(cursor, &views.cursor, PyBUF_FULL)
     views.held = 2
-    for f in range(len(sinks)):
-        PyObject_GetBuffer(sinks[f], &views.sink[f], PyBUF_FULL)
+    for f in range(len(outputs)):
+        PyObject_GetBuffer(outputs[f], &views.output[f], PyBUF_FULL)
         views.held += 1
-        job.sink[f] = <char *> views.sink[f].buf
-        job.size[f] = views.sink[f].itemsize
-    job.fields = <int> len(sinks)
+        job.output[f] = <char *> views.output[f].buf
+        job.size[f] = views.output[f].itemsize
+    job.fields = <int> len(outputs)
     code = element_code(&views.x)
     if code == 0:
         raise TypeError("no kernel for arrays of this dtype")
@@ -113,11 +113,11 @@ cdef inline int run_job(Job *job, Views *views) except -1:
     return status
 
 
-cdef inline char sink_code(object sink) except 0:
-    """The dtype code of a sink."""
+cdef inline char output_code(object output) except 0:
+    """The dtype code of an output."""
     cdef Py_buffer view
     cdef char code
-    PyObject_GetBuffer(sink, &view, PyBUF_FULL)
+    PyObject_GetBuffer(output, &view, PyBUF_FULL)
     code = dtype_code(&view)
     PyBuffer_Release(&view)
     if code == 0:
@@ -125,14 +125,14 @@ cdef inline char sink_code(object sink) except 0:
     return code
 
 
-cdef inline int merge_parts(Job *job, tuple sinks) except -1:
-    """Fold the sinks (parts, outer, inner) of a job along their first axis, neighbours in pairs, into their first part."""
+cdef inline int merge_parts(Job *job, tuple outputs) except -1:
+    """Fold the outputs (parts, outer, inner) of a job along their first axis, neighbours in pairs, into their first part."""
     cdef Py_buffer view[FIELDS]
     cdef void *a[FIELDS]
     cdef void *b[FIELDS]
     cdef Py_ssize_t parts = 0, width = 0, i, step = 1
-    cdef int f, fields = <int> len(sinks), status
-    hold(view, sinks, 0)
+    cdef int f, fields = <int> len(outputs), status
+    hold(view, outputs, 0)
     try:
         for f in range(fields):
             parts = view[f].shape[0]

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Extrema and their positions. Leaves are added to one running slot, in order: of equals the first stays.
+"""Extrema and their positions. Leaves are added to one running partial, in order: of equals the first stays.
 
 A leaf of a line is searched by value at the speed of memory; only where it beats what came before is it searched once
 more for the position, which happens seldom in most data, and in the first-level cache.
@@ -15,9 +15,9 @@ from libc.string cimport memcpy
 
 from cursor cimport allcores_ahead, allcores_ahead_rows
 from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer
-from door cimport LIMIT, Small, close_small, open_small, run_small, shape_small, slots_small
+from door cimport LIMIT, Small, close_small, open_small, run_small, shape_small, partials_small
 from drive cimport LANES, STRIP, Job, fold_function, line_function, rows_function
-from entry cimport Views, close_views, merge_parts, open_views, run_job, sink_code
+from entry cimport Views, close_views, merge_parts, open_views, run_job, output_code
 from reals cimport (
     floating, int8_t, int16_t, int32_t, int64_t, real, uint8_t, uint16_t, uint32_t, uint64_t)
 
@@ -734,143 +734,145 @@ cdef inline void made_bools(uint8_t *best, Py_ssize_t cols) noexcept nogil:
 
 
 cdef void bools_min_line(
-        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_bools(<const uint8_t *> v, <const uint8_t *> tail, n, start, False, fresh, <uint8_t *> slot[0], NULL)
+        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    line_bools(<const uint8_t *> v, <const uint8_t *> tail, n, start, False, fresh, <uint8_t *> partial[0], NULL)
 
 
 cdef void bools_max_line(
-        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_bools(<const uint8_t *> v, <const uint8_t *> tail, n, start, True, fresh, <uint8_t *> slot[0], NULL)
+        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    line_bools(<const uint8_t *> v, <const uint8_t *> tail, n, start, True, fresh, <uint8_t *> partial[0], NULL)
 
 
 cdef void bools_argmin_line(
-        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_bools(<const uint8_t *> v, <const uint8_t *> tail, n, start, False, fresh, <uint8_t *> slot[0], <int64_t *> slot[1])
+        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    line_bools(<const uint8_t *> v, <const uint8_t *> tail, n, start, False, fresh, <uint8_t *> partial[0], <int64_t *> partial[1])
 
 
 cdef void bools_argmax_line(
-        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_bools(<const uint8_t *> v, <const uint8_t *> tail, n, start, True, fresh, <uint8_t *> slot[0], <int64_t *> slot[1])
+        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    line_bools(<const uint8_t *> v, <const uint8_t *> tail, n, start, True, fresh, <uint8_t *> partial[0], <int64_t *> partial[1])
 
 
 cdef void bools_min_rows(
         const void *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_min(<const uint8_t *> v, stride, n, cols, ahead, fresh, <uint8_t *> slot[0])
-    made_bools(<uint8_t *> slot[0], cols)
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_min(<const uint8_t *> v, stride, n, cols, ahead, fresh, <uint8_t *> partial[0])
+    made_bools(<uint8_t *> partial[0], cols)
 
 
 cdef void bools_max_rows(
         const void *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_max(<const uint8_t *> v, stride, n, cols, ahead, fresh, <uint8_t *> slot[0])
-    made_bools(<uint8_t *> slot[0], cols)
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_max(<const uint8_t *> v, stride, n, cols, ahead, fresh, <uint8_t *> partial[0])
+    made_bools(<uint8_t *> partial[0], cols)
 
 
 cdef void bools_argmin_rows(
         const void *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_bools(<const uint8_t *> v, stride, n, cols, ahead, start, False, fresh, <uint8_t *> slot[0], <int64_t *> slot[1])
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_bools(<const uint8_t *> v, stride, n, cols, ahead, start, False, fresh, <uint8_t *> partial[0], <int64_t *> partial[1])
 
 
 cdef void bools_argmax_rows(
         const void *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_bools(<const uint8_t *> v, stride, n, cols, ahead, start, True, fresh, <uint8_t *> slot[0], <int64_t *> slot[1])
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_bools(<const uint8_t *> v, stride, n, cols, ahead, start, True, fresh, <uint8_t *> partial[0], <int64_t *> partial[1])
 
 
 # ---- kernels: field 0 the value, field 1 the position or, of ptp, the other end
 
-cdef void min_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_min(v, tail, n, False, fresh, <real *> slot[0])
+cdef void min_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    line_min(v, tail, n, False, fresh, <real *> partial[0])
 
 
 cdef void min_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_min(v, stride, n, cols, ahead, fresh, <real *> slot[0])
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_min(v, stride, n, cols, ahead, fresh, <real *> partial[0])
 
 
-cdef void argmin_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_argmin(v, tail, n, start, False, fresh, <real *> slot[0], <int64_t *> slot[1])
+cdef void argmin_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    line_argmin(v, tail, n, start, False, fresh, <real *> partial[0], <int64_t *> partial[1])
 
 
 cdef void argmin_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_argmin(v, stride, n, cols, ahead, start, False, fresh, <real *> slot[0], <int64_t *> slot[1])
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_argmin(v, stride, n, cols, ahead, start, False, fresh, <real *> partial[0], <int64_t *> partial[1])
 
 
-cdef void nanmin_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_min(v, tail, n, True, fresh, <real *> slot[0])
+cdef void nanmin_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    line_min(v, tail, n, True, fresh, <real *> partial[0])
 
 
 cdef void nanmin_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_nanmin(v, stride, n, cols, ahead, fresh, <real *> slot[0])
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_nanmin(v, stride, n, cols, ahead, fresh, <real *> partial[0])
 
 
-cdef void nanargmin_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_argmin(v, tail, n, start, True, fresh, <real *> slot[0], <int64_t *> slot[1])
+cdef void nanargmin_line(
+        const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    line_argmin(v, tail, n, start, True, fresh, <real *> partial[0], <int64_t *> partial[1])
 
 
 cdef void nanargmin_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_argmin(v, stride, n, cols, ahead, start, True, fresh, <real *> slot[0], <int64_t *> slot[1])
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_argmin(v, stride, n, cols, ahead, start, True, fresh, <real *> partial[0], <int64_t *> partial[1])
 
 
-cdef void max_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_max(v, tail, n, False, fresh, <real *> slot[0])
+cdef void max_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    line_max(v, tail, n, False, fresh, <real *> partial[0])
 
 
 cdef void max_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_max(v, stride, n, cols, ahead, fresh, <real *> slot[0])
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_max(v, stride, n, cols, ahead, fresh, <real *> partial[0])
 
 
-cdef void argmax_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_argmax(v, tail, n, start, False, fresh, <real *> slot[0], <int64_t *> slot[1])
+cdef void argmax_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    line_argmax(v, tail, n, start, False, fresh, <real *> partial[0], <int64_t *> partial[1])
 
 
 cdef void argmax_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_argmax(v, stride, n, cols, ahead, start, False, fresh, <real *> slot[0], <int64_t *> slot[1])
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_argmax(v, stride, n, cols, ahead, start, False, fresh, <real *> partial[0], <int64_t *> partial[1])
 
 
-cdef void nanmax_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_max(v, tail, n, True, fresh, <real *> slot[0])
+cdef void nanmax_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    line_max(v, tail, n, True, fresh, <real *> partial[0])
 
 
 cdef void nanmax_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_nanmax(v, stride, n, cols, ahead, fresh, <real *> slot[0])
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_nanmax(v, stride, n, cols, ahead, fresh, <real *> partial[0])
 
 
-cdef void nanargmax_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_argmax(v, tail, n, start, True, fresh, <real *> slot[0], <int64_t *> slot[1])
+cdef void nanargmax_line(
+        const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    line_argmax(v, tail, n, start, True, fresh, <real *> partial[0], <int64_t *> partial[1])
 
 
 cdef void nanargmax_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_argmax(v, stride, n, cols, ahead, start, True, fresh, <real *> slot[0], <int64_t *> slot[1])
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_argmax(v, stride, n, cols, ahead, start, True, fresh, <real *> partial[0], <int64_t *> partial[1])
 
 
-cdef void ptp_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_min(v, tail, n, False, fresh, <real *> slot[0])
-    line_max(v, tail, n, False, fresh, <real *> slot[1])
+cdef void ptp_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    line_min(v, tail, n, False, fresh, <real *> partial[0])
+    line_max(v, tail, n, False, fresh, <real *> partial[1])
 
 
 cdef void ptp_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_min(v, stride, n, cols, ahead, fresh, <real *> slot[0])
-    rows_max(v, stride, n, cols, ahead, fresh, <real *> slot[1])
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_min(v, stride, n, cols, ahead, fresh, <real *> partial[0])
+    rows_max(v, stride, n, cols, ahead, fresh, <real *> partial[1])
 
 
 # ---- what is left of two runs of elements, the first one earlier
@@ -1064,12 +1066,12 @@ cdef bint bind(Job *job, Kernel kernel, char code) noexcept nogil:
     return job.line != NULL
 
 
-cdef int run(Kernel kernel, object x, object where, object cursor, tuple sinks) except -1:
+cdef int run(Kernel kernel, object x, object where, object cursor, tuple outputs) except -1:
     cdef Job job
     cdef Views views
     cdef char code
     try:
-        code = open_views(&views, &job, x, where, cursor, sinks)
+        code = open_views(&views, &job, x, where, cursor, outputs)
         if not bind(&job, kernel, code):
             raise TypeError("no kernel for arrays of this dtype")
         run_job(&job, &views)
@@ -1078,12 +1080,12 @@ cdef int run(Kernel kernel, object x, object where, object cursor, tuple sinks) 
         close_views(&views)
 
 
-cdef int merge(Kernel kernel, tuple sinks) except -1:
-    """What chunks left in the sinks, folded into the first part."""
+cdef int merge(Kernel kernel, tuple outputs) except -1:
+    """What chunks left in the outputs, folded into the first part."""
     cdef Job job
-    if not bind(&job, kernel, sink_code(sinks[0])):
+    if not bind(&job, kernel, output_code(outputs[0])):
         raise TypeError("no kernel for arrays of this dtype")
-    merge_parts(&job, sinks)
+    merge_parts(&job, outputs)
     return 0
 
 
@@ -1123,40 +1125,40 @@ def nanargmax(x, where, cursor, value, index):
     return run(NANARGMAX, x, where, cursor, (value, index))
 
 
-def fold_ptp(*sinks):
-    return merge(PTP, sinks)
+def fold_ptp(*outputs):
+    return merge(PTP, outputs)
 
 
-def fold_min(*sinks):
-    return merge(MIN, sinks)
+def fold_min(*outputs):
+    return merge(MIN, outputs)
 
 
-def fold_max(*sinks):
-    return merge(MAX, sinks)
+def fold_max(*outputs):
+    return merge(MAX, outputs)
 
 
-def fold_nanmin(*sinks):
-    return merge(NANMIN, sinks)
+def fold_nanmin(*outputs):
+    return merge(NANMIN, outputs)
 
 
-def fold_nanmax(*sinks):
-    return merge(NANMAX, sinks)
+def fold_nanmax(*outputs):
+    return merge(NANMAX, outputs)
 
 
-def fold_argmin(*sinks):
-    return merge(ARGMIN, sinks)
+def fold_argmin(*outputs):
+    return merge(ARGMIN, outputs)
 
 
-def fold_argmax(*sinks):
-    return merge(ARGMAX, sinks)
+def fold_argmax(*outputs):
+    return merge(ARGMAX, outputs)
 
 
-def fold_nanargmin(*sinks):
-    return merge(NANARGMIN, sinks)
+def fold_nanargmin(*outputs):
+    return merge(NANARGMIN, outputs)
 
 
-def fold_nanargmax(*sinks):
-    return merge(NANARGMAX, sinks)
+def fold_nanargmax(*outputs):
+    return merge(NANARGMAX, outputs)
 
 
 # ---- doors: small arrays, with all arguments but these at their defaults
@@ -1198,14 +1200,14 @@ cdef object scalar(char code, const char *p):
     return uint64((<uint64_t *> p)[0])
 
 
-cdef object deliver(const char *slots, Py_ssize_t outputs, char code, object dtype, object shape):
-    """Slots as a scalar, where there is no shape, or as an array."""
+cdef object deliver(const char *partials, Py_ssize_t outputs, char code, object dtype, object shape):
+    """Partials as a scalar, where there is no shape, or as an array."""
     cdef Py_buffer out
     if shape is None:
-        return scalar(code, slots)
+        return scalar(code, partials)
     result = empty(shape, dtype)
     PyObject_GetBuffer(result, &out, PyBUF_FULL)
-    memcpy(out.buf, slots, outputs * out.itemsize)
+    memcpy(out.buf, partials, outputs * out.itemsize)
     PyBuffer_Release(&out)
     return result
 
@@ -1222,12 +1224,12 @@ cdef object small(Kernel kernel, object a, object axis, object keepdims, object 
     code = open_small(&it, &job, a, axis, where, positions, 2 * LIMIT)
     if code == 0:
         return None
-    it.slots = it.fixed
+    it.partials = it.fixed
     try:
         if code != b"d" and code != b"f":           # no NaN to skip
             kernel = (MIN if kernel == NANMIN else MAX if kernel == NANMAX
                       else ARGMIN if kernel == NANARGMIN else ARGMAX if kernel == NANARGMAX else kernel)
-        if not bind(&job, kernel, code) or not slots_small(&it, &job, 2 if positions or kernel == PTP else 1):
+        if not bind(&job, kernel, code) or not partials_small(&it, &job, 2 if positions or kernel == PTP else 1):
             return None
         job.size[0] = job.itemsize
         if kernel == PTP:
@@ -1237,26 +1239,26 @@ cdef object small(Kernel kernel, object a, object axis, object keepdims, object 
         run_small(&it, &job)
         if kernel in (NANARGMIN, NANARGMAX):
             for i in range(it.outputs):
-                if (<int64_t *> job.sink[1])[i] < 0:
+                if (<int64_t *> job.output[1])[i] < 0:
                     return None                     # nothing but NaN
         elif kernel in (NANMIN, NANMAX):
             for i in range(it.outputs):
-                if code == b"d" and (<double *> it.slots)[i] != (<double *> it.slots)[i]:
+                if code == b"d" and (<double *> it.partials)[i] != (<double *> it.partials)[i]:
                     return None
-                if code == b"f" and (<float *> it.slots)[i] != (<float *> it.slots)[i]:
+                if code == b"f" and (<float *> it.partials)[i] != (<float *> it.partials)[i]:
                     return None
         shape = shape_small(&it, keepdims is True)
         if positions:
-            result = deliver(job.sink[1], it.outputs, b"q", int64, shape)
+            result = deliver(job.output[1], it.outputs, b"q", int64, shape)
             return result if int64 is intp or shape is None else result.astype(intp)
         if kernel == PTP and shape is None and code == b"d":
-            difference = (<double *> job.sink[1])[0] - (<double *> it.slots)[0]
+            difference = (<double *> job.output[1])[0] - (<double *> it.partials)[0]
             if isfinite(difference):                # otherwise NumPy may warn
                 return scalar64(difference)
         dtype = a.dtype.newbyteorder("=") if job.swapped else a.dtype
-        result = deliver(it.slots, it.outputs, code, dtype, shape)
+        result = deliver(it.partials, it.outputs, code, dtype, shape)
         if kernel == PTP:
-            return subtract(deliver(job.sink[1], it.outputs, code, dtype, shape), result)
+            return subtract(deliver(job.output[1], it.outputs, code, dtype, shape), result)
         return result
     finally:
         close_small(&it)

@@ -3,12 +3,12 @@
 
     row p of a tile    element p of each group:   g of all lanes | g + 1 of all lanes | ...
 
-Columns of an array are copied row by row, lines are turned, four groups at a time.
+Columns of an array are copied row by row, lines are transposed, four groups at a time.
 """
 from libc.math cimport INFINITY, NAN
 
 from cursor cimport allcores_ahead, allcores_ahead_rows
-from fours cimport four, load, store, turn
+from f64x4 cimport f64x4, load, store, transpose
 from merges cimport MOST
 from window cimport Job, Operand, Strip
 
@@ -23,18 +23,18 @@ cdef inline bint straight(Operand *operand, char *first, Py_ssize_t lanes) noexc
             and <size_t> first % sizeof(double) == 0 and lanes % WIDE == 0)
 
 
-cdef inline void turn_in(
+cdef inline void transpose_in(
         const double *a, const double *b, const double *c, const double *d, Py_ssize_t n, double *to,
         Py_ssize_t step) noexcept nogil:
     """n elements of four groups, into four columns."""
-    cdef four e, f, g, h
+    cdef f64x4 e, f, g, h
     cdef Py_ssize_t p = 0
     while p + 4 <= n:
         e = load(a + p)
         f = load(b + p)
         g = load(c + p)
         h = load(d + p)
-        turn(&e, &f, &g, &h)
+        transpose(&e, &f, &g, &h)
         store(to, e)
         store(to + step, f)
         store(to + 2 * step, g)
@@ -50,17 +50,17 @@ cdef inline void turn_in(
         p += 1
 
 
-cdef inline void turn_out(
+cdef inline void transpose_out(
         const double *v, Py_ssize_t step, Py_ssize_t n, double *a, double *b, double *c, double *d) noexcept nogil:
     """The reverse."""
-    cdef four e, f, g, h
+    cdef f64x4 e, f, g, h
     cdef Py_ssize_t p = 0
     while p + 4 <= n:
         e = load(v)
         f = load(v + step)
         g = load(v + 2 * step)
         h = load(v + 3 * step)
-        turn(&e, &f, &g, &h)
+        transpose(&e, &f, &g, &h)
         store(a + p, e)
         store(b + p, f)
         store(c + p, g)
@@ -129,7 +129,7 @@ cdef inline void take_groups(
         at = <const double *> strip.lane[f][0] + group * length
         while c + 4 <= width:
             allcores_ahead(at, <int> (4 * length * sizeof(double)))
-            turn_in(at, at + length, at + 2 * length, at + 3 * length, length, to + c, step)
+            transpose_in(at, at + length, at + 2 * length, at + 3 * length, length, to + c, step)
             at += 4 * length
             c += 4
         g = c
@@ -141,7 +141,7 @@ cdef inline void take_groups(
                 l = 0
                 g += 1
         if c + 4 <= width:
-            turn_in(column[0], column[1], column[2], column[3], length, to + c, step)
+            transpose_in(column[0], column[1], column[2], column[3], length, to + c, step)
         else:
             for i in range(width - c):
                 for p in range(length):
@@ -176,7 +176,7 @@ cdef inline void give_groups(
         at = <double *> strip.out[0] + base
         while c + 4 <= width:
             allcores_ahead(at, <int> (4 * length * sizeof(double)))
-            turn_out(v + c, step, length, at, at + length, at + 2 * length, at + 3 * length)
+            transpose_out(v + c, step, length, at, at + length, at + 2 * length, at + 3 * length)
             at += 4 * length
             c += 4
         g = c
@@ -193,10 +193,10 @@ cdef inline void give_groups(
         if direct:
             for i in range(4):
                 allcores_ahead(to[i], <int> (length * sizeof(double)))
-            turn_out(v + c, step, length, <double *> to[0], <double *> to[1], <double *> to[2], <double *> to[3])
+            transpose_out(v + c, step, length, <double *> to[0], <double *> to[1], <double *> to[2], <double *> to[3])
         else:
             if c + 4 <= width:
-                turn_out(v + c, step, length, room, room + MOST, room + 2 * MOST, room + 3 * MOST)
+                transpose_out(v + c, step, length, room, room + MOST, room + 2 * MOST, room + 3 * MOST)
             for i in range(4 if c + 4 <= width else width - c):
                 base = first[i]
                 low = begin - base if base < begin else 0

@@ -11,8 +11,8 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from merges cimport ARGMAX, ARGMIN, MAX, MEAN, MIN, SUM, Window
-from picks cimport LERP, TAKE, Pick
-from watch cimport Watch, turns
+from quantile_methods cimport LERP, TAKE, QuantileRanks
+from watch cimport Watch, next_look
 from window cimport Job, Operand, Strip, scratch, swap
 
 ctypedef fused whole:
@@ -205,7 +205,7 @@ cdef inline void slide_sums(
     sum.low = 0
     sum.high = 0
     while at < end:
-        stop = turns(watch, at, end)
+        stop = next_look(watch, at, end)
         if stop == at:
             return
         for i in range(at, stop):
@@ -235,7 +235,7 @@ cdef inline void slide_extrema(
     for i in range(high - low):
         v[i] ^= flip            # in the order of unsigned integers, the extremum is the least
     while at < end:
-        stop = turns(watch, at, end)
+        stop = next_look(watch, at, end)
         if stop == at:
             return
         for i in range(at, stop):
@@ -271,17 +271,17 @@ cdef inline void fetch_keys(Operand *x, const char *lane, Py_ssize_t n, uint64_t
         to[i] ^= flip
 
 
-cdef inline double blend_keys(uint64_t a, uint64_t b, uint64_t flip, const Pick *pick) noexcept nogil:
+cdef inline double blend_keys(uint64_t a, uint64_t b, uint64_t flip, const QuantileRanks *want) noexcept nogil:
     """The quantile between two keys: in their middle rounded once; elsewhere from the rounded elements and their exact
     distance, as other numbers are."""
     cdef bint signed = flip != 0
     cdef double low = rounded(a ^ flip, signed), high = rounded(b ^ flip, signed), span
     cdef Wide sum
-    if pick.mode == TAKE:
+    if want.mode == TAKE:
         return low
-    if pick.mode == LERP and pick.t != 0.5:
+    if want.mode == LERP and want.t != 0.5:
         span = <double> (b - a)
-        return high - span * (1 - pick.t) if pick.t >= 0.5 else low + span * pick.t
+        return high - span * (1 - want.t) if want.t >= 0.5 else low + span * want.t
     sum.low = a ^ flip
     sum.high = sign_word(sum.low, signed)
     add(&sum, b ^ flip, signed)

@@ -205,7 +205,7 @@ cdef inline int narrow(
         margin = MARGIN if it.n >= LITTLE else LESS
         if it.misled < 2:
             for i in range(size):
-                # Within each stretch at a place of its own, so that no period of the data meets that of the sample.
+                # Within each run at a place of its own, so that no period of the data meets that of the sample.
                 sample[i] = v[(it.n * i + it.n * ((i * 41 + 19) & 63) // 64) // size]
             sort_few(sample, size, ordered)
         low_depth = depth

@@ -10,8 +10,8 @@
          0   1   2   3   4   5   6   7               merge 1 more: the wanted rank is left
 
 Sorts and merges are Batcher's; comparators whose outputs nobody wants are dropped: 3 an element at w = 5, 25 at 51, 36
-at 101, 64 at 301. A network is a list of comparators, made once a call, which work on planes of PLANE doubles: element
-r of PLANE tiles of a line, or PLANE columns of row r.
+at 101, 64 at 301. A network is a list of comparators, made once a call, which work on vectors of LANES doubles: element
+r of LANES tiles of a line, or LANES columns of row r.
 
 Missing elements become -inf or inf, so that of any k missing ones in a row k * q, rounded up or down, are -inf: the
 wanted rank then stays within one or two of where it is without them, and the network gives these ranks as well.
@@ -26,12 +26,12 @@ cdef extern from *:
     #else
     #define ALLCORES_APART restrict
     #endif
-    #define ALLCORES_PLANE 32
+    #define ALLCORES_LANES 32
 
-    /* One comparator, on planes that do not overlap: with `restrict`, or each call asks where its planes are. */
+    /* One comparator, on vectors that do not overlap: with `restrict`, or each call asks where its vectors are. */
     static inline void allcores_order(const double *ALLCORES_APART a, const double *ALLCORES_APART b,
                                       double *ALLCORES_APART low, double *ALLCORES_APART high) {
-        for (int i = 0; i < ALLCORES_PLANE; i++) {
+        for (int i = 0; i < ALLCORES_LANES; i++) {
             double x = a[i], y = b[i];
             low[i] = x < y ? x : y;
             high[i] = y > x ? y : x;
@@ -39,14 +39,14 @@ cdef extern from *:
     }
     static inline void allcores_lower(const double *ALLCORES_APART a, const double *ALLCORES_APART b,
                                       double *ALLCORES_APART low) {
-        for (int i = 0; i < ALLCORES_PLANE; i++) low[i] = a[i] < b[i] ? a[i] : b[i];
+        for (int i = 0; i < ALLCORES_LANES; i++) low[i] = a[i] < b[i] ? a[i] : b[i];
     }
     static inline void allcores_upper(const double *ALLCORES_APART a, const double *ALLCORES_APART b,
                                       double *ALLCORES_APART high) {
-        for (int i = 0; i < ALLCORES_PLANE; i++) high[i] = b[i] > a[i] ? b[i] : a[i];
+        for (int i = 0; i < ALLCORES_LANES; i++) high[i] = b[i] > a[i] ? b[i] : a[i];
     }
     """
-    int PLANE "ALLCORES_PLANE"
+    int LANES "ALLCORES_LANES"
     void allcores_order(const double *a, const double *b, double *low, double *high) noexcept nogil
     void allcores_lower(const double *a, const double *b, double *low) noexcept nogil
     void allcores_upper(const double *a, const double *b, double *high) noexcept nogil
@@ -73,7 +73,7 @@ cdef struct Network:
     Py_ssize_t used
     Py_ssize_t room
     int32_t *outputs            # [tile][kept]
-    Py_ssize_t planes           # of scratch, behind the elements
+    Py_ssize_t vectors           # of scratch, behind the elements
     bint failed
 
 
@@ -211,17 +211,17 @@ cdef inline void split_tiles(Network *net, int32_t *work) noexcept nogil:
 
 
 cdef inline Py_ssize_t place(Network *net, int32_t value, Py_ssize_t *at, Py_ssize_t per, Py_ssize_t length) noexcept nogil:
-    """Where in scratch a value is. Of elements, `per` have planes of `length`; the others are these, further on."""
+    """Where in scratch a value is. Of elements, `per` have vectors of `length`; the others are these, further on."""
     if value < net.w + net.tile - 1:
         return value % per * length + value // per
-    return per * length + at[value] * PLANE
+    return per * length + at[value] * LANES
 
 
 cdef inline int arrange(Network *net, bint rows) noexcept nogil:
     """Drop what nobody wants, give values their places in scratch."""
     cdef Py_ssize_t elements = net.w + net.tile - 1, values = elements + 2 * net.used, i, j, k, used = 0, idle = 0
     cdef Py_ssize_t per = elements if rows else net.tile
-    cdef Py_ssize_t length = plane_length(net, rows)
+    cdef Py_ssize_t length = vector_length(net, rows)
     cdef Py_ssize_t *last = <Py_ssize_t *> malloc(3 * values * sizeof(Py_ssize_t))  # user of each value: -1 none
     cdef Py_ssize_t *at = last + values
     cdef Py_ssize_t *free_planes = at + values
@@ -245,7 +245,7 @@ cdef inline int arrange(Network *net, bint rows) noexcept nogil:
             if last[c.b] < 0:
                 last[c.b] = i
         i -= 1
-    net.planes = 0
+    net.vectors = 0
     for i in range(net.used):
         c = net.comparators + i
         if c.low < 0 and c.high < 0:
@@ -257,8 +257,8 @@ cdef inline int arrange(Network *net, bint rows) noexcept nogil:
                     idle -= 1
                     at[low] = free_planes[idle]
                 else:
-                    at[low] = net.planes
-                    net.planes += 1
+                    at[low] = net.vectors
+                    net.vectors += 1
         for j in range(2):
             ends = c.b if j else c.a
             if last[ends] == i and ends >= elements:
@@ -278,9 +278,9 @@ cdef inline int arrange(Network *net, bint rows) noexcept nogil:
     return 0
 
 
-cdef inline Py_ssize_t plane_length(Network *net, bint rows) noexcept nogil:
-    """Of an element's plane: PLANE tiles, and the next ones which begin within the last windows."""
-    return PLANE if rows else PLANE + (net.w + net.tile - 2) // net.tile
+cdef inline Py_ssize_t vector_length(Network *net, bint rows) noexcept nogil:
+    """Numbers of an element's vector: LANES tiles, and the next ones which begin within the last windows."""
+    return LANES if rows else LANES + (net.w + net.tile - 2) // net.tile
 
 
 cdef inline void close_network(Network *net) noexcept nogil:

@@ -13,9 +13,9 @@ from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
-from networks cimport NETWORK_MOST, NETWORK_TILE, PLANE, Network, close_network, open_network, plane_length, run_network
-from picks cimport LERP, MEAN, TAKE, Method, Pick, blend, pick_ranks
-from ranks cimport Pointer, Ranks, close_ranks, open_ranks, ranks_picks
+from networks cimport NETWORK_MOST, NETWORK_TILE, LANES, Network, close_network, open_network, vector_length, run_network
+from quantile_methods cimport LERP, MEAN, TAKE, Method, QuantileRanks, blend, ranks_of_quantile
+from ranks cimport Pointer, Ranks, close_ranks, open_ranks, rank_quantiles
 
 cdef struct Quantiles:
     Py_ssize_t w
@@ -25,16 +25,16 @@ cdef struct Quantiles:
     Method method
     bint rows               # networks for rows_quantiles, not line_quantiles
     Py_ssize_t tile         # windows in a tile of the networks; 0: ranks, and lines only
-    Py_ssize_t elements     # of a block, in planes
+    Py_ssize_t elements     # of a block, in vectors
     Network *full           # one for each q, for windows without missing elements
     Network *gaps           # the same, with missing ones: made when the first is met
-    double *scratch         # elements and planes
-    Py_ssize_t planes
+    double *scratch         # elements and vectors
+    Py_ssize_t vectors
     double *line            # the elements of a block
     double *result          # and its quantiles
     int32_t *numbers        # of the first i elements: how many are numbers
     int32_t *lows           # and how many have become -inf
-    Pick *picks             # networks: [nq][w + 1]; ranks: [nq]
+    QuantileRanks *wanted             # networks: [nq][w + 1]; ranks: [nq]
     Pointer *pointers
     Ranks ranks
 
@@ -47,7 +47,7 @@ cdef inline void close_quantiles(Quantiles *s) noexcept nogil:
     free(s.full)
     free(s.scratch)
     free(s.line)
-    free(s.picks)
+    free(s.wanted)
     free(s.pointers)
     close_ranks(&s.ranks)
     memset(s, 0, sizeof(Quantiles))
@@ -55,10 +55,10 @@ cdef inline void close_quantiles(Quantiles *s) noexcept nogil:
 
 cdef inline Py_ssize_t choose_tile(Py_ssize_t w, Py_ssize_t longest, Py_ssize_t total, bint rows) noexcept nogil:
     """The windows in a tile, or 0 for ranks. Best is the greatest power of two below w; twice the tile saves w / (4 tile)
-    ns an element, and takes 15 w tile ns to make. A block of a line, PLANE tiles, should not be longer than the line."""
+    ns an element, and takes 15 w tile ns to make. A block of a line, LANES tiles, should not be longer than the line."""
     cdef Py_ssize_t tile = 1
     while (2 * tile < w and tile < NETWORK_TILE and 32 * tile * tile <= total
-           and 2 * tile * (1 if rows else PLANE) <= longest):
+           and 2 * tile * (1 if rows else LANES) <= longest):
         tile *= 2
     return tile if w <= NETWORK_MOST and w <= 4 * tile else 0
 
@@ -72,26 +72,26 @@ cdef inline int gap_network(Quantiles *s, Py_ssize_t j) noexcept nogil:
     """For any number of missing elements in the window."""
     cdef Py_ssize_t low = s.w, high = 0, missing, lows
     cdef uint64_t part
-    cdef Pick *pick
+    cdef QuantileRanks *want
     for missing in range(s.w):
         part = <uint64_t> missing * share(s.q[j])
-        pick = s.picks + j * (s.w + 1) + s.w - missing
+        want = s.wanted + j * (s.w + 1) + s.w - missing
         lows = <Py_ssize_t> (part >> 32)
-        if pick.low + lows < low:
-            low = pick.low + lows
+        if want.low + lows < low:
+            low = want.low + lows
         lows += <uint64_t> (lows << 32) != part
-        if pick.high + lows > high:
-            high = pick.high + lows
+        if want.high + lows > high:
+            high = want.high + lows
     return open_network(s.gaps + j, s.w, s.tile, low, high, s.rows)
 
 
-cdef inline int grow_scratch(Quantiles *s, Py_ssize_t planes) noexcept nogil:
-    """Room for so many planes beside the elements; what is in it is lost."""
-    if planes <= s.planes:
+cdef inline int grow_scratch(Quantiles *s, Py_ssize_t vectors) noexcept nogil:
+    """Room for so many vectors beside the elements; what is in it is lost."""
+    if vectors <= s.vectors:
         return 0
     free(s.scratch)
-    s.planes = planes
-    s.scratch = <double *> malloc((s.elements + planes * PLANE) * sizeof(double))
+    s.vectors = vectors
+    s.scratch = <double *> malloc((s.elements + vectors * LANES) * sizeof(double))
     return -1 if s.scratch == NULL else 0
 
 
@@ -104,7 +104,7 @@ cdef inline int open_quantiles(
     q: numbers from 0 to 1, not copied (with MEDIAN: a single 0.5). min_count: fewer numbers in a window give NaN, and
     so does none; from 0 to w.
     """
-    cdef Py_ssize_t j, n, planes = 1
+    cdef Py_ssize_t j, n, vectors = 1
     memset(s, 0, sizeof(Quantiles))
     s.w = w
     s.min_count = min_count if min_count else 1
@@ -114,35 +114,35 @@ cdef inline int open_quantiles(
     s.rows = rows
     s.tile = choose_tile(w, longest, total, rows)
     if s.tile == 0:
-        s.picks = <Pick *> malloc(nq * sizeof(Pick))
+        s.wanted = <QuantileRanks *> malloc(nq * sizeof(QuantileRanks))
         s.pointers = <Pointer *> malloc(nq * sizeof(Pointer))
-        if s.picks == NULL or s.pointers == NULL or open_ranks(&s.ranks, w, longest):
+        if s.wanted == NULL or s.pointers == NULL or open_ranks(&s.ranks, w, longest):
             close_quantiles(s)
             return -1
         return 0
-    s.picks = <Pick *> malloc(nq * (w + 1) * sizeof(Pick))
+    s.wanted = <QuantileRanks *> malloc(nq * (w + 1) * sizeof(QuantileRanks))
     s.full = <Network *> calloc(2 * nq, sizeof(Network))
-    if s.picks == NULL or s.full == NULL:
+    if s.wanted == NULL or s.full == NULL:
         close_quantiles(s)
         return -1
     s.gaps = s.full + nq
     for j in range(nq):
         for n in range(1, w + 1):
-            s.picks[j * (w + 1) + n] = pick_ranks(n, q[j], method)
-        if open_network(s.full + j, w, s.tile, s.picks[j * (w + 1) + w].low, s.picks[j * (w + 1) + w].high, rows):
+            s.wanted[j * (w + 1) + n] = ranks_of_quantile(n, q[j], method)
+        if open_network(s.full + j, w, s.tile, s.wanted[j * (w + 1) + w].low, s.wanted[j * (w + 1) + w].high, rows):
             close_quantiles(s)
             return -1
-        if s.full[j].planes > planes:
-            planes = s.full[j].planes
-    n = (w + s.tile - 1) * PLANE if rows else s.tile * plane_length(s.full, False)
+        if s.full[j].vectors > vectors:
+            vectors = s.full[j].vectors
+    n = (w + s.tile - 1) * LANES if rows else s.tile * vector_length(s.full, False)
     s.elements = n
-    s.line = <double *> malloc((n + s.tile * PLANE) * sizeof(double) + 2 * (n + PLANE) * sizeof(int32_t))
-    if s.line == NULL or grow_scratch(s, planes):
+    s.line = <double *> malloc((n + s.tile * LANES) * sizeof(double) + 2 * (n + LANES) * sizeof(int32_t))
+    if s.line == NULL or grow_scratch(s, vectors):
         close_quantiles(s)
         return -1
     s.result = s.line + n
-    s.numbers = <int32_t *> (s.result + s.tile * PLANE)
-    s.lows = s.numbers + n + PLANE
+    s.numbers = <int32_t *> (s.result + s.tile * LANES)
+    s.lows = s.numbers + n + LANES
     return 0
 
 
@@ -161,7 +161,7 @@ cdef inline bint load_block(Quantiles *s, const double *v, Py_ssize_t m, Py_ssiz
 
 
 cdef inline void spread(Quantiles *s, Py_ssize_t length) noexcept nogil:
-    """Element j of tile t into place t of plane j."""
+    """Element j of tile t into lane t of vector j."""
     cdef Py_ssize_t j, t
     cdef const double *line = s.line
     for t in range(length):
@@ -203,78 +203,78 @@ cdef inline void spread_gaps(Quantiles *s, Py_ssize_t length, double q) noexcept
     s.lows[i] = lows
 
 
-cdef inline void gather(Quantiles *s, const Network *net, const Pick *pick, double *out) noexcept nogil:
+cdef inline void gather(Quantiles *s, const Network *net, const QuantileRanks *want, double *out) noexcept nogil:
     cdef Py_ssize_t _k, t
     cdef const double *a
     cdef const double *b
     cdef const int32_t *outputs = net.outputs
     for _k in range(s.tile):
-        a = s.scratch + outputs[pick.low - net.base]
-        b = s.scratch + outputs[pick.high - net.base]
+        a = s.scratch + outputs[want.low - net.base]
+        b = s.scratch + outputs[want.high - net.base]
         outputs += net.kept
-        if pick.mode == TAKE:
-            for t in range(PLANE):
+        if want.mode == TAKE:
+            for t in range(LANES):
                 out[t * s.tile] = a[t] + 0.0
-        elif pick.mode == MEAN:
-            for t in range(PLANE):
+        elif want.mode == MEAN:
+            for t in range(LANES):
                 out[t * s.tile] = blend(a[t], b[t], 0.5, MEAN)
         else:
-            for t in range(PLANE):
-                out[t * s.tile] = blend(a[t], b[t], pick.t, LERP)
+            for t in range(LANES):
+                out[t * s.tile] = blend(a[t], b[t], want.t, LERP)
         out += 1
 
 
-cdef inline void gather_gaps(Quantiles *s, const Network *net, const Pick *picks, double *out) noexcept nogil:
+cdef inline void gather_gaps(Quantiles *s, const Network *net, const QuantileRanks *wanted, double *out) noexcept nogil:
     cdef Py_ssize_t _k, t, i = 0, lows, numbers
-    cdef const Pick *pick
+    cdef const QuantileRanks *want
     cdef const int32_t *outputs
-    for t in range(PLANE):
+    for t in range(LANES):
         outputs = net.outputs
         for _k in range(s.tile):
             numbers = s.numbers[i + s.w] - s.numbers[i]
             if numbers < s.min_count:
                 out[i] = NAN
             else:
-                pick = picks + numbers
+                want = wanted + numbers
                 lows = s.lows[i + s.w] - s.lows[i] - net.base
-                out[i] = blend(s.scratch[outputs[pick.low + lows] + t], s.scratch[outputs[pick.high + lows] + t],
-                               pick.t, pick.mode)
+                out[i] = blend(s.scratch[outputs[want.low + lows] + t], s.scratch[outputs[want.high + lows] + t],
+                               want.t, want.mode)
             outputs += net.kept
             i += 1
 
 
 cdef inline int network_quantiles(
-        Quantiles *s, const double *v, Py_ssize_t m, Py_ssize_t first, double *out, Py_ssize_t plane) noexcept nogil:
-    cdef Py_ssize_t at = first, j, size = s.tile * PLANE, length = plane_length(s.full, False), here
+        Quantiles *s, const double *v, Py_ssize_t m, Py_ssize_t first, double *out, Py_ssize_t q_stride) noexcept nogil:
+    cdef Py_ssize_t at = first, j, size = s.tile * LANES, length = vector_length(s.full, False), here
     cdef bint gaps
     cdef double *result
-    cdef const Pick *picks
+    cdef const QuantileRanks *wanted
     while at < m:
         gaps = load_block(s, v, m, at - s.w + 1, s.tile * length)
         here = size if at + size < m else m - at
         if not gaps:
             spread(s, length)
         for j in range(s.nq):
-            result = out + j * plane + (at - first) if here == size else s.result
-            picks = s.picks + j * (s.w + 1)
+            result = out + j * q_stride + (at - first) if here == size else s.result
+            wanted = s.wanted + j * (s.w + 1)
             if gaps:
-                if s.gaps[j].comparators == NULL and (gap_network(s, j) or grow_scratch(s, s.gaps[j].planes)):
+                if s.gaps[j].comparators == NULL and (gap_network(s, j) or grow_scratch(s, s.gaps[j].vectors)):
                     return -1
                 spread_gaps(s, length, s.q[j])
                 run_network(s.gaps + j, s.scratch)
-                gather_gaps(s, s.gaps + j, picks, result)
+                gather_gaps(s, s.gaps + j, wanted, result)
             else:
                 run_network(s.full + j, s.scratch)
-                gather(s, s.full + j, picks + s.w, result)
+                gather(s, s.full + j, wanted + s.w, result)
             if here < size:
-                memcpy(out + j * plane + (at - first), result, here * sizeof(double))
+                memcpy(out + j * q_stride + (at - first), result, here * sizeof(double))
         at += size
     return 0
 
 
 cdef inline int line_quantiles(
-        Quantiles *s, const double *v, Py_ssize_t m, Py_ssize_t first, double *out, Py_ssize_t plane) noexcept nogil:
-    """Quantiles of the windows that end at v[first], ..., v[m - 1]: out[j * plane + i] is quantile j of window first + i.
+        Quantiles *s, const double *v, Py_ssize_t m, Py_ssize_t first, double *out, Py_ssize_t q_stride) noexcept nogil:
+    """Quantiles of the windows that end at v[first], ..., v[m - 1]: out[j * q_stride + i] is quantile j of window first + i.
 
     Where first >= w - 1, the elements before that are not read, and a line may be cut into pieces; elsewhere the line
     begins at v. Returns -1 where there is no memory; `out` is then unspecified.
@@ -285,12 +285,12 @@ cdef inline int line_quantiles(
     if begin > first:                       # windows which are too short for min_count
         for j in range(s.nq):
             for i in range(begin - first):
-                out[j * plane + i] = NAN
+                out[j * q_stride + i] = NAN
         out += begin - first
         first = begin
     if s.tile:
-        return network_quantiles(s, v, m, first, out, plane)
-    ranks_picks(&s.ranks, v, m, m, first, s.min_count, s.q, s.nq, s.method, s.pointers, s.picks, out, plane)
+        return network_quantiles(s, v, m, first, out, q_stride)
+    rank_quantiles(&s.ranks, v, m, m, first, s.min_count, s.q, s.nq, s.method, s.pointers, s.wanted, out, q_stride)
     return 0
 
 
@@ -298,106 +298,106 @@ cdef inline int line_quantiles(
 
 cdef inline bint load_rows(
         Quantiles *s, const double *v, Py_ssize_t stride, Py_ssize_t m, Py_ssize_t start, Py_ssize_t cols) noexcept nogil:
-    """The same for rows of up to PLANE columns, 0 beside them. Returns whether there is a NaN."""
+    """The same for rows of up to LANES columns, 0 beside them. Returns whether there is a NaN."""
     cdef Py_ssize_t i, t
-    cdef double *plane = s.line
+    cdef double *vector = s.line
     cdef const double *row
     cdef int found = start < 0
     for i in range(start, start + s.w + s.tile - 1):
-        if 0 <= i < m and cols == PLANE:
+        if 0 <= i < m and cols == LANES:
             row = v + i * stride
-            for t in range(PLANE):
-                plane[t] = row[t]
+            for t in range(LANES):
+                vector[t] = row[t]
                 found |= row[t] != row[t]
         else:
-            for t in range(PLANE):
-                plane[t] = NAN if i < 0 else 0
+            for t in range(LANES):
+                vector[t] = NAN if i < 0 else 0
             if 0 <= i < m:
                 row = v + i * stride
                 for t in range(cols):
-                    plane[t] = row[t]
+                    vector[t] = row[t]
                     found |= row[t] != row[t]
-        plane += PLANE
+        vector += LANES
     return found
 
 
 cdef inline void fill_gaps(Quantiles *s, double q) noexcept nogil:
     cdef Py_ssize_t _i, t
-    cdef uint64_t sum[32]               # PLANE
+    cdef uint64_t sum[32]               # LANES
     cdef uint64_t part = share(q)
     cdef int32_t *numbers = s.numbers
     cdef int32_t *lows = s.lows
     cdef const double *line = s.line
-    cdef double *plane = s.scratch
+    cdef double *vector = s.scratch
     cdef double x
     cdef int low, missing
-    for t in range(PLANE):
+    for t in range(LANES):
         sum[t] = 0
         numbers[t] = 0
         lows[t] = 0
     for _i in range(s.w + s.tile - 1):
-        for t in range(PLANE):
+        for t in range(LANES):
             x = line[t]
             missing = x != x
             sum[t] += part & (<uint64_t> 0 - <uint64_t> missing)
             low = <int> (sum[t] >> 32)
             sum[t] = <uint32_t> sum[t]
-            plane[t] = filled(x, missing, low)
-            numbers[PLANE + t] = numbers[t] + 1 - missing
-            lows[PLANE + t] = lows[t] + low
-        line += PLANE
-        plane += PLANE
-        numbers += PLANE
-        lows += PLANE
+            vector[t] = filled(x, missing, low)
+            numbers[LANES + t] = numbers[t] + 1 - missing
+            lows[LANES + t] = lows[t] + low
+        line += LANES
+        vector += LANES
+        numbers += LANES
+        lows += LANES
 
 
 cdef inline void rows_out(
-        Quantiles *s, const Network *net, const Pick *pick, Py_ssize_t rows, Py_ssize_t cols, double *out,
+        Quantiles *s, const Network *net, const QuantileRanks *want, Py_ssize_t rows, Py_ssize_t cols, double *out,
         Py_ssize_t stride) noexcept nogil:
     cdef Py_ssize_t k, t
     cdef const double *a
     cdef const double *b
     for k in range(rows):
-        a = s.scratch + net.outputs[k * net.kept + pick.low - net.base]
-        b = s.scratch + net.outputs[k * net.kept + pick.high - net.base]
-        if pick.mode == TAKE:
+        a = s.scratch + net.outputs[k * net.kept + want.low - net.base]
+        b = s.scratch + net.outputs[k * net.kept + want.high - net.base]
+        if want.mode == TAKE:
             for t in range(cols):
                 out[t] = a[t] + 0.0
-        elif pick.mode == MEAN:
+        elif want.mode == MEAN:
             for t in range(cols):
                 out[t] = blend(a[t], b[t], 0.5, MEAN)
         else:
             for t in range(cols):
-                out[t] = blend(a[t], b[t], pick.t, LERP)
+                out[t] = blend(a[t], b[t], want.t, LERP)
         out += stride
 
 
 cdef inline void rows_out_gaps(
-        Quantiles *s, const Network *net, const Pick *picks, Py_ssize_t rows, Py_ssize_t cols, double *out,
+        Quantiles *s, const Network *net, const QuantileRanks *wanted, Py_ssize_t rows, Py_ssize_t cols, double *out,
         Py_ssize_t stride) noexcept nogil:
     cdef Py_ssize_t k, t, lows, numbers
-    cdef const Pick *pick
+    cdef const QuantileRanks *want
     cdef const int32_t *outputs = net.outputs
     for k in range(rows):
         for t in range(cols):
-            numbers = s.numbers[(k + s.w) * PLANE + t] - s.numbers[k * PLANE + t]
+            numbers = s.numbers[(k + s.w) * LANES + t] - s.numbers[k * LANES + t]
             if numbers < s.min_count:
                 out[t] = NAN
             else:
-                pick = picks + numbers
-                lows = s.lows[(k + s.w) * PLANE + t] - s.lows[k * PLANE + t] - net.base
-                out[t] = blend(s.scratch[outputs[pick.low + lows] + t], s.scratch[outputs[pick.high + lows] + t],
-                               pick.t, pick.mode)
+                want = wanted + numbers
+                lows = s.lows[(k + s.w) * LANES + t] - s.lows[k * LANES + t] - net.base
+                out[t] = blend(s.scratch[outputs[want.low + lows] + t], s.scratch[outputs[want.high + lows] + t],
+                               want.t, want.mode)
         outputs += net.kept
         out += stride
 
 
 cdef inline int rows_quantiles(
         Quantiles *s, const double *v, Py_ssize_t stride, Py_ssize_t m, Py_ssize_t first, Py_ssize_t cols, double *out,
-        Py_ssize_t out_stride, Py_ssize_t plane) noexcept nogil:
+        Py_ssize_t out_stride, Py_ssize_t q_stride) noexcept nogil:
     """Down the columns of m rows, `stride` doubles apart, of `cols` each: as line_quantiles for every column.
 
-    Row i of quantile j is at out + j * plane + i * out_stride. Returns -1 where there is no memory.
+    Row i of quantile j is at out + j * q_stride + i * out_stride. Returns -1 where there is no memory.
     """
     cdef Py_ssize_t at, j, k, here, col, width, begin = s.min_count - 1
     cdef double *result
@@ -408,12 +408,12 @@ cdef inline int rows_quantiles(
         for j in range(s.nq):
             for at in range(begin - first):
                 for col in range(cols):
-                    out[j * plane + at * out_stride + col] = NAN
+                    out[j * q_stride + at * out_stride + col] = NAN
         out += (begin - first) * out_stride
         first = begin
     col = 0
     while col < cols:
-        width = PLANE if col + PLANE < cols else cols - col
+        width = LANES if col + LANES < cols else cols - col
         at = first
         while at < m:
             here = s.tile if at + s.tile < m else m - at
@@ -421,17 +421,17 @@ cdef inline int rows_quantiles(
             if not gaps:
                 memcpy(s.scratch, s.line, s.elements * sizeof(double))
             for j in range(s.nq):
-                result = out + j * plane + (at - first) * out_stride + col
+                result = out + j * q_stride + (at - first) * out_stride + col
                 k = j * (s.w + 1)
                 if gaps:
-                    if s.gaps[j].comparators == NULL and (gap_network(s, j) or grow_scratch(s, s.gaps[j].planes)):
+                    if s.gaps[j].comparators == NULL and (gap_network(s, j) or grow_scratch(s, s.gaps[j].vectors)):
                         return -1
                     fill_gaps(s, s.q[j])
                     run_network(s.gaps + j, s.scratch)
-                    rows_out_gaps(s, s.gaps + j, s.picks + k, here, width, result, out_stride)
+                    rows_out_gaps(s, s.gaps + j, s.wanted + k, here, width, result, out_stride)
                 else:
                     run_network(s.full + j, s.scratch)
-                    rows_out(s, s.full + j, s.picks + k + s.w, here, width, result, out_stride)
+                    rows_out(s, s.full + j, s.wanted + k + s.w, here, width, result, out_stride)
             at += here
         col += width
     return 0

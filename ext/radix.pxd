@@ -2,8 +2,8 @@
 
     element     key, 32 bits for elements of up to 4 bytes, 64 for those of 8
     unsigned    itself
-    signed      the sign bit turned
-    float       the sign bit turned, or all bits of a negative one; NaN: the greatest integer of all
+    signed      the sign bit inverted
+    float       the sign bit inverted, or all bits of a negative one; NaN: the greatest integer of all
 
 So NaN comes last. -0.0 comes just before 0.0: where they are to be equal, `even` makes them so.
 

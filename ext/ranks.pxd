@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Order statistics of a moving window: sort a stretch once, then slide over a bitset of ranks.
+"""Order statistics of a moving window: sort a run of elements once, then slide over a bitset of ranks.
 
-    stretch of the series   [ w - 1 of halo | L outputs ]       L is 1000 or more, and at least 2 w
-    sorted once             every element has a rank in the stretch, ties by position
+    run of a series         [ w - 1 of halo | L outputs ]       L is 1000 or more, and at least 2 w
+    sorted once             every element has a rank in the run, ties by position
     the window              a bitset over ranks; a step sets one bit and clears one
     a quantile              the k-th set bit. A pointer (word, bits set before it) follows it: it moves past
                             one set bit a step or so, and a summary (one bit a word, one bit a word of those, ...)
@@ -13,7 +13,7 @@ A radix sort takes 5 ns an element whatever the length, and a step some 10 ns: n
 caches, nor on the data, except that those which span hundreds of decades take 25 ns to sort. (A list of the sorted
 elements linked in both directions misses the cache at each link of long windows; two heaps take log w unpredictable
 branches a step; an array kept sorted moves w / 3 elements.)
-NaN has no bit. Results are elements of the window, so it does not matter where stretches begin.
+NaN has no bit. Results are elements of the window, so it does not matter where runs begin.
 
 Integers that float64 can't tell apart are sorted as keys (integers.pxd): all but the sort, and what is made of sorted
 values, is the same.
@@ -25,11 +25,11 @@ from libc.string cimport memcpy, memset
 
 from bitset cimport allcores_bits, allcores_highest, allcores_lowest
 from integers cimport blend_keys
-from watch cimport TURNS, Watch, halted
-from picks cimport Method, Pick, blend, pick_ranks
+from watch cimport ITERATIONS, Watch, halted
+from quantile_methods cimport Method, QuantileRanks, blend, ranks_of_quantile
 
 cdef enum:
-    STRETCH = 2048      # outputs in a stretch, at least
+    OUTPUTS = 2048      # outputs in a run, at least
     BINS = 2048         # of a pass of the radix sort
     SUMMARIES = 7       # levels of 32 or 64: more than 32-bit ranks need
     GROUP = 4           # words in a group whose bits are counted
@@ -40,13 +40,13 @@ cdef enum:
 
 cdef struct Ranks:
     Py_ssize_t w            # window
-    Py_ssize_t length       # outputs in a stretch
+    Py_ssize_t length       # outputs in a run
     Py_ssize_t halo         # elements before them: w - 1
     uint64_t *a             # for sorting
     uint64_t *b             # for sorting, then the sorted values: numbers or keys
     bint keys
     uint64_t flip           # between keys and integers
-    uint32_t *rank          # of each element of the stretch; that of NaN is `nowhere`
+    uint32_t *rank          # of each element of the run; that of NaN is `nowhere`
     uint32_t *bins
     uint32_t nowhere        # a bit past all others, in a word of its own
     uint64_t *words[SUMMARIES]
@@ -59,8 +59,8 @@ cdef struct Ranks:
 
 
 cdef inline bint over(Ranks *r, Py_ssize_t i) noexcept nogil:
-    """Whether a loop that takes some 5 to 30 ns a turn is to stop before turn i."""
-    return i & (TURNS - 1) == 0 and halted(r.watch, 4 * TURNS)
+    """Whether a loop that takes some 5 to 30 ns an iteration is to stop before iteration i."""
+    return i & (ITERATIONS - 1) == 0 and halted(r.watch, 4 * ITERATIONS)
 
 
 cdef inline void close_ranks(Ranks *r) noexcept nogil:
@@ -70,7 +70,7 @@ cdef inline void close_ranks(Ranks *r) noexcept nogil:
 
 cdef inline int open_ranks(Ranks *r, Py_ssize_t w, Py_ssize_t longest) noexcept nogil:
     """Scratch for windows of w in series of up to `longest` elements: 20 bytes an element of three windows, or -1."""
-    cdef Py_ssize_t length = 2 * w if w > STRETCH // 2 else STRETCH, n, words, total = 0, l
+    cdef Py_ssize_t length = 2 * w if w > OUTPUTS // 2 else OUTPUTS, n, words, total = 0, l
     cdef Py_ssize_t size[SUMMARIES]
     cdef Py_ssize_t groups[SUMMARIES]
     cdef char *p
@@ -125,7 +125,7 @@ cdef inline int open_ranks(Ranks *r, Py_ssize_t w, Py_ssize_t longest) noexcept 
     return 0
 
 
-# ---- sort a stretch
+# ---- sort a run
 
 ctypedef fused ordered:
     double
@@ -438,11 +438,11 @@ cdef inline void follow(Ranks *r, Pointer *p, Py_ssize_t k) noexcept nogil:
         here = allcores_bits(r.words[0][p.word])
 
 
-cdef inline double value_at(Ranks *r, Pointer *p, Pick *pick) noexcept nogil:
+cdef inline double value_at(Ranks *r, Pointer *p, QuantileRanks *want) noexcept nogil:
     cdef const double *value = <const double *> r.b
     cdef uint64_t word = r.words[0][p.word], rest
-    cdef Py_ssize_t low = p.word << 6 | select(word, <int> (pick.low - p.below)), high = low, next
-    if pick.high > pick.low:
+    cdef Py_ssize_t low = p.word << 6 | select(word, <int> (want.low - p.below)), high = low, next
+    if want.high > want.low:
         rest = word >> (low & 63) >> 1
         if rest:
             high = low + 1 + allcores_lowest(rest)
@@ -450,14 +450,14 @@ cdef inline double value_at(Ranks *r, Pointer *p, Pick *pick) noexcept nogil:
             next = next_word(r, p.word)
             high = next << 6 | allcores_lowest(r.words[0][next])
     if r.keys:
-        return blend_keys(r.b[low], r.b[high], r.flip, pick)
-    return blend(value[low], value[high], pick.t, pick.mode)
+        return blend_keys(r.b[low], r.b[high], r.flip, want)
+    return blend(value[low], value[high], want.t, want.mode)
 
 
-cdef inline void slide_picks(
+cdef inline void slide_quantiles(
         Ranks *r, Py_ssize_t halo, Py_ssize_t n, Py_ssize_t min_count, const double *q, Py_ssize_t nq,
-        Method method, Pointer *pointers, Pick *picks, double *out, Py_ssize_t plane) noexcept nogil:
-    """Quantiles of the windows that end at the elements halo, halo + 1, ..., n - 1 of the stretch that was sorted."""
+        Method method, Pointer *pointers, QuantileRanks *wanted, double *out, Py_ssize_t q_stride) noexcept nogil:
+    """Quantiles of the windows that end at the elements halo, halo + 1, ..., n - 1 of the run that was sorted."""
     cdef Py_ssize_t i, j, count = 0, known = -1
     cdef uint32_t enters, leaves
     clear_words(r)
@@ -485,22 +485,22 @@ cdef inline void slide_picks(
                 pointers[j].below -= <Py_ssize_t> (leaves >> 6) < pointers[j].word
         if count < min_count or count == 0:
             for j in range(nq):
-                out[j * plane] = NAN
+                out[j * q_stride] = NAN
         else:
             if count != known:
                 known = count
                 for j in range(nq):
-                    picks[j] = pick_ranks(count, q[j], method)
+                    wanted[j] = ranks_of_quantile(count, q[j], method)
             for j in range(nq):
-                follow(r, pointers + j, picks[j].low)
-                out[j * plane] = value_at(r, pointers + j, picks + j)
+                follow(r, pointers + j, wanted[j].low)
+                out[j * q_stride] = value_at(r, pointers + j, wanted + j)
         out += 1
 
 
-cdef inline void ranks_picks(
+cdef inline void rank_quantiles(
         Ranks *r, const ordered *v, Py_ssize_t m, Py_ssize_t present, Py_ssize_t first, Py_ssize_t min_count,
-        const double *q, Py_ssize_t nq, Method method, Pointer *pointers, Pick *picks, double *out,
-        Py_ssize_t plane) noexcept nogil:
+        const double *q, Py_ssize_t nq, Method method, Pointer *pointers, QuantileRanks *wanted, double *out,
+        Py_ssize_t q_stride) noexcept nogil:
     """Quantiles of the windows that end at v[first], ..., v[m - 1]. Keys from v[present] on are missing."""
     cdef Py_ssize_t at = first, start, end
     while at < m:
@@ -510,9 +510,9 @@ cdef inline void ranks_picks(
         if r.watch.halt:
             return
         if nq == 1:
-            slide_picks(r, at - start, end - start, min_count, q, 1, method, pointers, picks, out + (at - first), plane)
+            slide_quantiles(r, at - start, end - start, min_count, q, 1, method, pointers, wanted, out + (at - first), q_stride)
         else:
-            slide_picks(r, at - start, end - start, min_count, q, nq, method, pointers, picks, out + (at - first), plane)
+            slide_quantiles(r, at - start, end - start, min_count, q, nq, method, pointers, wanted, out + (at - first), q_stride)
         at = end
 
 
@@ -561,7 +561,7 @@ cdef inline void count_bit(Ranks *r, uint32_t at, uint32_t change) noexcept nogi
 cdef inline void slide_rank(
         Ranks *r, const ordered *value, Py_ssize_t numbers, Py_ssize_t halo, Py_ssize_t n, Py_ssize_t min_count,
         double *out) noexcept nogil:
-    """`value` holds the sorted numbers of the stretch, which are in r.b."""
+    """`value` holds the sorted numbers of the run, which are in r.b."""
     cdef Py_ssize_t i, j, count = 0, below
     cdef uint64_t *tie = r.a            # the first of the ranks that equal one, and the last one << 32
     cdef uint32_t enters, leaves

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Sums, products and variances: one slot a chunk, filled leaf by leaf by the loops of drive.pxd.
+"""Sums, products and variances: one partial a chunk, filled leaf by leaf by the loops of drive.pxd.
 
 The orders of operations, which fallback/reduce.py repeats to the bit:
   a line:   blocks of 8 rows of 32 lanes, down each lane; the lanes in halves; the blocks in neighbour pairs;
@@ -18,9 +18,9 @@ from libc.string cimport memcpy
 from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer, dtype_code
 from counts cimport TRUE, line_count as line_holds, rows_count as rows_hold
 from cursor cimport allcores_ahead, allcores_ahead_rows
-from door cimport LIMIT, Small, close_small, open_small, quiet_small, run_small, selected, shape_small, slots_small
+from door cimport LIMIT, Small, close_small, open_small, quiet_small, run_small, selected, shape_small, partials_small
 from drive cimport LANES, STRIP, Job, line_function, load_function, rows_function
-from entry cimport Views, close_views, merge_parts, open_views, run_job, sink_code
+from entry cimport Views, close_views, merge_parts, open_views, run_job, output_code
 from reals cimport (
     floating, int8_t, int16_t, integral, real, truth, uint8_t, uint16_t, uint32_t, uint64_t)
 
@@ -252,16 +252,16 @@ cdef inline void rows_count(
 
 # ---- sum, nansum, ss in float64: the total, and what its rounding lost since the leaves
 
-cdef void sum_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    (<double *> slot[0])[0] = line_sum(v, tail, n, PLAIN, <double *> slot[1])
+cdef void sum_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    (<double *> partial[0])[0] = line_sum(v, tail, n, PLAIN, <double *> partial[1])
 
 
-cdef void nansum_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    (<double *> slot[0])[0] = line_sum(v, tail, n, NUMBER, <double *> slot[1])
+cdef void nansum_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    (<double *> partial[0])[0] = line_sum(v, tail, n, NUMBER, <double *> partial[1])
 
 
-cdef void ss_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    (<double *> slot[0])[0] = line_sum(v, tail, n, SQUARE, <double *> slot[1])
+cdef void ss_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    (<double *> partial[0])[0] = line_sum(v, tail, n, SQUARE, <double *> partial[1])
 
 
 cdef inline void nothing_lost(double *rest, Py_ssize_t cols) noexcept nogil:
@@ -272,23 +272,23 @@ cdef inline void nothing_lost(double *rest, Py_ssize_t cols) noexcept nogil:
 
 cdef void sum_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_sum(v, stride, n, cols, ahead, PLAIN, <double *> slot[0])
-    nothing_lost(<double *> slot[1], cols)
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_sum(v, stride, n, cols, ahead, PLAIN, <double *> partial[0])
+    nothing_lost(<double *> partial[1], cols)
 
 
 cdef void nansum_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_sum(v, stride, n, cols, ahead, NUMBER, <double *> slot[0])
-    nothing_lost(<double *> slot[1], cols)
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_sum(v, stride, n, cols, ahead, NUMBER, <double *> partial[0])
+    nothing_lost(<double *> partial[1], cols)
 
 
 cdef void ss_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_sum(v, stride, n, cols, ahead, SQUARE, <double *> slot[0])
-    nothing_lost(<double *> slot[1], cols)
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_sum(v, stride, n, cols, ahead, SQUARE, <double *> partial[0])
+    nothing_lost(<double *> partial[1], cols)
 
 
 cdef void sum_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
@@ -306,17 +306,17 @@ cdef void sum_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
 
 # ---- nanmean: total, rest, count
 
-cdef void nanmean_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    (<double *> slot[0])[0] = line_sum(v, tail, n, NUMBER, <double *> slot[1])
-    (<int64_t *> slot[2])[0] = line_count(v, tail, n)
+cdef void nanmean_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    (<double *> partial[0])[0] = line_sum(v, tail, n, NUMBER, <double *> partial[1])
+    (<int64_t *> partial[2])[0] = line_count(v, tail, n)
 
 
 cdef void nanmean_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_sum(v, stride, n, cols, ahead, NUMBER, <double *> slot[0])
-    nothing_lost(<double *> slot[1], cols)
-    rows_count(v, stride, n, cols, <int64_t *> slot[2])
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_sum(v, stride, n, cols, ahead, NUMBER, <double *> partial[0])
+    nothing_lost(<double *> partial[1], cols)
+    rows_count(v, stride, n, cols, <int64_t *> partial[2])
 
 
 cdef void nanmean_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
@@ -331,7 +331,7 @@ cdef void nanmean_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
 # ---- sum and ss of integers, in 64 bits with wrap-around: exact, so in any order
 
 cdef void isum_line(
-        const integral *v, const integral *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+        const integral *v, const integral *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
     cdef int32_t lane4[LANES]                       # a leaf has 128 rows: elements of 16 bits fit
     cdef int64_t lane8[LANES]
     cdef int64_t total = 0
@@ -352,21 +352,22 @@ cdef void isum_line(
     while i < n:
         total += <int64_t> v[i]
         i += 1
-    (<int64_t *> slot[0])[0] = total
+    (<int64_t *> partial[0])[0] = total
 
 
-cdef void iss_line(const integral *v, const integral *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+cdef void iss_line(
+        const integral *v, const integral *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
     cdef int64_t total = 0
     cdef Py_ssize_t i
     for i in range(n):
         total += <int64_t> v[i] * <int64_t> v[i]
-    (<int64_t *> slot[0])[0] = total
+    (<int64_t *> partial[0])[0] = total
 
 
 cdef void isum_rows(
         const integral *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    cdef int64_t *total = <int64_t *> slot[0]
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    cdef int64_t *total = <int64_t *> partial[0]
     cdef const integral *a
     cdef Py_ssize_t i = 0, j, s = stride // <Py_ssize_t> sizeof(integral)
     for j in range(cols):
@@ -392,8 +393,8 @@ cdef void isum_rows(
 
 cdef void iss_rows(
         const integral *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    cdef int64_t *total = <int64_t *> slot[0]
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    cdef int64_t *total = <int64_t *> partial[0]
     cdef const integral *a
     cdef Py_ssize_t i, j, s = stride // <Py_ssize_t> sizeof(integral)
     for j in range(cols):
@@ -478,24 +479,24 @@ cdef inline void rows_product(
         i += 1
 
 
-cdef void prod_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    (<double *> slot[0])[0] = line_product(v, tail, n, False)
+cdef void prod_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    (<double *> partial[0])[0] = line_product(v, tail, n, False)
 
 
-cdef void nanprod_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    (<double *> slot[0])[0] = line_product(v, tail, n, True)
+cdef void nanprod_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    (<double *> partial[0])[0] = line_product(v, tail, n, True)
 
 
 cdef void prod_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_product(v, stride, n, cols, ahead, False, <double *> slot[0])
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_product(v, stride, n, cols, ahead, False, <double *> partial[0])
 
 
 cdef void nanprod_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_product(v, stride, n, cols, ahead, True, <double *> slot[0])
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_product(v, stride, n, cols, ahead, True, <double *> partial[0])
 
 
 cdef void prod_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
@@ -507,7 +508,7 @@ cdef void prod_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
 
 
 cdef void iprod_line(
-        const integral *v, const integral *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
+        const integral *v, const integral *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
     cdef int64_t lane[8]                            # eight chains hide the multiplier's latency
     cdef Py_ssize_t i
     cdef int l
@@ -520,13 +521,13 @@ cdef void iprod_line(
         lane[0] *= <int64_t> v[i]
     for l in range(1, 8):
         lane[0] *= lane[l]
-    (<int64_t *> slot[0])[0] = lane[0]
+    (<int64_t *> partial[0])[0] = lane[0]
 
 
 cdef void iprod_rows(
         const integral *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    cdef int64_t *product = <int64_t *> slot[0]
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    cdef int64_t *product = <int64_t *> partial[0]
     cdef const integral *a
     cdef Py_ssize_t i, j, s = stride // <Py_ssize_t> sizeof(integral)
     for j in range(cols):
@@ -573,7 +574,7 @@ cdef inline void moments(double count, double pivot, double sum1, double sum2, d
     m2[0] = 0.0 if signbit(rest) and rest == rest else rest
 
 
-cdef inline void line_var(const real *v, const real *tail, Py_ssize_t n, bint skip, void **slot) noexcept nogil:
+cdef inline void line_var(const real *v, const real *tail, Py_ssize_t n, bint skip, void **partial) noexcept nogil:
     cdef double lane1[LANES]
     cdef double lane2[LANES]
     cdef double block1[BLOCKS]
@@ -605,18 +606,19 @@ cdef inline void line_var(const real *v, const real *tail, Py_ssize_t n, bint sk
         block2[blocks] = lanes_sum(lane2)
         blocks += 1
         at = end
-    (<double *> slot[0])[0] = count
-    (<double *> slot[1])[0] = pivot
+    (<double *> partial[0])[0] = count
+    (<double *> partial[1])[0] = pivot
     d = blocks_sum(block1, blocks, &rest1)
-    moments(count, pivot, d + rest1, blocks_sum(block2, blocks, &rest2) + rest2, <double *> slot[2], <double *> slot[3])
+    moments(count, pivot, d + rest1, blocks_sum(block2, blocks, &rest2) + rest2, <double *> partial[2], <double *> partial[3])
 
 
 cdef inline void rows_var(
-        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead, bint skip, void **slot) noexcept nogil:
-    cdef double *count = <double *> slot[0]
-    cdef double *pivot = <double *> slot[1]
-    cdef double *shift = <double *> slot[2]
-    cdef double *m2 = <double *> slot[3]
+        const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead, bint skip,
+        void **partial) noexcept nogil:
+    cdef double *count = <double *> partial[0]
+    cdef double *pivot = <double *> partial[1]
+    cdef double *shift = <double *> partial[2]
+    cdef double *m2 = <double *> partial[3]
     cdef double sum1[COLUMNS]
     cdef double sum2[COLUMNS]
     cdef int64_t numbers[COLUMNS]
@@ -661,24 +663,24 @@ cdef inline void rows_var(
         moments(count[j], pivot[j], sum1[j], sum2[j], shift + j, m2 + j)
 
 
-cdef void var_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_var(v, tail, n, False, slot)
+cdef void var_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    line_var(v, tail, n, False, partial)
 
 
-cdef void nanvar_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_var(v, tail, n, True, slot)
+cdef void nanvar_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    line_var(v, tail, n, True, partial)
 
 
 cdef void var_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_var(v, stride, n, cols, ahead, False, slot)
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_var(v, stride, n, cols, ahead, False, partial)
 
 
 cdef void nanvar_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_var(v, stride, n, cols, ahead, True, slot)
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_var(v, stride, n, cols, ahead, True, partial)
 
 
 cdef void var_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
@@ -720,23 +722,23 @@ cdef void load_masked(
 # ---- bools, of which any byte but 0 is true: how many are says it all, but in variances, which load them as 0 and 1
 
 cdef inline void bools_line(
-        const uint8_t *v, const uint8_t *tail, Py_ssize_t n, bint product, bint integers, void **slot) noexcept nogil:
+        const uint8_t *v, const uint8_t *tail, Py_ssize_t n, bint product, bint integers, void **partial) noexcept nogil:
     cdef int64_t result = line_holds(v, tail, n, TRUE)
     if product:
         result = result == n
     if integers:
-        (<int64_t *> slot[0])[0] = result
+        (<int64_t *> partial[0])[0] = result
         return
-    (<double *> slot[0])[0] = <double> result
+    (<double *> partial[0])[0] = <double> result
     if not product:
-        nothing_lost(<double *> slot[1], 1)
+        nothing_lost(<double *> partial[1], 1)
 
 
 cdef inline void bools_rows(
         const uint8_t *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead, bint product, bint integers,
-        void **slot) noexcept nogil:
-    cdef int64_t *result = <int64_t *> slot[0]
-    cdef double *total = <double *> slot[0]
+        void **partial) noexcept nogil:
+    cdef int64_t *result = <int64_t *> partial[0]
+    cdef double *total = <double *> partial[0]
     cdef Py_ssize_t j
     rows_hold(v, stride, n, cols, ahead, TRUE, True, result)
     if product:
@@ -747,51 +749,51 @@ cdef inline void bools_rows(
     for j in range(cols):
         total[j] = <double> <int32_t> result[j]         # of 32 bits: vectors convert these
     if not product:
-        nothing_lost(<double *> slot[1], cols)
+        nothing_lost(<double *> partial[1], cols)
 
 
 cdef void bools_sum_line(
-        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    bools_line(<const uint8_t *> v, <const uint8_t *> tail, n, False, False, slot)
+        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    bools_line(<const uint8_t *> v, <const uint8_t *> tail, n, False, False, partial)
 
 
 cdef void bools_isum_line(
-        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    bools_line(<const uint8_t *> v, <const uint8_t *> tail, n, False, True, slot)
+        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    bools_line(<const uint8_t *> v, <const uint8_t *> tail, n, False, True, partial)
 
 
 cdef void bools_prod_line(
-        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    bools_line(<const uint8_t *> v, <const uint8_t *> tail, n, True, False, slot)
+        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    bools_line(<const uint8_t *> v, <const uint8_t *> tail, n, True, False, partial)
 
 
 cdef void bools_iprod_line(
-        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    bools_line(<const uint8_t *> v, <const uint8_t *> tail, n, True, True, slot)
+        const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    bools_line(<const uint8_t *> v, <const uint8_t *> tail, n, True, True, partial)
 
 
 cdef void bools_sum_rows(
         const void *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    bools_rows(<const uint8_t *> v, stride, n, cols, ahead, False, False, slot)
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    bools_rows(<const uint8_t *> v, stride, n, cols, ahead, False, False, partial)
 
 
 cdef void bools_isum_rows(
         const void *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    bools_rows(<const uint8_t *> v, stride, n, cols, ahead, False, True, slot)
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    bools_rows(<const uint8_t *> v, stride, n, cols, ahead, False, True, partial)
 
 
 cdef void bools_prod_rows(
         const void *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    bools_rows(<const uint8_t *> v, stride, n, cols, ahead, True, False, slot)
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    bools_rows(<const uint8_t *> v, stride, n, cols, ahead, True, False, partial)
 
 
 cdef void bools_iprod_rows(
         const void *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    bools_rows(<const uint8_t *> v, stride, n, cols, ahead, True, True, slot)
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    bools_rows(<const uint8_t *> v, stride, n, cols, ahead, True, True, partial)
 
 
 cdef void load_bools(
@@ -970,28 +972,28 @@ cdef bint bind(Job *job, Kernel kernel, char code, bint integers) noexcept nogil
     return job.line != NULL and (kernel != NANVAR or job.load == NULL or job.mask != NULL)
 
 
-cdef int run(Kernel kernel, object x, object where, object cursor, tuple sinks) except -1:
+cdef int run(Kernel kernel, object x, object where, object cursor, tuple outputs) except -1:
     cdef Job job
     cdef Views views
     cdef char code
     try:
-        code = open_views(&views, &job, x, where, cursor, sinks)
-        if not bind(&job, kernel, code, dtype_code(&views.sink[0]) in (b"q", b"Q")):
+        code = open_views(&views, &job, x, where, cursor, outputs)
+        if not bind(&job, kernel, code, dtype_code(&views.output[0]) in (b"q", b"Q")):
             raise TypeError("no kernel for arrays of this dtype")
         return run_job(&job, &views)
     finally:
         close_views(&views)
 
 
-cdef int merge(Kernel kernel, tuple sinks) except -1:
-    """What chunks left in the sinks, folded into the first part."""
+cdef int merge(Kernel kernel, tuple outputs) except -1:
+    """What chunks left in the outputs, folded into the first part."""
     cdef Job job
-    cdef char code = sink_code(sinks[0])            # of the accumulator: what the elements were no longer matters
+    cdef char code = output_code(outputs[0])            # of the accumulator: what the elements were no longer matters
     job.load = NULL
     job.mask = NULL
     bind(&job, kernel, code, code != b"d")
     job.merge = job.fold
-    return merge_parts(&job, sinks)
+    return merge_parts(&job, outputs)
 
 
 def sum(x, where, cursor, total, rest=None):
@@ -1026,36 +1028,36 @@ def nanvar(x, where, cursor, count, pivot, shift, m2):
     return run(NANVAR, x, where, cursor, (count, pivot, shift, m2))
 
 
-def fold_sum(*sinks):
-    return merge(SUM, sinks)
+def fold_sum(*outputs):
+    return merge(SUM, outputs)
 
 
-def fold_nansum(*sinks):
-    return merge(NANSUM, sinks)
+def fold_nansum(*outputs):
+    return merge(NANSUM, outputs)
 
 
-def fold_nanmean(*sinks):
-    return merge(NANMEAN, sinks)
+def fold_nanmean(*outputs):
+    return merge(NANMEAN, outputs)
 
 
-def fold_ss(*sinks):
-    return merge(SS, sinks)
+def fold_ss(*outputs):
+    return merge(SS, outputs)
 
 
-def fold_prod(*sinks):
-    return merge(PROD, sinks)
+def fold_prod(*outputs):
+    return merge(PROD, outputs)
 
 
-def fold_nanprod(*sinks):
-    return merge(NANPROD, sinks)
+def fold_nanprod(*outputs):
+    return merge(NANPROD, outputs)
 
 
-def fold_var(*sinks):
-    return merge(VAR, sinks)
+def fold_var(*outputs):
+    return merge(VAR, outputs)
 
 
-def fold_nanvar(*sinks):
-    return merge(NANVAR, sinks)
+def fold_nanvar(*outputs):
+    return merge(NANVAR, outputs)
 
 
 # ---- doors: small arrays, with all arguments but these at their defaults
@@ -1092,7 +1094,7 @@ cdef object small(Kernel kernel, Finish finish, object a, object axis, object ke
     code = open_small(&it, &job, a, axis, where, False, LIMIT)
     if code == 0:
         return None
-    it.slots = it.fixed
+    it.partials = it.fixed
     try:
         integers = code != b"d" and code != b"f"
         if integers:                                # no NaN to skip
@@ -1105,11 +1107,11 @@ cdef object small(Kernel kernel, Finish finish, object a, object axis, object ke
         if not bind(&job, kernel, code, integers):
             return None
         compensated = not integers and kernel in (SUM, NANSUM, SS, NANMEAN)
-        if not slots_small(&it, &job, 4 if kernel in (VAR, NANVAR) else 3 if kernel == NANMEAN else 1 + compensated):
+        if not partials_small(&it, &job, 4 if kernel in (VAR, NANVAR) else 3 if kernel == NANMEAN else 1 + compensated):
             return None
         job.merge = job.fold
         run_small(&it, &job)
-        values = <double *> it.slots
+        values = <double *> it.partials
         if integers:
             if initial is not None:
                 begin_integers(&it, kernel, initial, code in (b"B", b"H", b"I", b"Q"))
@@ -1119,7 +1121,7 @@ cdef object small(Kernel kernel, Finish finish, object a, object axis, object ke
         for i in range(it.outputs):
             value = values[i]
             if compensated:
-                value += (<double *> job.sink[1])[i]
+                value += (<double *> job.output[1])[i]
             total = value
             if finish == TOTAL:
                 if initial is not None:
@@ -1128,7 +1130,7 @@ cdef object small(Kernel kernel, Finish finish, object a, object axis, object ke
                     value += 0.0                    # NumPy's sum of nothing but -0.0, or NaN, is 0.0
             elif finish == AVERAGE:
                 if kernel == NANMEAN:
-                    n = <double> (<int64_t *> job.sink[2])[i]
+                    n = <double> (<int64_t *> job.output[2])[i]
                 else:
                     n = <double> (selected(&job, i) if it.masked else job.n * it.carried)
                 if n == 0:
@@ -1136,7 +1138,7 @@ cdef object small(Kernel kernel, Finish finish, object a, object axis, object ke
                 value = (value + 0.0) / n
             else:
                 n = values[i]
-                value = (<double *> job.sink[3])[i]
+                value = (<double *> job.output[3])[i]
                 if plain and it.masked and n != selected(&job, i):
                     n = selected(&job, i)
                     value = NAN                     # one that `where` selects is NaN itself
@@ -1156,7 +1158,7 @@ cdef object small(Kernel kernel, Finish finish, object a, object axis, object ke
             odd = odd or not 1e-140 < fabs(value) < INFINITY
             values[i] = value
         if odd:
-            # The results move aside: the slots are computed once more.
+            # The results move aside: the partials are computed once more.
             return deliver_odd(&it, &job, code, shape_small(&it, keepdims is True))
         return deliver(&it, code, shape_small(&it, keepdims is True))
     finally:
@@ -1170,8 +1172,8 @@ cdef object deliver_odd(Small *it, Job *job, char code, object shape):
 
 
 cdef object deliver(Small *it, char code, object shape):
-    """float64 slots as a scalar or array: float32 for float32."""
-    cdef double *values = <double *> it.slots
+    """float64 partials as a scalar or array: float32 for float32."""
+    cdef double *values = <double *> it.partials
     cdef Py_buffer out
     cdef Py_ssize_t i
     if shape is None:
@@ -1189,7 +1191,7 @@ cdef object deliver(Small *it, char code, object shape):
 
 cdef int begin_integers(Small *it, Kernel kernel, object initial, bint unsigned) except -1:
     """Add the initial number to every total, or multiply, with wrap-around."""
-    cdef int64_t *values = <int64_t *> it.slots
+    cdef int64_t *values = <int64_t *> it.partials
     cdef int64_t first = <int64_t> <uint64_t> initial if unsigned else <int64_t> initial
     cdef Py_ssize_t i
     for i in range(it.outputs):
@@ -1202,11 +1204,11 @@ cdef object deliver_integers(Small *it, char code, object shape):
     cdef Py_buffer out
     if shape is None:
         if unsigned:
-            return uint64((<uint64_t *> it.slots)[0])
-        return int64((<int64_t *> it.slots)[0])
+            return uint64((<uint64_t *> it.partials)[0])
+        return int64((<int64_t *> it.partials)[0])
     result = empty(shape, uint64 if unsigned else int64)
     PyObject_GetBuffer(result, &out, PyBUF_FULL)
-    memcpy(out.buf, it.slots, 8 * it.outputs)
+    memcpy(out.buf, it.partials, 8 * it.outputs)
     PyBuffer_Release(&out)
     return result
 

@@ -40,8 +40,8 @@ from chains cimport CORR, COUNT, COV, MEAN, ROWS, STD, SUM, VAR, Kind, Shares, c
 from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
 from decays cimport (
     AT_ONCE, LEAST, LEAST_EXPONENT, LOW, Powers, decay_far, decay_rows, decay_some, joins, lowered, powers_of, settled, split)
-from fours cimport VECTORS, first_of, four, lesser, spread
-from groups cimport WIDE, side_by_side, straight, turn_in, turn_out
+from f64x4 cimport VECTORS, broadcast, f64x4, first_of, lesser
+from groups cimport WIDE, side_by_side, straight, transpose_in, transpose_out
 from window cimport (
     HALF_MOST, LANES, Job, Operand, columns_adjoin, describe, describe_axes, open_small, outer_offset, scratch,
     taker)
@@ -67,7 +67,7 @@ cdef enum:
     SPACED = 72             # from row to row. Rows of 64 would put a lane's elements into the same few sets of the cache
     INPUTS = 3              # a, b, alpha
     LEAF = 512              # elements of a leaf
-    STRETCH = 256           # elements of a line at a time
+    PIECE = 256           # elements of a line at a time
     SUMS = 32               # partial sums of a leaf, of every 32nd element
     COLUMNS = 16            # fewer columns than these are taken as lines
 
@@ -81,7 +81,7 @@ cdef struct Scan:
     bint ends               # the first pass
     bint decays             # counts, sums and means of one alpha, without weights: four elements at a time
     Powers powers           # of the decay, for these
-    double *state[FIELDS]   # (outer, leaves, inner): sinks of the first pass, where the second begins, or NULL
+    double *state[FIELDS]   # (outer, leaves, inner): outputs of the first pass, where the second begins, or NULL
 
 
 cdef struct Lanes:
@@ -487,8 +487,8 @@ cdef void walk_lane(
 
 # ---- lanes from memory and back
 
-cdef inline bint turned(Operand *operand, Lanes *lanes, int f, Py_ssize_t l, Py_ssize_t last, Py_ssize_t end) noexcept nogil:
-    """Whether four lanes of doubles from l on are at least so long: they are turned into columns, 4 x 4 at a time."""
+cdef inline bint can_transpose(Operand *operand, Lanes *lanes, int f, Py_ssize_t l, Py_ssize_t last, Py_ssize_t end) noexcept nogil:
+    """Whether four lanes of doubles from l on are at least so long: they are transposed into columns, 4 x 4 at a time."""
     cdef int k
     cdef bint can = operand.is_double and operand.n_stride == sizeof(double) and l + 4 <= last
     if can:
@@ -515,9 +515,9 @@ cdef inline void bring(
                 lanes.first[f][0] + (at + r) * operand.n_stride + first * operand.inner_stride, operand.inner_stride,
                 last - first, to + r * SPACED, 1)
         return
-    while turned(operand, lanes, f, l, last, at + rows):
+    while can_transpose(operand, lanes, f, l, last, at + rows):
         fetch(lanes, f, l, at)
-        turn_in(
+        transpose_in(
             <const double *> lanes.first[f][l] + at, <const double *> lanes.first[f][l + 1] + at,
             <const double *> lanes.first[f][l + 2] + at, <const double *> lanes.first[f][l + 3] + at, rows, to, SPACED)
         l += 4
@@ -542,9 +542,9 @@ cdef inline void put(
                 v + r * SPACED, 1, last - first,
                 lanes.first[f][0] + (at + r) * operand.n_stride + first * operand.inner_stride, operand.inner_stride)
         return
-    while turned(operand, lanes, f, l, last, at + rows):
+    while can_transpose(operand, lanes, f, l, last, at + rows):
         fetch(lanes, f, l, at)
-        turn_out(
+        transpose_out(
             v, SPACED, rows, <double *> lanes.first[f][l] + at, <double *> lanes.first[f][l + 1] + at,
             <double *> lanes.first[f][l + 2] + at, <double *> lanes.first[f][l + 3] + at)
         l += 4
@@ -744,11 +744,11 @@ cdef int scan(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
 # ---- lines of counts, sums and means: no lanes are laid out
 
 cdef void means_of_stretch(
-        const double **x, double **to, Py_ssize_t many, Py_ssize_t n, Powers *powers, four *total, four *count,
+        const double **x, double **to, Py_ssize_t many, Py_ssize_t n, Powers *powers, f64x4 *total, f64x4 *count,
         double *far) noexcept nogil:
     """Some elements at a time, and one line by itself where an element joins a count that has an exponent."""
-    cdef four totals[AT_ONCE]
-    cdef four counts[AT_ONCE]
+    cdef f64x4 totals[AT_ONCE]
+    cdef f64x4 counts[AT_ONCE]
     cdef const double *a[AT_ONCE]
     cdef double *b[AT_ONCE]
     cdef double t, c
@@ -766,22 +766,22 @@ cdef void means_of_stretch(
                 t = first_of(totals[k])
                 c = first_of(counts[k])
                 decay_far(a[k], 1, m, powers, b[k], 1, &t, &c, far + k)
-                total[k] = spread(t)
-                count[k] = spread(c)
+                total[k] = broadcast(t)
+                count[k] = broadcast(c)
         if first_of(lesser(lesser(count[0], count[1]), lesser(count[2], count[3]))) < LOW:
             for k in range(many):
                 t = first_of(total[k])
                 c = first_of(count[k])
                 if 0 < c < LOW:
                     settled(&t, &c, far + k)
-                    total[k] = spread(t)
-                    count[k] = spread(c)
+                    total[k] = broadcast(t)
+                    count[k] = broadcast(c)
         at += m
 
 
-cdef void line_stretch(
-        Job *job, Scan *it, Lanes *lanes, Py_ssize_t first, Py_ssize_t many, Py_ssize_t at, Py_ssize_t n, four *total, four *count,
-        double *far, double *room) noexcept nogil:
+cdef void line_piece(
+        Job *job, Scan *it, Lanes *lanes, Py_ssize_t first, Py_ssize_t many, Py_ssize_t at, Py_ssize_t n, f64x4 *total,
+        f64x4 *count, double *far, double *room) noexcept nogil:
     """Elements at.. of up to four lines."""
     cdef const double *x[AT_ONCE]
     cdef double *to[AT_ONCE]
@@ -794,10 +794,10 @@ cdef void line_stretch(
         if side_by_side(operand, here):
             allcores_ahead(here, <int> (n * sizeof(double)))
         else:
-            operand.take(here, operand.n_stride, n, room + k * STRETCH, 1)
-            x[k] = room + k * STRETCH
+            operand.take(here, operand.n_stride, n, room + k * PIECE, 1)
+            x[k] = room + k * PIECE
         here = lanes.first[2][first + k % many] + at * job.out.n_stride
-        to[k] = room + (AT_ONCE + k) * STRETCH
+        to[k] = room + (AT_ONCE + k) * PIECE
         if k < many and side_by_side(job.out, here):
             allcores_ahead(here, <int> (n * sizeof(double)))
             to[k] = <double *> here
@@ -813,9 +813,9 @@ cdef void line_stretch(
 
 cdef int lines_of_decays(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
     """Four lines at a time, or one where their lengths differ."""
-    cdef double *room = scratch(job, 2 * AT_ONCE * STRETCH)
-    cdef four total[AT_ONCE]
-    cdef four count[AT_ONCE]
+    cdef double *room = scratch(job, 2 * AT_ONCE * PIECE)
+    cdef f64x4 total[AT_ONCE]
+    cdef f64x4 count[AT_ONCE]
     cdef double far[AT_ONCE]
     cdef Py_ssize_t l = 0, many, at, k, lane
     cdef double alpha
@@ -823,22 +823,22 @@ cdef int lines_of_decays(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
         return -1
     job.operand[1].take(lanes.first[1][0], 0, 1, &alpha, 1)
     powers_of(alpha, &it.powers)
-    it.powers.span = span_of(1 - alpha, STRETCH)
+    it.powers.span = span_of(1 - alpha, PIECE)
     while l < lanes.count:
         many = 1
         while many < AT_ONCE and l + many < lanes.count and lanes.rows[l + many] == lanes.rows[l]:
             many += 1
         for k in range(AT_ONCE):
             lane = l + k % many
-            total[k] = spread(it.state[0][lanes.at[lane]] if it.state[0] != NULL else 0)
-            count[k] = spread(it.state[1][lanes.at[lane]] if it.state[0] != NULL and it.fields > 1 else 0)
+            total[k] = broadcast(it.state[0][lanes.at[lane]] if it.state[0] != NULL else 0)
+            count[k] = broadcast(it.state[1][lanes.at[lane]] if it.state[0] != NULL and it.fields > 1 else 0)
             far[k] = it.state[it.fields + 2][lanes.at[lane]] if it.state[0] != NULL else 0
         at = 0
         while at < lanes.rows[l]:
-            line_stretch(
-                job, it, lanes, l, many, at, STRETCH if at + STRETCH < lanes.rows[l] else lanes.rows[l] - at, total, count,
+            line_piece(
+                job, it, lanes, l, many, at, PIECE if at + PIECE < lanes.rows[l] else lanes.rows[l] - at, total, count,
                 far, room)
-            at += STRETCH
+            at += PIECE
         l += many
     return 0
 
@@ -1194,7 +1194,7 @@ cdef void fold_states(Kind kind, double **field, Py_ssize_t outer, Py_ssize_t le
 # ---- kernels
 
 cdef int run(
-        Kind kind, tuple inputs, object states, Py_ssize_t leaf, double least, object cursor, tuple sinks, bint ends,
+        Kind kind, tuple inputs, object states, Py_ssize_t leaf, double least, object cursor, tuple outputs, bint ends,
         bint decays) except -1:
     cdef Job job
     cdef Scan it
@@ -1211,7 +1211,7 @@ cdef int run(
     it.decays = decays
     job.scratch = NULL
     job.room = 0
-    hold(view, read + (cursor,) + sinks, taken)
+    hold(view, read + (cursor,) + outputs, taken)
     try:
         for f in range(it.given + 1):
             describe(&job.operand[f], &view[f], False)
@@ -1243,7 +1243,7 @@ cdef int run(
             raise MemoryError("no memory for the lanes of a chunk")
         return 0
     finally:
-        release(view, taken + 1 + <int> len(sinks))
+        release(view, taken + 1 + <int> len(outputs))
 
 
 cdef int fold(Kind kind, tuple states) except -1:

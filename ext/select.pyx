@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Order statistics: elements of given ranks, of many lanes that fit into the caches or of one that does not.
+"""Order statistics: elements of given ranks, of many lines that fit into the caches or of one that does not.
 
-    pick     lanes: a strip of them is brought into the scratch as keys, and searched there
-    sift     one long lane, in chunks: what lies around brackets is counted, what lies inside is kept
+    pick     lines: a strip of them is brought into the scratch as keys, and searched there
+    selection_pass  one long line, in chunks: what lies around brackets is counted, what lies inside is kept
 
 Ranks and brackets are the engine's (selection.py): a kernel knows neither quantiles nor methods.
 """
@@ -15,45 +15,45 @@ from buffers cimport PyBUF_FULL_RO, PyBuffer_Release, PyObject_GetBuffer, dtype_
 from compress cimport SLACK
 from cursor cimport PATIENCE, Cursor, allcores_ahead, allcores_clock, allcores_fetch_add, claim
 from keys cimport key, load_function, loader, store_d, store_f
-from lanes cimport SHORT, Lanes, bring_up_columns, describe, walk
+from lines cimport SHORT, Lines, bring_up_columns, describe, walk
 from narrow cimport FEW, PIECE, Arena, Split, ensure, largest, narrow, split
-from picks cimport MEAN, MEDIAN, TAKE, Method, Mode, Pick, blend, pick_ranks
-from planes cimport WIDTH, sort_rows
+from quantile_methods cimport MEAN, MEDIAN, TAKE, Method, Mode, QuantileRanks, blend, ranks_of_quantile
+from sorting_network cimport WIDTH, sort_rows
 from reals cimport int32_t, int64_t, uint32_t
 
 cdef enum:
     APART = 4               # brackets that are looked at one after the other
 
 
-cdef struct Picks:
-    # What is wanted of each lane.
+cdef struct Wanted:
+    # What is wanted of each line.
     const Py_ssize_t *ranks
-    Py_ssize_t m            # ranks of a lane
-    int row                 # of the ranks: 0 the first for all lanes, 1 by the count of numbers, 2 by the lane
-    int64_t *counts         # of numbers, by lane
-    char *values            # (m, lanes)
-    Py_ssize_t *ordered     # ranks of one lane in order, then where each goes
+    Py_ssize_t m            # ranks of a line
+    int row                 # of the ranks: 0 the first for all lines, 1 by the count of numbers, 2 by the line
+    int64_t *counts         # of numbers, by line
+    char *values            # (m, lines)
+    Py_ssize_t *ordered     # ranks of one line in order, then where each goes
     int64_t *found          # and their keys
 
 
-cdef inline const Py_ssize_t *ranks_of(Lanes *job, Py_ssize_t lane, Py_ssize_t count) noexcept nogil:
-    """The ranks wanted of a lane; NULL where its result is missing."""
-    cdef Picks *own = <Picks *> job.own
+cdef inline const Py_ssize_t *ranks_of(Lines *job, Py_ssize_t line, Py_ssize_t count) noexcept nogil:
+    """The ranks wanted of a line; NULL where its result is missing."""
+    cdef Wanted *own = <Wanted *> job.own
     if count == 0 or (own.row == 0 and count < job.n):
         return NULL
-    return own.ranks + (0 if own.row == 0 else count if own.row == 1 else lane) * own.m
+    return own.ranks + (0 if own.row == 0 else count if own.row == 1 else line) * own.m
 
 
-cdef inline void give(Lanes *job, Py_ssize_t j, Py_ssize_t lane, key k) noexcept nogil:
-    cdef Picks *own = <Picks *> job.own
-    job.store(&k, own.values + (j * job.outer * job.inner + lane) * job.itemsize)
+cdef inline void give(Lines *job, Py_ssize_t j, Py_ssize_t line, key k) noexcept nogil:
+    cdef Wanted *own = <Wanted *> job.own
+    job.store(&k, own.values + (j * job.outer * job.inner + line) * job.itemsize)
 
 
-cdef inline void give_missing(Lanes *job, Py_ssize_t lane, key *_) noexcept nogil:
-    cdef Picks *own = <Picks *> job.own
+cdef inline void give_missing(Lines *job, Py_ssize_t line, key *_) noexcept nogil:
+    cdef Wanted *own = <Wanted *> job.own
     cdef Py_ssize_t j
     for j in range(own.m):
-        give(job, j, lane, largest(<key *> NULL))
+        give(job, j, line, largest(<key *> NULL))
 
 
 cdef inline Py_ssize_t numbers(const key *v, Py_ssize_t n) noexcept nogil:
@@ -70,39 +70,39 @@ cdef inline Py_ssize_t numbers(const key *v, Py_ssize_t n) noexcept nogil:
     return count
 
 
-cdef inline int search(Lanes *job, Py_ssize_t begin, Py_ssize_t lane, key *_) noexcept nogil:
-    """A lane whose keys are in the arena, from `begin`; what comes after them is free."""
-    cdef Picks *own = <Picks *> job.own
+cdef inline int search(Lines *job, Py_ssize_t begin, Py_ssize_t line, key *_) noexcept nogil:
+    """A line whose keys are in the arena, from `begin`; what comes after them is free."""
+    cdef Wanted *own = <Wanted *> job.own
     cdef Py_ssize_t count = job.n, j, i, rank
     cdef const Py_ssize_t *ranks
     cdef Py_ssize_t *ordered = own.ordered
-    cdef Py_ssize_t *plane = own.ordered + own.m
+    cdef Py_ssize_t *order = own.ordered + own.m
     if job.may_miss:
         count = numbers(<key *> job.arena.data + begin, job.n)
-    own.counts[lane] = count
-    ranks = ranks_of(job, lane, count)
+    own.counts[line] = count
+    ranks = ranks_of(job, line, count)
     if ranks == NULL:
-        give_missing(job, lane, <key *> NULL)
+        give_missing(job, line, <key *> NULL)
         return 0
     for j in range(own.m):          # nearly in order as they are
         rank = ranks[j]
         i = j
         while i > 0 and ordered[i - 1] > rank:
             ordered[i] = ordered[i - 1]
-            plane[i] = plane[i - 1]
+            order[i] = order[i - 1]
             i -= 1
         ordered[i] = rank
-        plane[i] = j
+        order[i] = j
     if narrow(&job.arena, begin, job.n, ordered, own.m, <key *> own.found) < 0:
         return -1
     for j in range(own.m):
-        give(job, plane[j], lane, (<key *> own.found)[j])
+        give(job, order[j], line, (<key *> own.found)[j])
     return 0
 
 
-cdef inline int short_lanes(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_t first, key *_) noexcept nogil:
-    """Up to WIDTH lanes, sorted side by side. `first` is the number of the first lane."""
-    cdef Picks *own = <Picks *> job.own
+cdef inline int short_lines(Lines *job, char **line, Py_ssize_t lines, Py_ssize_t first, key *_) noexcept nogil:
+    """Up to WIDTH lines, sorted side by side. `first` is the number of the first line."""
+    cdef Wanted *own = <Wanted *> job.own
     cdef key *v
     cdef key count[WIDTH]
     cdef key missing = largest(<key *> NULL)
@@ -114,13 +114,13 @@ cdef inline int short_lanes(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_
     v = <key *> job.arena.data
     if adjoin:
         for i in range(job.n):
-            job.load(lane[0] + i * job.n_stride, job.inner_stride, lanes, v + i * WIDTH, 1)
+            job.load(line[0] + i * job.n_stride, job.inner_stride, lines, v + i * WIDTH, 1)
     else:
-        for l in range(lanes):
-            job.load(lane[l], job.n_stride, job.n, v + l, WIDTH)
-    if lanes < WIDTH:
+        for l in range(lines):
+            job.load(line[l], job.n_stride, job.n, v + l, WIDTH)
+    if lines < WIDTH:
         for i in range(job.n):
-            for l in range(lanes, WIDTH):
+            for l in range(lines, WIDTH):
                 v[i * WIDTH + l] = 0
     for l in range(WIDTH):
         count[l] = <key> job.n
@@ -129,7 +129,7 @@ cdef inline int short_lanes(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_
             for l in range(WIDTH):
                 count[l] -= v[i * WIDTH + l] == missing
     sort_rows(v, job.n)
-    for l in range(lanes):
+    for l in range(lines):
         own.counts[first + l] = count[l]
         ranks = ranks_of(job, first + l, count[l])
         if ranks == NULL:
@@ -140,49 +140,49 @@ cdef inline int short_lanes(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_
     return 0
 
 
-cdef inline int long_columns(Lanes *job, char *lane, Py_ssize_t lanes, Py_ssize_t first, key *_) noexcept nogil:
+cdef inline int long_columns(Lines *job, char *line, Py_ssize_t lines, Py_ssize_t first, key *_) noexcept nogil:
     cdef Py_ssize_t l, pitch = job.n + 8
-    if ensure(&job.arena, lanes * pitch * <Py_ssize_t> sizeof(key)) < 0:
+    if ensure(&job.arena, lines * pitch * <Py_ssize_t> sizeof(key)) < 0:
         return -1
-    bring_up_columns(job, lane, lanes, job.arena.data, pitch * <Py_ssize_t> sizeof(key))
-    for l in range(lanes - 1, -1, -1):
+    bring_up_columns(job, line, lines, job.arena.data, pitch * <Py_ssize_t> sizeof(key))
+    for l in range(lines - 1, -1, -1):
         if search(job, l * pitch, first + l, <key *> NULL) < 0:
             return -1
     return 0
 
 
-cdef inline int strip(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_t first, key *_) noexcept nogil:
-    """Lanes side by side: columns that adjoin, or lines."""
+cdef inline int strip(Lines *job, char **line, Py_ssize_t lines, Py_ssize_t first, key *_) noexcept nogil:
+    """Lines side by side: columns that adjoin, or lines."""
     cdef Py_ssize_t l
     if job.n <= SHORT:
-        return short_lanes(job, lane, lanes, first, <key *> NULL)
+        return short_lines(job, line, lines, first, <key *> NULL)
     if job.inner > 1:
-        return long_columns(job, lane[0], lanes, first, <key *> NULL)
-    for l in range(lanes):
+        return long_columns(job, line[0], lines, first, <key *> NULL)
+    for l in range(lines):
         if ensure(&job.arena, (job.n + 1) * <Py_ssize_t> sizeof(key)) < 0:
             return -1
-        job.load(lane[l], job.n_stride, job.n, job.arena.data, 1)
+        job.load(line[l], job.n_stride, job.n, job.arena.data, 1)
         if search(job, 0, first + l, <key *> NULL) < 0:
             return -1
     return 0
 
 
-cdef int strip4(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_t first) noexcept nogil:
-    return strip(job, lane, lanes, first, <int32_t *> NULL)
+cdef int strip4(Lines *job, char **line, Py_ssize_t lines, Py_ssize_t first) noexcept nogil:
+    return strip(job, line, lines, first, <int32_t *> NULL)
 
 
-cdef int strip8(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_t first) noexcept nogil:
-    return strip(job, lane, lanes, first, <int64_t *> NULL)
+cdef int strip8(Lines *job, char **line, Py_ssize_t lines, Py_ssize_t first) noexcept nogil:
+    return strip(job, line, lines, first, <int64_t *> NULL)
 
 
 def pick(x, ranks, row, cursor, values, counts):
-    """values[j, lane]: the element of rank ranks[.., j] of each lane; NaN where there is none. counts: its numbers.
+    """values[j, line]: the element of rank ranks[.., j] of each line; NaN where there is none. counts: its numbers.
 
-    Ranks are from 0. `row` says which ones: the first row of `ranks`, which is for lanes without NaN (0), that of the
-    count of numbers (1), or that of the lane (2).
+    Ranks are from 0. `row` says which ones: the first row of `ranks`, which is for lines without NaN (0), that of the
+    count of numbers (1), or that of the line (2).
     """
-    cdef Lanes job
-    cdef Picks own
+    cdef Lines job
+    cdef Wanted own
     cdef Py_buffer view[5]
     cdef int failed
     job.arena.data = NULL
@@ -207,15 +207,15 @@ def pick(x, ranks, row, cursor, values, counts):
             free(own.found)
             free(job.arena.data)
         if failed < 0:
-            raise MemoryError("no memory for the lanes of a chunk")
+            raise MemoryError("no memory for the lines of a chunk")
         return 0
     finally:
         release(view, 5)
 
 
-# ---- one long lane
+# ---- one long line
 
-cdef struct Sieve:
+cdef struct Selection:
     char *data
     Py_ssize_t n, stride, itemsize
     load_function load
@@ -249,7 +249,7 @@ cdef inline Py_ssize_t classify(
     return j
 
 
-cdef inline int sift_classes(Sieve *job, Py_ssize_t chunk, Py_ssize_t first, Py_ssize_t last, key *_) noexcept nogil:
+cdef inline int pass_classes(Selection *job, Py_ssize_t chunk, Py_ssize_t first, Py_ssize_t last, key *_) noexcept nogil:
     """The same for many brackets: where a key is among their ends is searched. -1 where there is no memory."""
     cdef key piece[PIECE]
     cdef key inside[PIECE + SLACK]
@@ -295,7 +295,7 @@ cdef inline int sift_classes(Sieve *job, Py_ssize_t chunk, Py_ssize_t first, Py_
     return 0
 
 
-cdef inline void sift_chunk(Sieve *job, Py_ssize_t chunk, Py_ssize_t first, Py_ssize_t last, key *_) noexcept nogil:
+cdef inline void pass_chunk(Selection *job, Py_ssize_t chunk, Py_ssize_t first, Py_ssize_t last, key *_) noexcept nogil:
     cdef key piece[PIECE]
     cdef key inside[PIECE + SLACK]
     cdef key *kept = <key *> job.kept + job.begin[chunk]
@@ -325,7 +325,7 @@ cdef inline void sift_chunk(Sieve *job, Py_ssize_t chunk, Py_ssize_t first, Py_s
         at += m
 
 
-cdef int sift_chunks(Sieve *job, Cursor *cursor, key *_) noexcept nogil:
+cdef int pass_chunks(Selection *job, Cursor *cursor, key *_) noexcept nogil:
     cdef Py_ssize_t run = cursor.leaves, chunk, last
     cdef int64_t deadline = allcores_clock() + PATIENCE
     while True:
@@ -334,15 +334,15 @@ cdef int sift_chunks(Sieve *job, Cursor *cursor, key *_) noexcept nogil:
             return 0
         last = (chunk + 1) * run if (chunk + 1) * run < job.n else job.n
         if job.groups <= APART:
-            sift_chunk(job, chunk, chunk * run, last, <key *> NULL)
-        elif sift_classes(job, chunk, chunk * run, last, <key *> NULL) < 0:
+            pass_chunk(job, chunk, chunk * run, last, <key *> NULL)
+        elif pass_classes(job, chunk, chunk * run, last, <key *> NULL) < 0:
             return -1
         allcores_fetch_add(&cursor.done, 1)
 
 
-def sift(x, brackets, begin, room, cursor, counts, kept):
+def selection_pass(x, brackets, begin, room, cursor, counts, kept):
     """Count the elements of x, of one dimension, around brackets of keys; keep what is inside, up to `room` a chunk."""
-    cdef Sieve job
+    cdef Selection job
     cdef Py_buffer view[7]
     cdef int failed
     cdef char code
@@ -365,9 +365,9 @@ def sift(x, brackets, begin, room, cursor, counts, kept):
         job.kept = <char *> view[6].buf
         with nogil:
             if job.itemsize == 8:
-                failed = sift_chunks(&job, <Cursor *> view[4].buf, <int64_t *> NULL)
+                failed = pass_chunks(&job, <Cursor *> view[4].buf, <int64_t *> NULL)
             else:
-                failed = sift_chunks(&job, <Cursor *> view[4].buf, <int32_t *> NULL)
+                failed = pass_chunks(&job, <Cursor *> view[4].buf, <int32_t *> NULL)
         if failed < 0:
             raise MemoryError("no memory for brackets")
         return 0
@@ -377,7 +377,7 @@ def sift(x, brackets, begin, room, cursor, counts, kept):
 
 # ---- the door for small arrays
 
-cdef inline double small_pick(
+cdef inline double quantile_of(
         Arena *arena, const Py_buffer *a, load_function load, bint may_miss, double q, Method method, bint skip, char code,
         key *_) noexcept nogil:
     """The quantile of a line. NaN also where more is to be said than that."""
@@ -386,7 +386,7 @@ cdef inline double small_pick(
     cdef key[2] found
     cdef double[2] value
     cdef float[2] single
-    cdef Pick pick
+    cdef QuantileRanks want
     cdef int j
     if ensure(arena, (2 * n + FEW) * <Py_ssize_t> sizeof(key)) < 0:
         return NAN
@@ -395,15 +395,15 @@ cdef inline double small_pick(
         count = numbers(<key *> arena.data, n)
     if count == 0 or (count < n and not skip):
         return NAN
-    pick = pick_ranks(count, q, method)
-    ranks[0] = pick.low
-    ranks[1] = pick.high
+    want = ranks_of_quantile(count, q, method)
+    ranks[0] = want.low
+    ranks[1] = want.high
     if narrow(arena, 0, n, ranks, 2, found) < 0:
         return NAN
     if code == b"f":
         store_f(&found[0], <char *> &single[0])
         store_f(&found[1], <char *> &single[1])
-        if pick.mode == TAKE:
+        if want.mode == TAKE:
             return single[0] + 0.0
         single[0] = single[0] + single[1]
         single[1] = single[0] / 2
@@ -415,7 +415,7 @@ cdef inline double small_pick(
             value[j] = <uint32_t> found[j] ^ <uint32_t> 0x80000000
         else:
             value[j] = <double> found[j]
-    return NAN if underflows(value[0], value[1], pick.t, pick.mode) else blend(value[0], value[1], pick.t, pick.mode)
+    return NAN if underflows(value[0], value[1], want.t, want.mode) else blend(value[0], value[1], want.t, want.mode)
 
 
 cdef inline bint underflows(double a, double b, double t, Mode mode) noexcept nogil:
@@ -453,9 +453,9 @@ def small_quantile(a, double q, int method, bint skip):
     arena.room = 0
     with nogil:
         if code == b"d":
-            value = small_pick(&arena, &view, load, True, q, <Method> method, skip, code, <int64_t *> NULL)
+            value = quantile_of(&arena, &view, load, True, q, <Method> method, skip, code, <int64_t *> NULL)
         else:
-            value = small_pick(&arena, &view, load, code == b"f", q, <Method> method, skip, code, <int32_t *> NULL)
+            value = quantile_of(&arena, &view, load, code == b"f", q, <Method> method, skip, code, <int32_t *> NULL)
         free(arena.data)
     PyBuffer_Release(&view)
     return value if value - value == 0 else None

@@ -35,15 +35,15 @@ cdef enum:
     SIDE_BYTES = 49_152     # of these, at most: in the first-level cache, or nearly
     STRIP = 65_536          # keys of columns that are brought up together, about
     COLUMNS = 16            # of these at most
-    ROWS = 16               # of them that are turned at a time: whole cache lines of each column
+    ROWS = 16               # of them that are transposed at a time: whole cache lines of each column
     PIECE = 32              # elements that may go to one bucket together
-    SMALL = 65_536          # bytes: less than a hand-over to another thread
+    SMALL = 65_536          # bytes: less work than a dispatch to another thread
     LARGE = 131_072         # elements of a bucket that may be one value
 
 
 # ---- where a worker sorts
 
-cdef struct Desk:
+cdef struct Scratch:
     void *memory
     Py_ssize_t room         # keys in each of its arrays
     char *key
@@ -54,29 +54,29 @@ cdef struct Desk:
     uint32_t *tallies
 
 
-cdef inline bint lay(Desk *desk, Py_ssize_t n, Py_ssize_t size, bint items) noexcept nogil:
+cdef inline bint lay(Scratch *scratch, Py_ssize_t n, Py_ssize_t size, bint items) noexcept nogil:
     """Room for n keys of `size` bytes: kept from line to line, enlarged where it is too small. 0: no memory."""
     cdef char *p
-    if n <= desk.room:
+    if n <= scratch.room:
         return True
-    free(desk.memory)
+    free(scratch.memory)
     n = n + 63 >> 6 << 6
-    desk.memory = malloc(n * (2 * size + 1 + (16 if items else 0)) + TALLIES * sizeof(uint32_t))
-    desk.room = 0
-    if desk.memory == NULL:
+    scratch.memory = malloc(n * (2 * size + 1 + (16 if items else 0)) + TALLIES * sizeof(uint32_t))
+    scratch.room = 0
+    if scratch.memory == NULL:
         return False
-    p = <char *> desk.memory
-    desk.key = p
-    desk.spare = p + n * size
+    p = <char *> scratch.memory
+    scratch.key = p
+    scratch.spare = p + n * size
     p += 2 * n * size
-    desk.item = desk.other = NULL
+    scratch.item = scratch.other = NULL
     if items:
-        desk.item = <uint64_t *> p
-        desk.other = desk.item + n
+        scratch.item = <uint64_t *> p
+        scratch.other = scratch.item + n
         p += 16 * n
-    desk.tallies = <uint32_t *> p
-    desk.sign = <uint8_t *> (desk.tallies + TALLIES)
-    desk.room = n
+    scratch.tallies = <uint32_t *> p
+    scratch.sign = <uint8_t *> (scratch.tallies + TALLIES)
+    scratch.room = n
     return True
 
 
@@ -104,20 +104,20 @@ cdef struct Ranking:
     double distinct         # different ones of these
 
 
-cdef inline void sort_on(Desk *desk, char code, Py_ssize_t n, word *key) noexcept nogil:
+cdef inline void sort_on(Scratch *scratch, char code, Py_ssize_t n, word *key) noexcept nogil:
     """Zeros of both kinds keep their order."""
     cdef Py_ssize_t zeros = 0
     if is_floating(code):
-        zeros = note_zeros(key, n, desk.sign)
-    sort_keys(key, <word *> desk.spare, n, desk.tallies)
+        zeros = note_zeros(key, n, scratch.sign)
+    sort_keys(key, <word *> scratch.spare, n, scratch.tallies)
     if zeros:
-        put_zeros(key, n, desk.sign, zeros)
+        put_zeros(key, n, scratch.sign, zeros)
 
 
-cdef inline void order_on(Desk *desk, char code, Py_ssize_t n, word *key) noexcept nogil:
+cdef inline void order_on(Scratch *scratch, char code, Py_ssize_t n, word *key) noexcept nogil:
     if is_floating(code):
         even(key, n)
-    order_keys(key, desk.item, desk.other, n, desk.tallies)
+    order_keys(key, scratch.item, scratch.other, n, scratch.tallies)
 
 
 cdef inline Py_ssize_t after_equals(
@@ -133,10 +133,10 @@ cdef inline Py_ssize_t after_equals(
 
 
 cdef inline void give_ranks(
-        const Desk *desk, char code, Py_ssize_t n, const word *key, const int64_t *at, const Ranking *how, char *out,
+        const Scratch *scratch, char code, Py_ssize_t n, const word *key, const int64_t *at, const Ranking *how, char *out,
         Py_ssize_t stride) noexcept nogil:
     """Of ordered keys. Key i is that of element at[i], or i."""
-    cdef const uint64_t *item = desk.item
+    cdef const uint64_t *item = scratch.item
     cdef Py_ssize_t i = 0, j, k, position
     cdef bint apart = is_floating(code) and how.missing == DIFFERENT
     cdef double rank = 0, distinct = how.distinct
@@ -179,26 +179,26 @@ cdef enum Task:
 
 
 cdef inline bint do_line(
-        Desk *desk, Task task, const View *x, const char *line, const View *to, char *out, const Ranking *how,
+        Scratch *scratch, Task task, const View *x, const char *line, const View *to, char *out, const Ranking *how,
         word *_) noexcept nogil:
     """0 where there is no memory."""
     cdef Py_ssize_t i
     cdef int64_t at
     cdef word *key
-    if not lay(desk, x.n, sizeof(word), task != SORT):
+    if not lay(scratch, x.n, sizeof(word), task != SORT):
         return False
-    key = <word *> desk.key
+    key = <word *> scratch.key
     read_keys(x.code, line, x.n_stride, x.n, key)
     if task == SORT:
-        sort_on(desk, x.code, x.n, key)
+        sort_on(scratch, x.code, x.n, key)
         write_keys(x.code, key, x.n, out, to.n_stride)
         return True
-    order_on(desk, x.code, x.n, key)
+    order_on(scratch, x.code, x.n, key)
     if task == RANK:
-        give_ranks(desk, x.code, x.n, key, NULL, how, out, to.n_stride)
+        give_ranks(scratch, x.code, x.n, key, NULL, how, out, to.n_stride)
         return True
     for i in range(x.n):
-        at = <int64_t> <uint32_t> desk.item[i]
+        at = <int64_t> <uint32_t> scratch.item[i]
         memcpy(out + i * to.n_stride, &at, 8)
     return True
 
@@ -208,7 +208,7 @@ cdef inline Py_ssize_t side_by_side(char code) noexcept nogil:
     return SIDE_BYTES // (8 if is_wide(code) else 4) // WIDTH
 
 
-cdef inline void turn(const word *from_, Py_ssize_t rows, Py_ssize_t columns, word *to) noexcept nogil:
+cdef inline void transpose(const word *from_, Py_ssize_t rows, Py_ssize_t columns, word *to) noexcept nogil:
     """Rows to columns."""
     cdef Py_ssize_t i, j
     for i in range(rows):
@@ -217,11 +217,11 @@ cdef inline void turn(const word *from_, Py_ssize_t rows, Py_ssize_t columns, wo
 
 
 cdef inline bint sort_side(
-        Desk *desk, const View *x, char **line, Py_ssize_t width, const View *to, char **out, bint adjoin,
+        Scratch *scratch, const View *x, char **line, Py_ssize_t width, const View *to, char **out, bint adjoin,
         word *_) noexcept nogil:
     """`width` lines at once. -0.0 is left to those who put it back in order: then nothing is done, and 0 returned."""
-    cdef word *rows = <word *> desk.key
-    cdef word *lines = <word *> desk.spare
+    cdef word *rows = <word *> scratch.key
+    cdef word *lines = <word *> scratch.spare
     cdef Py_ssize_t i, l, size = x.inner_stride
     cdef word below = minus_zero(_), found = 0
     if adjoin:
@@ -231,9 +231,9 @@ cdef inline bint sort_side(
         for l in range(width):
             read_keys(x.code, line[l], x.n_stride, x.n, lines + l * x.n)
         if width == WIDTH:
-            turn(lines, WIDTH, x.n, rows)
+            transpose(lines, WIDTH, x.n, rows)
         else:
-            turn(lines, width, x.n, rows)
+            transpose(lines, width, x.n, rows)
     if is_floating(x.code):
         for i in range(x.n * width):
             found |= rows[i] == below
@@ -245,21 +245,21 @@ cdef inline bint sort_side(
             write_keys(x.code, rows + i * width, width, out[0] + i * to.n_stride, to.inner_stride)
     else:
         if width == WIDTH:
-            turn(rows, x.n, WIDTH, lines)
+            transpose(rows, x.n, WIDTH, lines)
         else:
-            turn(rows, x.n, width, lines)
+            transpose(rows, x.n, width, lines)
         for l in range(width):
             write_keys(x.code, lines + l * x.n, x.n, out[l], to.n_stride)
     return True
 
 
-cdef inline bint sort_short(Desk *desk, const View *x, const View *to, const Chunk *chunk, word *_) noexcept nogil:
+cdef inline bint sort_short(Scratch *scratch, const View *x, const View *to, const Chunk *chunk, word *_) noexcept nogil:
     """The lines of a chunk, WIDTH at a time. 0 where there is no memory."""
     cdef char *line[WIDTH]
     cdef char *out[WIDTH]
     cdef Py_ssize_t position = chunk.first, column = chunk.left, width, l
     cdef bint adjoin = x.inner > 1
-    if not lay(desk, x.n * WIDTH, sizeof(word), False):
+    if not lay(scratch, x.n * WIDTH, sizeof(word), False):
         return False
     while position < chunk.last:
         width = chunk.right - column if adjoin else chunk.last - position
@@ -267,9 +267,9 @@ cdef inline bint sort_short(Desk *desk, const View *x, const View *to, const Chu
         for l in range(width):
             line[l] = line_of(x, position if adjoin else position + l) + (column + l if adjoin else 0) * x.inner_stride
             out[l] = line_of(to, position if adjoin else position + l) + (column + l if adjoin else 0) * to.inner_stride
-        if not sort_side(desk, x, line, width, to, out, adjoin, _):
+        if not sort_side(scratch, x, line, width, to, out, adjoin, _):
             for l in range(width):
-                do_line(desk, SORT, x, line[l], to, out[l], NULL, _)
+                do_line(scratch, SORT, x, line[l], to, out[l], NULL, _)
         if not adjoin:
             position += width
             continue
@@ -303,22 +303,22 @@ cdef inline void write_columns(const View *to, char *line, Py_ssize_t width, con
         i += ROWS
 
 
-cdef inline bint sort_columns(Desk *desk, const View *x, const View *to, const Chunk *chunk, word *_) noexcept nogil:
+cdef inline bint sort_columns(Scratch *scratch, const View *x, const View *to, const Chunk *chunk, word *_) noexcept nogil:
     """The columns of a chunk, a cache line or two of them at a time. 0 where there is no memory."""
     cdef Py_ssize_t most = STRIP // x.n // 8 * 8, position, column, width, l
     cdef word *key
     most = 8 if most < 8 else COLUMNS if most > COLUMNS else most
     most = x.inner if x.inner < most else most
-    if not lay(desk, x.n * most, sizeof(word), False):
+    if not lay(scratch, x.n * most, sizeof(word), False):
         return False
-    key = <word *> desk.key
+    key = <word *> scratch.key
     for position in range(chunk.first, chunk.last):
         column = chunk.left
         while column < chunk.right:
             width = most if column + most < chunk.right else chunk.right - column
             read_columns(x, line_of(x, position) + column * x.inner_stride, width, key)
             for l in range(width):
-                sort_on(desk, x.code, x.n, key + l * x.n)
+                sort_on(scratch, x.code, x.n, key + l * x.n)
             write_columns(to, line_of(to, position) + column * to.inner_stride, width, key)
             column += width
     return True
@@ -330,14 +330,14 @@ cdef int do_lines(Task task, x, const Ranking *how, cursor, out) except -1:
     cdef View a, to
     cdef Chunk chunk
     cdef Cursor *shared
-    cdef Desk desk
+    cdef Scratch scratch
     cdef Py_ssize_t position, column
     cdef char *line
     cdef char *result
     cdef bint fine = True
     cdef int64_t deadline
-    desk.memory = NULL
-    desk.room = 0
+    scratch.memory = NULL
+    scratch.room = 0
     hold(view, (x, out, cursor), 1)
     try:
         view_of(&a, &view[0])
@@ -350,16 +350,16 @@ cdef int do_lines(Task task, x, const Ranking *how, cursor, out) except -1:
             while fine and next_chunk(shared, deadline, a.outer, a.n, a.inner, &chunk):
                 if task == SORT and a.inner > 1 and a.n > side_by_side(a.code):
                     if is_wide(a.code):
-                        fine = sort_columns(&desk, &a, &to, &chunk, <uint64_t *> NULL)
+                        fine = sort_columns(&scratch, &a, &to, &chunk, <uint64_t *> NULL)
                     else:
-                        fine = sort_columns(&desk, &a, &to, &chunk, <uint32_t *> NULL)
+                        fine = sort_columns(&scratch, &a, &to, &chunk, <uint32_t *> NULL)
                     allcores_fetch_add(&shared.done, 1)
                     continue
                 if task == SORT and 1 < a.n <= side_by_side(a.code):
                     if is_wide(a.code):
-                        fine = sort_short(&desk, &a, &to, &chunk, <uint64_t *> NULL)
+                        fine = sort_short(&scratch, &a, &to, &chunk, <uint64_t *> NULL)
                     else:
-                        fine = sort_short(&desk, &a, &to, &chunk, <uint32_t *> NULL)
+                        fine = sort_short(&scratch, &a, &to, &chunk, <uint32_t *> NULL)
                     allcores_fetch_add(&shared.done, 1)
                     continue
                 for position in range(chunk.first, chunk.last):
@@ -367,15 +367,15 @@ cdef int do_lines(Task task, x, const Ranking *how, cursor, out) except -1:
                     result = line_of(&to, position)
                     for column in range(chunk.left, chunk.right):
                         if is_wide(a.code):
-                            fine = do_line(&desk, task, &a, line + column * a.inner_stride, &to,
+                            fine = do_line(&scratch, task, &a, line + column * a.inner_stride, &to,
                                            result + column * to.inner_stride, how, <uint64_t *> NULL)
                         else:
-                            fine = do_line(&desk, task, &a, line + column * a.inner_stride, &to,
+                            fine = do_line(&scratch, task, &a, line + column * a.inner_stride, &to,
                                            result + column * to.inner_stride, how, <uint32_t *> NULL)
                         if not fine:
                             break
                 allcores_fetch_add(&shared.done, 1)
-            free(desk.memory)
+            free(scratch.memory)
         if not fine:
             raise MemoryError
     finally:
@@ -410,12 +410,12 @@ def rankdata(a, method, missing, cursor, out):
 cdef object small(Task task, a, out):
     """Lines along the last axis of contiguous arrays; None for what is not that, or not small."""
     cdef Py_buffer view[2]
-    cdef Desk desk
+    cdef Scratch scratch
     cdef View x, to
     cdef Py_ssize_t at, size
     cdef bint fine = True
-    desk.memory = NULL
-    desk.room = 0
+    scratch.memory = NULL
+    scratch.room = 0
     hold(view, (a, out), 1)
     try:
         x.code = dtype_code(&view[0])
@@ -427,14 +427,14 @@ cdef object small(Task task, a, out):
         to.n_stride = size = view[1].itemsize
         for at in range(0, view[0].len // view[0].itemsize, x.n):
             if is_wide(x.code):
-                fine = do_line(&desk, task, &x, <char *> view[0].buf + at * x.n_stride, &to,
+                fine = do_line(&scratch, task, &x, <char *> view[0].buf + at * x.n_stride, &to,
                                <char *> view[1].buf + at * size, NULL, <uint64_t *> NULL)
             else:
-                fine = do_line(&desk, task, &x, <char *> view[0].buf + at * x.n_stride, &to,
+                fine = do_line(&scratch, task, &x, <char *> view[0].buf + at * x.n_stride, &to,
                                <char *> view[1].buf + at * size, NULL, <uint32_t *> NULL)
             if not fine:
                 raise MemoryError
-        free(desk.memory)
+        free(scratch.memory)
         return out
     finally:
         release(view, 2)
@@ -491,7 +491,7 @@ cdef inline bint copy_in_order(
 
 
 def in_order(a, down, positions, cursor, kept, out):
-    """Copy the one line of `a` (1, n, 1) while it ascends, or turn it round while it descends; with `positions` these,
+    """Copy the one line of `a` (1, n, 1) while it ascends, or reverse it while it descends; with `positions` these,
     not elements; `out` None: look only. kept[run]: whether a run was in order."""
     cdef Py_buffer view[4]
     cdef uint64_t block[BLOCK + 1]
@@ -501,7 +501,7 @@ def in_order(a, down, positions, cursor, kept, out):
     cdef uint8_t *good
     cdef char *to
     cdef Py_ssize_t stride = 0
-    cdef bint turned = down, indexes = positions, fine
+    cdef bint reversed_ = down, indexes = positions, fine
     cdef int64_t deadline
     hold(view, (a, kept, cursor, out), 1)
     try:
@@ -515,9 +515,9 @@ def in_order(a, down, positions, cursor, kept, out):
             deadline = allcores_clock() + PATIENCE
             while next_chunk(shared, deadline, 1, x.n, 1, &chunk):
                 if is_wide(x.code):
-                    fine = copy_in_order(&x, &chunk, turned, to, stride, indexes, block)
+                    fine = copy_in_order(&x, &chunk, reversed_, to, stride, indexes, block)
                 else:
-                    fine = copy_in_order(&x, &chunk, turned, to, stride, indexes, <uint32_t *> block)
+                    fine = copy_in_order(&x, &chunk, reversed_, to, stride, indexes, <uint32_t *> block)
                 good[chunk.part] = fine
                 allcores_fetch_add(&shared.done, 1)
                 if not fine:
@@ -816,54 +816,54 @@ def spread(a, table, split, low, shift, cursor, counts, parts, places):
 
 # ---- long lines: buckets in order
 
-cdef struct Heap:           # what `spread` has left
+cdef struct Buckets:           # what `spread` has left
     char code
-    Py_ssize_t run, runs, buckets
+    Py_ssize_t run, runs, count      # elements of a run, runs, buckets
     const int32_t *counts
     const int64_t *offset   # of each bucket in the sorted line
     void *parts
     const uint16_t *places
 
 
-cdef inline const int32_t *piece(const Heap *heap, Py_ssize_t run, Py_ssize_t bucket) noexcept nogil:
+cdef inline const int32_t *piece(const Buckets *buckets, Py_ssize_t run, Py_ssize_t bucket) noexcept nogil:
     """Where in its run the piece of a bucket begins, and then where it ends."""
-    return heap.counts + run * (heap.buckets + 1) + bucket
+    return buckets.counts + run * (buckets.count + 1) + bucket
 
 
-cdef inline void collect_keys(const Heap *heap, Py_ssize_t bucket, word *key) noexcept nogil:
-    cdef const word *parts = <const word *> heap.parts
+cdef inline void collect_keys(const Buckets *buckets, Py_ssize_t bucket, word *key) noexcept nogil:
+    cdef const word *parts = <const word *> buckets.parts
     cdef const int32_t *ends
     cdef Py_ssize_t run
-    for run in range(heap.runs):
-        ends = piece(heap, run, bucket)
-        memcpy(key, parts + run * heap.run + ends[0], (ends[1] - ends[0]) * sizeof(word))
+    for run in range(buckets.runs):
+        ends = piece(buckets, run, bucket)
+        memcpy(key, parts + run * buckets.run + ends[0], (ends[1] - ends[0]) * sizeof(word))
         key += ends[1] - ends[0]
 
 
-cdef inline void collect_places(const Heap *heap, Py_ssize_t bucket, int64_t *at) noexcept nogil:
+cdef inline void collect_places(const Buckets *buckets, Py_ssize_t bucket, int64_t *at) noexcept nogil:
     cdef const uint16_t *places
     cdef const int32_t *ends
     cdef Py_ssize_t run, i
-    for run in range(heap.runs):
-        ends = piece(heap, run, bucket)
-        places = heap.places + run * heap.run
+    for run in range(buckets.runs):
+        ends = piece(buckets, run, bucket)
+        places = buckets.places + run * buckets.run
         for i in range(ends[0], ends[1]):
-            at[0] = run * heap.run + places[i]
+            at[0] = run * buckets.run + places[i]
             at += 1
 
 
-cdef inline bint all_equal(const Heap *heap, Py_ssize_t bucket, bint exactly, word *found) noexcept nogil:
+cdef inline bint all_equal(const Buckets *buckets, Py_ssize_t bucket, bint exactly, word *found) noexcept nogil:
     """Whether the keys of a bucket are one. Zeros of two kinds are, but for `exactly`."""
-    cdef const word *parts = <const word *> heap.parts
+    cdef const word *parts = <const word *> buckets.parts
     cdef const int32_t *ends
     cdef Py_ssize_t run, i
     cdef word v = 0, low = minus_zero(found), k, differ = 0
-    cdef bint known = False, floats = is_floating(heap.code) and not exactly
-    for run in range(heap.runs):
-        ends = piece(heap, run, bucket)
+    cdef bint known = False, floats = is_floating(buckets.code) and not exactly
+    for run in range(buckets.runs):
+        ends = piece(buckets, run, bucket)
         if ends[0] == ends[1]:
             continue
-        parts = <const word *> heap.parts + run * heap.run
+        parts = <const word *> buckets.parts + run * buckets.run
         if not known:
             v = parts[ends[0]]
             v += floats and v == low
@@ -877,19 +877,20 @@ cdef inline bint all_equal(const Heap *heap, Py_ssize_t bucket, bint exactly, wo
     return True
 
 
-cdef inline void give_sorted(Desk *desk, const Heap *heap, Py_ssize_t n, word *key, char *out, Py_ssize_t stride) noexcept nogil:
-    sort_on(desk, heap.code, n, key)
-    write_keys(heap.code, key, n, out, stride)
+cdef inline void give_sorted(
+        Scratch *scratch, const Buckets *buckets, Py_ssize_t n, word *key, char *out, Py_ssize_t stride) noexcept nogil:
+    sort_on(scratch, buckets.code, n, key)
+    write_keys(buckets.code, key, n, out, stride)
 
 
 cdef inline Py_ssize_t give_distinct(
-        Desk *desk, const Heap *heap, Py_ssize_t n, word *key, bint apart, char *values, Py_ssize_t itemsize,
+        Scratch *scratch, const Buckets *buckets, Py_ssize_t n, word *key, bint apart, char *values, Py_ssize_t itemsize,
         int64_t *times) noexcept nogil:
     """The first of each group of equal keys, and how many there are."""
     cdef Py_ssize_t i = 0, j, m = 0
-    cdef bint floats = is_floating(heap.code)
+    cdef bint floats = is_floating(buckets.code)
     cdef word below = minus_zero(key), v
-    sort_on(desk, heap.code, n, key)
+    sort_on(scratch, buckets.code, n, key)
     while i < n:
         v = key[i] + (floats and key[i] == below)
         j = i + 1
@@ -901,18 +902,18 @@ cdef inline Py_ssize_t give_distinct(
             times[m] = j - i
         m += 1
         i = j
-    write_keys(heap.code, key, m, values, itemsize)
+    write_keys(buckets.code, key, m, values, itemsize)
     return m
 
 
 cdef inline Py_ssize_t give_first(
-        Desk *desk, const Heap *heap, Py_ssize_t n, const word *key, const int64_t *at, bint apart, int64_t *first,
+        Scratch *scratch, const Buckets *buckets, Py_ssize_t n, const word *key, const int64_t *at, bint apart, int64_t *first,
         int64_t *times) noexcept nogil:
     """Where the first of each group of equal keys is, and how many there are."""
     cdef Py_ssize_t i = 0, j, m = 0
     while i < n:
-        j = after_equals(key, desk.item, i, n, apart and is_floating(heap.code))
-        first[m] = at[<uint32_t> desk.item[i]]
+        j = after_equals(key, scratch.item, i, n, apart and is_floating(buckets.code))
+        first[m] = at[<uint32_t> scratch.item[i]]
         if times != NULL:
             times[m] = j - i
         m += 1
@@ -938,9 +939,9 @@ cdef struct Results:
     int64_t *number         # and how many a bucket has
 
 
-cdef inline bint do_bucket(Desk *desk, const Heap *heap, Py_ssize_t bucket, Results *to, word *_) noexcept nogil:
+cdef inline bint do_bucket(Scratch *scratch, const Buckets *buckets, Py_ssize_t bucket, Results *to, word *_) noexcept nogil:
     """0 where there is no memory."""
-    cdef Py_ssize_t begin = heap.offset[bucket], n = heap.offset[bucket + 1] - begin, i
+    cdef Py_ssize_t begin = buckets.offset[bucket], n = buckets.offset[bucket + 1] - begin, i
     cdef word *key
     cdef int64_t *at
     cdef int64_t position
@@ -952,58 +953,58 @@ cdef inline bint do_bucket(Desk *desk, const Heap *heap, Py_ssize_t bucket, Resu
         if to.number != NULL:
             to.number[bucket] = 0
         return True
-    if to.want == VALUES and n > LARGE and all_equal(heap, bucket, True, &v):
-        # A value that is there so often needs no desk, however often.
+    if to.want == VALUES and n > LARGE and all_equal(buckets, bucket, True, &v):
+        # A value that is there so often needs no scratch, however often.
         for i in range(n):
-            write_keys(heap.code, &v, 1, out + i * to.stride, to.stride)
+            write_keys(buckets.code, &v, 1, out + i * to.stride, to.stride)
         return True
-    if not lay(desk, n, sizeof(word), to.want != VALUES and to.want != DISTINCT):
+    if not lay(scratch, n, sizeof(word), to.want != VALUES and to.want != DISTINCT):
         return False
-    key = <word *> desk.key
-    collect_keys(heap, bucket, key)
+    key = <word *> scratch.key
+    collect_keys(buckets, bucket, key)
     if to.want == VALUES:
-        give_sorted(desk, heap, n, key, out, to.stride)
+        give_sorted(scratch, buckets, n, key, out, to.stride)
         return True
     if to.want == DISTINCT:
-        to.number[bucket] = give_distinct(desk, heap, n, key, to.how.missing == DIFFERENT, out, to.stride, times)
+        to.number[bucket] = give_distinct(scratch, buckets, n, key, to.how.missing == DIFFERENT, out, to.stride, times)
         return True
-    order_on(desk, heap.code, n, key)
-    at = <int64_t *> desk.other
-    collect_places(heap, bucket, at)
+    order_on(scratch, buckets.code, n, key)
+    at = <int64_t *> scratch.other
+    collect_places(buckets, bucket, at)
     if to.want == POSITIONS:
         for i in range(n):
-            position = at[<uint32_t> desk.item[i]]
+            position = at[<uint32_t> scratch.item[i]]
             memcpy(out + i * to.stride, &position, 8)
     elif to.want == FIRST:
         to.number[bucket] = give_first(
-            desk, heap, n, key, at, to.how.missing == DIFFERENT, <int64_t *> out, times)
+            scratch, buckets, n, key, at, to.how.missing == DIFFERENT, <int64_t *> out, times)
     else:
         how = to.how
         how.before = <double> begin
         how.distinct = <double> to.distinct[bucket] if to.distinct != NULL else 0
-        give_ranks(desk, heap.code, n, key, at, &how, to.out, to.stride)
+        give_ranks(scratch, buckets.code, n, key, at, &how, to.out, to.stride)
     return True
 
 
 cdef int do_buckets(Results *to, char code, parts, places, counts, offsets, run, cursor) except -1:
     cdef Py_buffer view[5]
-    cdef Heap heap
-    cdef Desk desk
+    cdef Buckets buckets
+    cdef Scratch scratch
     cdef Cursor *shared
     cdef int64_t bucket, deadline
     cdef bint fine = True
-    desk.memory = NULL
-    desk.room = 0
+    scratch.memory = NULL
+    scratch.room = 0
     hold(view, (parts, places, counts, offsets, cursor), 4)
     try:
-        heap.code = code
-        heap.run = run
-        heap.runs = view[2].shape[0]
-        heap.buckets = view[2].shape[1] - 1
-        heap.counts = <const int32_t *> view[2].buf
-        heap.offset = <const int64_t *> view[3].buf
-        heap.parts = view[0].buf
-        heap.places = <const uint16_t *> view[1].buf
+        buckets.code = code
+        buckets.run = run
+        buckets.runs = view[2].shape[0]
+        buckets.count = view[2].shape[1] - 1
+        buckets.counts = <const int32_t *> view[2].buf
+        buckets.offset = <const int64_t *> view[3].buf
+        buckets.parts = view[0].buf
+        buckets.places = <const uint16_t *> view[1].buf
         shared = <Cursor *> view[4].buf
         with nogil:
             deadline = allcores_clock() + PATIENCE
@@ -1012,11 +1013,11 @@ cdef int do_buckets(Results *to, char code, parts, places, counts, offsets, run,
                 if bucket < 0:
                     break
                 if is_wide(code):
-                    fine = do_bucket(&desk, &heap, bucket, to, <uint64_t *> NULL)
+                    fine = do_bucket(&scratch, &buckets, bucket, to, <uint64_t *> NULL)
                 else:
-                    fine = do_bucket(&desk, &heap, bucket, to, <uint32_t *> NULL)
+                    fine = do_bucket(&scratch, &buckets, bucket, to, <uint32_t *> NULL)
                 allcores_fetch_add(&shared.done, 1)
-            free(desk.memory)
+            free(scratch.memory)
         if not fine:
             raise MemoryError
     finally:

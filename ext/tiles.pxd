@@ -1,12 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Suffixes and prefixes of groups side by side, and the windows made of them: in registers.
 
-A tile holds groups as columns, row p their elements p: columns of an array as they are, or groups of lines, turned.
+A tile holds groups as columns, row p their elements p: columns of an array as they are, or groups of lines, transposed.
 Scans go up or down the rows, WIDE columns at a time: four chains of operations, which hide each other's latency. Widths
 are multiples of that, and nothing is missing.
 """
-from fours cimport (
-    anything, four, greater, lesser, load, minus, missing, nought, over, plus, root, spread, store, times)
+from f64x4 cimport (
+    add, anything, broadcast, div, f64x4, greater, lesser, load, missing, mul, root, store, sub, zeros)
 from groups cimport WIDE
 from merges cimport MAX, MEAN, MIN, MOST, PROD, STD, SUM, VAR, Kind
 
@@ -49,20 +49,20 @@ cdef inline void weigh(Weights *it, Py_ssize_t rows, Py_ssize_t rest, Py_ssize_t
         it.join_n[p] = a * it.join[p]
 
 
-cdef inline four merged4(Kind kind, four a, four b) noexcept nogil:
+cdef inline f64x4 merged4(Kind kind, f64x4 a, f64x4 b) noexcept nogil:
     if kind == PROD:
-        return times(a, b)
+        return mul(a, b)
     if kind == MIN:
         return lesser(a, b)
     if kind == MAX:
         return greater(a, b)
-    return plus(a, b)
+    return add(a, b)
 
 
 # One step of a scan, of four columns. The scans call it four times: gcc does not unroll a loop of this size.
 
-cdef inline void back_step(Kind kind, const double *x, double *to, four *known, four *found) noexcept nogil:
-    cdef four v = load(x)
+cdef inline void back_step(Kind kind, const double *x, double *to, f64x4 *known, f64x4 *found) noexcept nogil:
+    cdef f64x4 v = load(x)
     if kind == MIN or kind == MAX:
         found[0] = missing(found[0], v)
     known[0] = merged4(kind, v, known[0])
@@ -71,10 +71,10 @@ cdef inline void back_step(Kind kind, const double *x, double *to, four *known, 
 
 cdef inline void forth_step(
         Kind kind, bint between, bint first, bint has_suffix, const double *x, const double *suffix, const double *middle,
-        four size, double *to, four *known) noexcept nogil:
-    cdef four v = load(x)
+        f64x4 size, double *to, f64x4 *known) noexcept nogil:
+    cdef f64x4 v = load(x)
     if first:                   # and no sum is -0.0
-        known[0] = plus(v, nought()) if kind == SUM or kind == MEAN else v
+        known[0] = add(v, zeros()) if kind == SUM or kind == MEAN else v
     else:
         known[0] = merged4(kind, known[0], v)
     v = known[0]
@@ -82,41 +82,41 @@ cdef inline void forth_step(
         v = merged4(kind, merged4(kind, load(suffix), load(middle)), v)
     elif has_suffix:
         v = merged4(kind, load(suffix), v)
-    store(to, over(v, size) if kind == MEAN else v)
+    store(to, div(v, size) if kind == MEAN else v)
 
 
-cdef inline void add_four(const double *x, four pivot, four u, four nu, four *mean, four *square) noexcept nogil:
+cdef inline void add_elements(const double *x, f64x4 pivot, f64x4 u, f64x4 nu, f64x4 *mean, f64x4 *square) noexcept nogil:
     """One more element."""
-    cdef four d = minus(minus(load(x), pivot), mean[0])
-    mean[0] = plus(mean[0], times(d, u))
-    square[0] = plus(square[0], times(times(d, d), nu))
+    cdef f64x4 d = sub(sub(load(x), pivot), mean[0])
+    mean[0] = add(mean[0], mul(d, u))
+    square[0] = add(square[0], mul(mul(d, d), nu))
 
 
 cdef inline void back_step_two(
-        const double *x, four pivot, four u, four nu, double *to, double *squares, four *mean, four *square) noexcept nogil:
-    add_four(x, pivot, u, nu, mean, square)
+        const double *x, f64x4 pivot, f64x4 u, f64x4 nu, double *to, double *squares, f64x4 *mean, f64x4 *square) noexcept nogil:
+    add_elements(x, pivot, u, nu, mean, square)
     store(to, mean[0])
     store(squares, square[0])
 
 
-cdef inline void merge_two(four *mean, four *square, four by, four m, four s, four u, four nu) noexcept nogil:
+cdef inline void merge_two(f64x4 *mean, f64x4 *square, f64x4 by, f64x4 m, f64x4 s, f64x4 u, f64x4 nu) noexcept nogil:
     """m and s after the others; `by` is what their pivot is beyond that of these."""
-    cdef four d = plus(by, minus(m, mean[0]))
-    mean[0] = plus(mean[0], times(d, u))
-    square[0] = plus(plus(square[0], s), times(times(d, d), nu))
+    cdef f64x4 d = add(by, sub(m, mean[0]))
+    mean[0] = add(mean[0], mul(d, u))
+    square[0] = add(add(square[0], s), mul(mul(d, d), nu))
 
 
 cdef inline void forth_step_two(
         Kind kind, bint between, bint first, bint has_suffix, const double *x, const double *pivot, const Weights *weights,
         Py_ssize_t p, const double *before, const double *suffix, const double *squares, const double *central,
-        const double *middle, const double *middles, four degrees, double *to, four *mean, four *square) noexcept nogil:
-    cdef four own = load(pivot)
-    cdef four m, s, start
+        const double *middle, const double *middles, f64x4 degrees, double *to, f64x4 *mean, f64x4 *square) noexcept nogil:
+    cdef f64x4 own = load(pivot)
+    cdef f64x4 m, s, start
     if first:
-        mean[0] = minus(load(x), own)
-        square[0] = nought()
+        mean[0] = sub(load(x), own)
+        square[0] = zeros()
     else:
-        add_four(x, own, spread(weights.scan[p]), spread(weights.scan_n[p]), mean, square)
+        add_elements(x, own, broadcast(weights.scan[p]), broadcast(weights.scan_n[p]), mean, square)
     m = mean[0]
     s = square[0]
     if between or has_suffix:
@@ -124,11 +124,11 @@ cdef inline void forth_step_two(
         s = load(squares)
         start = load(before)
         if between:
-            merge_two(&m, &s, minus(load(central), start), load(middle), load(middles), spread(weights.head[p]),
-                      spread(weights.head_n[p]))
-        merge_two(&m, &s, minus(own, start), mean[0], square[0], spread(weights.join[p]), spread(weights.join_n[p]))
+            merge_two(&m, &s, sub(load(central), start), load(middle), load(middles), broadcast(weights.head[p]),
+                      broadcast(weights.head_n[p]))
+        merge_two(&m, &s, sub(own, start), mean[0], square[0], broadcast(weights.join[p]), broadcast(weights.join_n[p]))
     # An infinity makes the mean infinite or NaN; sums of squares that overflow without one are infinite.
-    s = over(plus(s, minus(m, m)), degrees)
+    s = div(add(s, sub(m, m)), degrees)
     store(to, root(s) if kind == STD else s)
 
 
@@ -136,8 +136,8 @@ cdef inline bint back_one(
         Kind kind, const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width, double *to,
         Py_ssize_t to_step) noexcept nogil:
     """Suffixes: row p has what is known of elements p.. of each column. False where an element is missing."""
-    cdef four known[4]
-    cdef four found = nought()
+    cdef f64x4 known[4]
+    cdef f64x4 found = zeros()
     cdef const double *v
     cdef double *there
     cdef Py_ssize_t tile, _
@@ -165,8 +165,8 @@ cdef inline void forth_one(
         Kind kind, bint between, const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width, Before *before,
         double window, double *to, Py_ssize_t to_step) noexcept nogil:
     """The windows that end in these rows."""
-    cdef four known[4]
-    cdef four size = spread(window)
+    cdef f64x4 known[4]
+    cdef f64x4 size = broadcast(window)
     cdef const double *suffix
     cdef const double *middle
     cdef const double *v
@@ -196,11 +196,11 @@ cdef inline bint back_two(
         const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width, const Weights *weights,
         double *to, double *squares, Py_ssize_t to_step) noexcept nogil:
     """Means and sums of squares, relative to the last element of each column."""
-    cdef four mean[4]
-    cdef four square[4]
-    cdef four pivot[4]
-    cdef four found = nought()
-    cdef four u, nu
+    cdef f64x4 mean[4]
+    cdef f64x4 square[4]
+    cdef f64x4 pivot[4]
+    cdef f64x4 found = zeros()
+    cdef f64x4 u, nu
     cdef const double *v
     cdef double *there
     cdef double *other
@@ -212,16 +212,16 @@ cdef inline bint back_two(
         other = squares + (rows - 1) * to_step + tile * WIDE
         for k in range(4):
             pivot[k] = load(v + 4 * k)
-            mean[k] = minus(pivot[k], pivot[k])
-            square[k] = nought()
+            mean[k] = sub(pivot[k], pivot[k])
+            square[k] = zeros()
             store(there + 4 * k, mean[k])
             store(other + 4 * k, square[k])
         for p in range(1, rows):
             v -= step
             there -= to_step
             other -= to_step
-            u = spread(weights.scan[p])
-            nu = spread(weights.scan_n[p])
+            u = broadcast(weights.scan[p])
+            nu = broadcast(weights.scan_n[p])
             back_step_two(v, pivot[0], u, nu, there, other, &mean[0], &square[0])
             back_step_two(v + 4, pivot[1], u, nu, there + 4, other + 4, &mean[1], &square[1])
             back_step_two(v + 8, pivot[2], u, nu, there + 8, other + 8, &mean[2], &square[2])
@@ -234,9 +234,9 @@ cdef inline bint back_two(
 cdef inline void forth_two(
         Kind kind, bint between, const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width,
         const Weights *weights, Before *before, double freedom, double *to, Py_ssize_t to_step) noexcept nogil:
-    cdef four mean[4]
-    cdef four square[4]
-    cdef four degrees = spread(freedom)
+    cdef f64x4 mean[4]
+    cdef f64x4 square[4]
+    cdef f64x4 degrees = broadcast(freedom)
     cdef const double *a             # of suffixes: pivots
     cdef const double *m             # means
     cdef const double *s             # and sums of squares

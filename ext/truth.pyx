@@ -10,7 +10,7 @@ from libc.string cimport memcpy
 from cursor cimport allcores_ahead_rows
 from buffers cimport PyBUF_FULL, PyBuffer_Release, PyObject_GetBuffer
 from counts cimport FALSE, NOT_NUMBER, NUMBER, TRUE, Predicate, holds, line_count, rows_count
-from door cimport LIMIT, Small, close_small, open_small, run_small, shape_small, slots_small
+from door cimport LIMIT, Small, close_small, open_small, run_small, shape_small, partials_small
 from drive cimport Job, line_function, rows_function
 from entry cimport Views, close_views, merge_parts, open_views, run_job
 from reals cimport (
@@ -79,68 +79,68 @@ cdef inline void rows_exists(
 
 # ---- kernels: field 0 the answer
 
-cdef void any_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_exists(v, tail, n, TRUE, fresh, <uint8_t *> slot[0])
+cdef void any_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    line_exists(v, tail, n, TRUE, fresh, <uint8_t *> partial[0])
 
 
 cdef void any_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_exists(v, stride, n, cols, ahead, TRUE, fresh, <uint8_t *> slot[0])
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_exists(v, stride, n, cols, ahead, TRUE, fresh, <uint8_t *> partial[0])
 
 
-cdef void all_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_refuted(v, tail, n, FALSE, fresh, <uint8_t *> slot[0])
+cdef void all_line(const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    line_refuted(v, tail, n, FALSE, fresh, <uint8_t *> partial[0])
 
 
 cdef void all_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_refuted(v, stride, n, cols, ahead, FALSE, fresh, <uint8_t *> slot[0])
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_refuted(v, stride, n, cols, ahead, FALSE, fresh, <uint8_t *> partial[0])
 
 
 cdef void anynan_line(
-        const floating *v, const floating *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_exists(v, tail, n, NOT_NUMBER, fresh, <uint8_t *> slot[0])
+        const floating *v, const floating *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    line_exists(v, tail, n, NOT_NUMBER, fresh, <uint8_t *> partial[0])
 
 
 cdef void anynan_rows(
         const floating *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_exists(v, stride, n, cols, ahead, NOT_NUMBER, fresh, <uint8_t *> slot[0])
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_exists(v, stride, n, cols, ahead, NOT_NUMBER, fresh, <uint8_t *> partial[0])
 
 
 cdef void allnan_line(
-        const floating *v, const floating *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    line_refuted(v, tail, n, NUMBER, fresh, <uint8_t *> slot[0])
+        const floating *v, const floating *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    line_refuted(v, tail, n, NUMBER, fresh, <uint8_t *> partial[0])
 
 
 cdef void allnan_rows(
         const floating *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_refuted(v, stride, n, cols, ahead, NUMBER, fresh, <uint8_t *> slot[0])
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_refuted(v, stride, n, cols, ahead, NUMBER, fresh, <uint8_t *> partial[0])
 
 
 cdef void count_nonzero_line(
-        const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    (<int64_t *> slot[0])[0] = line_count(v, tail, n, TRUE) + (0 if fresh else (<int64_t *> slot[0])[0])
+        const real *v, const real *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    (<int64_t *> partial[0])[0] = line_count(v, tail, n, TRUE) + (0 if fresh else (<int64_t *> partial[0])[0])
 
 
 cdef void count_nonzero_rows(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_count(v, stride, n, cols, ahead, TRUE, fresh, <int64_t *> slot[0])
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_count(v, stride, n, cols, ahead, TRUE, fresh, <int64_t *> partial[0])
 
 
 cdef void nancount_line(
-        const floating *v, const floating *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    (<int64_t *> slot[0])[0] = line_count(v, tail, n, NUMBER) + (0 if fresh else (<int64_t *> slot[0])[0])
+        const floating *v, const floating *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    (<int64_t *> partial[0])[0] = line_count(v, tail, n, NUMBER) + (0 if fresh else (<int64_t *> partial[0])[0])
 
 
 cdef void nancount_rows(
         const floating *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
-        Py_ssize_t start, bint fresh, void **slot) noexcept nogil:
-    rows_count(v, stride, n, cols, ahead, NUMBER, fresh, <int64_t *> slot[0])
+        Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
+    rows_count(v, stride, n, cols, ahead, NUMBER, fresh, <int64_t *> partial[0])
 
 
 # ---- the answers of two runs of elements, made one
@@ -244,12 +244,12 @@ cdef bint bind(Job *job, Kernel kernel, char code) noexcept nogil:
     return job.line != NULL
 
 
-cdef int run(Kernel kernel, object x, object where, object cursor, tuple sinks) except -1:
+cdef int run(Kernel kernel, object x, object where, object cursor, tuple outputs) except -1:
     cdef Job job
     cdef Views views
     cdef char code
     try:
-        code = open_views(&views, &job, x, where, cursor, sinks)
+        code = open_views(&views, &job, x, where, cursor, outputs)
         if not bind(&job, kernel, code):
             raise TypeError("no kernel for arrays of this dtype")
         run_job(&job, &views)
@@ -258,11 +258,11 @@ cdef int run(Kernel kernel, object x, object where, object cursor, tuple sinks) 
         close_views(&views)
 
 
-cdef int merge(Kernel kernel, tuple sinks) except -1:
-    """What chunks left in the sinks, folded into the first part."""
+cdef int merge(Kernel kernel, tuple outputs) except -1:
+    """What chunks left in the outputs, folded into the first part."""
     cdef Job job
     bind(&job, kernel, b"d")
-    merge_parts(&job, sinks)
+    merge_parts(&job, outputs)
     return 0
 
 
@@ -290,28 +290,28 @@ def nancount(x, where, cursor, count):
     return run(NANCOUNT, x, where, cursor, (count,))
 
 
-def fold_any(*sinks):
-    return merge(ANY, sinks)
+def fold_any(*outputs):
+    return merge(ANY, outputs)
 
 
-def fold_all(*sinks):
-    return merge(ALL, sinks)
+def fold_all(*outputs):
+    return merge(ALL, outputs)
 
 
-def fold_anynan(*sinks):
-    return merge(ANYNAN, sinks)
+def fold_anynan(*outputs):
+    return merge(ANYNAN, outputs)
 
 
-def fold_allnan(*sinks):
-    return merge(ALLNAN, sinks)
+def fold_allnan(*outputs):
+    return merge(ALLNAN, outputs)
 
 
-def fold_count_nonzero(*sinks):
-    return merge(COUNT_NONZERO, sinks)
+def fold_count_nonzero(*outputs):
+    return merge(COUNT_NONZERO, outputs)
 
 
-def fold_nancount(*sinks):
-    return merge(NANCOUNT, sinks)
+def fold_nancount(*outputs):
+    return merge(NANCOUNT, outputs)
 
 
 # ---- doors: small arrays, with all arguments but these at their defaults
@@ -338,21 +338,21 @@ cdef object small(Kernel kernel, object a, object axis, object keepdims, object 
     code = open_small(&it, &job, a, axis, where, False, 2 * LIMIT)
     if code == 0:
         return None
-    it.slots = it.fixed
+    it.partials = it.fixed
     try:
-        if not bind(&job, kernel, code) or not slots_small(&it, &job, 1):
+        if not bind(&job, kernel, code) or not partials_small(&it, &job, 1):
             return None
         job.size[0] = 8 if counts else 1
         run_small(&it, &job)
         shape = shape_small(&it, keepdims is True)
         if shape is None:
             if not counts:
-                return true if it.slots[0] else false
-            i = (<int64_t *> it.slots)[0]
+                return true if it.partials[0] else false
+            i = (<int64_t *> it.partials)[0]
             return FEW[i] if i < 1024 else intp(i)
         result = empty(shape, "i8" if counts else bool_)
         PyObject_GetBuffer(result, &out, PyBUF_FULL)
-        memcpy(out.buf, it.slots, it.outputs * job.size[0])
+        memcpy(out.buf, it.partials, it.outputs * job.size[0])
         PyBuffer_Release(&out)
         return result.astype(intp, copy=False) if counts else result
     finally:

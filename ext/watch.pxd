@@ -15,7 +15,7 @@ cdef extern from "Python.h":
 
 cdef enum:
     OFTEN = 32_768          # elements between two looks, about
-    TURNS = 4096            # of loops, after which they ask; a power of two
+    ITERATIONS = 4096            # of a loop that asks, between two questions; a power of two
 
 cdef enum Halt:
     RUNNING
@@ -58,11 +58,11 @@ cdef inline bint halted(Watch *it, Py_ssize_t elements) noexcept nogil:
     return it.halt != RUNNING
 
 
-cdef inline Py_ssize_t turns(Watch *it, Py_ssize_t at, Py_ssize_t end) noexcept nogil:
-    """Up to where a loop of some ns a turn goes from `at` before it asks again; `at` itself where it is to stop."""
-    if halted(it, 2 * TURNS):
+cdef inline Py_ssize_t next_look(Watch *it, Py_ssize_t at, Py_ssize_t end) noexcept nogil:
+    """Where a loop that is at `at` asks again, if it takes some ns an iteration; `at` itself where it is to stop."""
+    if halted(it, 2 * ITERATIONS):
         return at
-    return at + TURNS if at + TURNS < end else end
+    return at + ITERATIONS if at + ITERATIONS < end else end
 
 
 cdef inline int pending() except -1:

@@ -2,14 +2,14 @@
 
     x, [y], out: views (outer..., n, inner) of one shape, any strides; out is written in place
 
-    A chunk is  lines x run along n x tile of inner,  as engine/grid.py cuts it. A strip is up to LANES lanes of it:
+    A chunk is  lines x run along n x tile of inner,  as _engine/grid.py cuts it. A strip is up to LANES lanes of it:
 
     inner > 1: adjoining columns          inner == 1: lines, side by side if they are short
         n |  0 1 2 3 .. 63                     lane 0  ----- n ---->
           v  a row of a strip adjoins          lane 1  ----- n ---->
 
 A kernel supplies one function: the outputs begin..end of every lane of a strip. What it needs of the elements before
-and after them it takes itself, with `take`; what it computes it hands over with `give`. Elements are float64 in
+and after them it takes itself, with `take`; what it computes it writes with `give`. Elements are float64 in
 between, whatever the dtypes of x and out: float16 and the other byte order, too.
 """
 from libc.stdint cimport int64_t

@@ -30,7 +30,7 @@ from libc.string cimport memcpy
 
 from buffers cimport PyBuffer_Release, any_code, is_native
 from cursor cimport allcores_ahead_rows
-from fours cimport VECTORS
+from f64x4 cimport VECTORS
 from groups cimport WIDE, give_accepted, give_groups, straight, take_groups
 from integers cimport digits_of, exact_digits, fill_integers, within
 from merges cimport (
@@ -47,11 +47,11 @@ DOUBLE = dtype("d")
 cdef enum:
     GROUP = 32              # elements in a group of larger windows
     BLOCK = 4096            # elements in a batch, about: some arrays of this size stay in the first-level cache
-    SPAN = 4                # windows in a stretch, where it is longer than a batch
+    SPAN = 4                # windows in a run, where it is longer than a batch
     KEEP = 262_144          # numbers of suffixes that are kept: 2 MiB, and the elements besides
     KEEP_TILES = 1_048_576  # without missing elements: 8 MiB
     TILE = 2048             # elements in a tile, about
-    TILES = 8               # in a stretch of windows that are one group
+    TILES = 8               # in a run of windows that are one group
     LOOKED = 256            # elements that are looked at for their scale at a time
     LOOK = 32768            # integers that are looked at, at least, before they are computed
 
@@ -228,11 +228,11 @@ cdef void pass_on(Window *it, Py_ssize_t n, Run *a, Run *b, Run *to) noexcept no
             choose(n, a.count, a.pivot[f], b.pivot[f], to.pivot[f])
 
 
-# ---- a stretch of groups, of all lanes of a strip
+# ---- a run of groups, of all lanes of a strip
 
 cdef struct Room:           # the scratch
     Py_ssize_t batch        # groups that are brought up at a time
-    bint keep               # suffixes of all groups of a stretch are kept; otherwise they are scanned again
+    bint keep               # suffixes of all groups of a run are kept; otherwise they are scanned again
     Block start             # elements of a batch of groups, where windows start
     Block stop              # and where they end
     Block suffix
@@ -282,7 +282,7 @@ cdef struct Tiles:
     double *suffix[2]       # of windows that are one group: of the group before a tile, then of those of the tile
     double *pivot           # what their means are relative to
     Py_ssize_t apart        # from row to row of these
-    Block kept              # suffixes of all groups of a stretch, of longer windows
+    Block kept              # suffixes of all groups of a run, of longer windows
     Weights weights
 
 
@@ -291,7 +291,7 @@ cdef inline Py_ssize_t rounded(Py_ssize_t width) noexcept nogil:
 
 
 cdef bint furnish(Job *job, Strip *strip, Window *it, Room *room, Tiles *tiles, Py_ssize_t total) noexcept nogil:
-    """Lay the scratch out for stretches of so many groups in which windows end. False where there is no memory."""
+    """Lay the scratch out for runs of so many groups in which windows end. False where there is no memory."""
     cdef Py_ssize_t lanes = strip.lanes, step, most, kept, own, wide = 0, j
     cdef Py_ssize_t periods = it.group // it.period
     cdef int f, given = given_of(it), pivots = it.pivots
@@ -517,7 +517,7 @@ cdef void windows(
         advance(&element, step, given)
 
 
-cdef bint stretch(
+cdef bint run_of_groups(
         Job *job, Strip *strip, Window *it, Room *room, Py_ssize_t first, Py_ssize_t last,
         Py_ssize_t begin, Py_ssize_t end, bint counted) noexcept nogil:
     """Outputs begin..end, as far as their windows end in groups first..last. False, and to be repeated with counts, where
@@ -624,7 +624,7 @@ cdef bint tile_back(
 cdef void tile_forth(
         Job *job, Strip *strip, Window *it, Tiles *tiles, const double *x, Py_ssize_t step, Py_ssize_t group,
         Py_ssize_t count, Before *before, double **suffix, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """The windows that end in the groups of a tile, handed over. Within a group of several, `suffix` is of the same."""
+    """The windows that end in the groups of a tile, given to the output. Within a group of several, `suffix` is of the same."""
     cdef Operand *out = job.out
     cdef Py_ssize_t at = group * it.group - it.offset, to_step = tiles.step, p = 0
     cdef char *here = strip.out[0] + at * out.n_stride
@@ -649,7 +649,7 @@ cdef void tile_forth(
 cdef bint short_tiles(
         Job *job, Strip *strip, Window *it, Room *room, Tiles *tiles, Py_ssize_t first, Py_ssize_t last,
         Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """`stretch` without counts, of windows that are one group: suffixes are kept for one tile, and the group before it."""
+    """`run_of_groups` without counts, of windows that are one group: suffixes are kept for one tile, and the group before it."""
     cdef Py_ssize_t lanes = strip.lanes, group = first, count, step, p
     cdef Py_ssize_t behind = (it.group - it.period + 1) * tiles.apart       # where the window of a group's element 0 starts
     cdef const double *x = tile_of(job, strip, it, tiles, first - 1, 1, &step)
@@ -734,7 +734,7 @@ cdef bint uncounted(
         Job *job, Strip *strip, Window *it, Room *room, Tiles *tiles, Py_ssize_t first, Py_ssize_t last,
         Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     if tiles.batch == 0:
-        return stretch(job, strip, it, room, first, last, begin, end, False)
+        return run_of_groups(job, strip, it, room, first, last, begin, end, False)
     if it.between:
         return long_tiles(job, strip, it, room, tiles, first, last, begin, end)
     return short_tiles(job, strip, it, room, tiles, first, last, begin, end)
@@ -765,7 +765,7 @@ cdef int scales_held(
 cdef void at_other_scales(
         Job *job, Strip *strip, Window *it, Room *room, Py_ssize_t first, Py_ssize_t last,
         Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """`stretch` once more for the windows that are beyond the bounds of scale 1, once for each scale that was met."""
+    """`run_of_groups` once more for the windows that are beyond the bounds of scale 1, once for each scale that was met."""
     cdef int held[INPUTS]
     cdef int scale, f
     for f in range(INPUTS):
@@ -775,7 +775,7 @@ cdef void at_other_scales(
         if it.met >> scale & 1 and held[0] >> scale % SCALES & 1 and held[1] >> scale // SCALES & 1:
             it.scale[0] = <Scale> (scale % SCALES)
             it.scale[1] = <Scale> (scale // SCALES)
-            stretch(job, strip, it, room, first, last, begin, end, True)
+            run_of_groups(job, strip, it, room, first, last, begin, end, True)
     it.scale[0] = it.scale[1] = PLAIN
     it.met = 0
 
@@ -795,7 +795,7 @@ cdef int fill(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept
     room.batch = 1 if room.batch < 1 else room.batch
     room.batch = most if room.batch > most else room.batch
     tiles.batch = tiles_of(job, strip, it, &tiles, most)
-    # Stretches are some windows long, or nothing but their beginnings would be computed.
+    # Runs are some windows long, or nothing but their beginnings would be computed.
     stop = SPAN * q if q else TILES * tiles.batch
     stop = room.batch if stop < room.batch else stop
     most = most if most < stop else stop
@@ -812,7 +812,7 @@ cdef int fill(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept
             stop = q if q < stop else stop
         elif first < inside and stop >= inside:
             stop = inside - 1
-        # Where much is missing, don't look for stretches without at every one: 2.0 instead of 2.2 ns for sums.
+        # Where much is missing, don't look for runs without at every one: 2.0 instead of 2.2 ns for sums.
         counted = pause > 0 or first < q + 1 or (stop + 1) * it.group > job.n
         pause -= pause > 0
         if not counted:
@@ -820,7 +820,7 @@ cdef int fill(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept
             failed = (2 * failed + 1 if failed < 8 else failed) if counted else 0
             pause = failed
         if counted:
-            stretch(job, strip, it, &room, first, stop, begin, end, True)
+            run_of_groups(job, strip, it, &room, first, stop, begin, end, True)
         if job.watch.halt:
             return 0
         if it.met >> 1:

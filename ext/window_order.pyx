@@ -9,10 +9,10 @@ from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc
 
 from integers cimport DIGITS, fetch_keys, flip_of, lane_within, within
-from picks cimport MEDIAN, Method, Pick
+from quantile_methods cimport MEDIAN, Method, QuantileRanks
 from quantiles cimport Quantiles, close_quantiles, line_quantiles, open_quantiles, rows_quantiles
 from ranks cimport (
-    Pointer, Ranks, close_ranks, keys_rank, normal_rank, open_ranks, ordered, ranks_picks, ranks_rank)
+    Pointer, Ranks, close_ranks, keys_rank, normal_rank, open_ranks, ordered, rank_quantiles, ranks_rank)
 from window cimport Job, Operand, Strip, run_windows, scratch
 
 cdef enum:
@@ -24,10 +24,10 @@ cdef enum:
 cdef struct Order:
     Py_ssize_t window, offset, min_count, n
     Py_ssize_t piece        # outputs at a time
-    Py_ssize_t *plane       # of each q: bytes from the first one's results to its own
+    Py_ssize_t *q_offset    # of each q: bytes from the first one's results to its own
     Quantiles quantiles
     Pointer *pointers
-    Pick *picks
+    QuantileRanks *wanted
     Ranks ranks             # of move_rank; for quantiles, opened where integers are met that need them
 
 
@@ -82,14 +82,14 @@ cdef int fill_quantiles(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end
                 return 0
             for j in range(s.nq):
                 job.out.give(result + j * it.piece, 1, stop - at,
-                             strip.out[l] + it.plane[j] + at * job.out.n_stride, job.out.n_stride)
+                             strip.out[l] + it.q_offset[j] + at * job.out.n_stride, job.out.n_stride)
             at = stop
     return 0
 
 
 cdef int integer_quantiles(
         Job *job, Order *it, char *lane, Py_ssize_t begin, Py_ssize_t end, uint64_t *v, double *result,
-        Py_ssize_t plane) noexcept nogil:
+        Py_ssize_t q_stride) noexcept nogil:
     """Of the windows of outputs begin..end of a lane, as line_quantiles; v is scratch."""
     cdef Operand *x = &job.operand[0]
     cdef Quantiles *s = &it.quantiles
@@ -97,17 +97,17 @@ cdef int integer_quantiles(
     if it.ranks.memory == NULL and open_integers(it, flip_of(x)) < 0:
         return -1
     fetch_keys(x, lane + low * x.n_stride, high - low, v)
-    ranks_picks(&it.ranks, <const uint64_t *> v, first + end - begin, high - low, first, s.min_count, s.q, s.nq, s.method,
-                it.pointers, it.picks, result, plane)
+    rank_quantiles(&it.ranks, <const uint64_t *> v, first + end - begin, high - low, first, s.min_count, s.q, s.nq, s.method,
+                   it.pointers, it.wanted, result, q_stride)
     return 0
 
 
 cdef int open_integers(Order *it, uint64_t flip) noexcept nogil:
     cdef Py_ssize_t nq = it.quantiles.nq
-    it.pointers = <Pointer *> malloc(nq * (sizeof(Pointer) + sizeof(Pick)))
+    it.pointers = <Pointer *> malloc(nq * (sizeof(Pointer) + sizeof(QuantileRanks)))
     if it.pointers == NULL or open_ranks(&it.ranks, it.window, it.piece + it.window) < 0:
         return -1
-    it.picks = <Pick *> (it.pointers + nq)
+    it.wanted = <QuantileRanks *> (it.pointers + nq)
     it.ranks.keys = True
     it.ranks.flip = flip
     return 0
@@ -118,7 +118,7 @@ cdef int fill_rows(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noe
     cdef Order *it = <Order *> job.parameters
     cdef Quantiles *s = &it.quantiles
     cdef Operand *x = &job.operand[0]
-    cdef Py_ssize_t at = begin, stop, low, p, i, j, l, lanes = strip.lanes, plane = ROWS * lanes
+    cdef Py_ssize_t at = begin, stop, low, p, i, j, l, lanes = strip.lanes, q_stride = ROWS * lanes
     cdef double *v = scratch(job, (it.window + ROWS + s.nq * ROWS) * lanes)
     cdef double *result = v + (it.window + ROWS) * lanes
     if v == NULL:
@@ -134,7 +134,7 @@ cdef int fill_rows(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noe
                     return 0
                 for j in range(s.nq):
                     job.out.give(result + j * ROWS, 1, stop - at,
-                                 strip.out[l] + it.plane[j] + at * job.out.n_stride, job.out.n_stride)
+                                 strip.out[l] + it.q_offset[j] + at * job.out.n_stride, job.out.n_stride)
             at = stop
             continue
         for p in range(low, stop + it.offset):
@@ -143,12 +143,12 @@ cdef int fill_rows(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noe
             else:
                 for i in range(lanes):
                     v[(p - low) * lanes + i] = NAN
-        if rows_quantiles(s, v, lanes, stop + it.offset - low, at + it.offset - low, lanes, result, lanes, plane) < 0:
+        if rows_quantiles(s, v, lanes, stop + it.offset - low, at + it.offset - low, lanes, result, lanes, q_stride) < 0:
             return -1
         for j in range(s.nq):
             for i in range(stop - at):
-                job.out.give(result + j * plane + i * lanes, 1, lanes,
-                             strip.out[0] + it.plane[j] + (at + i) * job.out.n_stride, job.out.inner_stride)
+                job.out.give(result + j * q_stride + i * lanes, 1, lanes,
+                             strip.out[0] + it.q_offset[j] + (at + i) * job.out.n_stride, job.out.inner_stride)
         at = stop
     return 0
 
@@ -224,7 +224,7 @@ cdef int start(Order *it, object a, Py_ssize_t window, Py_ssize_t offset, Py_ssi
     it.n = a.shape[a.ndim - 2]
     it.pointers = NULL
     it.ranks.memory = NULL
-    # Ranks sort stretches of twice the window and more: pieces that are whole ones sort nothing twice.
+    # Ranks sort runs of twice the window and more: pieces that are whole ones sort nothing twice.
     it.piece = PIECE if 2 * window <= PIECE else 2 * window
     it.piece = it.piece if it.piece < it.n else it.n
     return 0
@@ -245,10 +245,10 @@ cdef int quantiles(
     if points == NULL:
         raise MemoryError("no memory for q")
     try:
-        it.plane = <Py_ssize_t *> (points + nq)
+        it.q_offset = <Py_ssize_t *> (points + nq)
         for j in range(nq):
             points[j] = q[j]
-            it.plane[j] = address(out[j]) - address(out[0])
+            it.q_offset[j] = address(out[j]) - address(out[0])
         start(&it, a, window, offset, min_count)
         longest = it.piece + window
         failed = open_quantiles(&it.quantiles, window, min_count, points, nq, method, longest, total, rows)

@@ -50,7 +50,7 @@ EXACT = {
     *("min", "max", "nanmin", "nanmax", "ptp", "argmin", "argmax", "nanargmin", "nanargmax"),
     *("any", "all", "anynan", "allnan", "count_nonzero", "nancount"),
 }
-POSITIONS = ("argmin", "argmax", "nanargmin", "nanargmax")
+POSITIONS = tuple(name for name in FUNCTIONS if registry.FUNCTIONS[name].positions)
 
 
 def takes(name: str, argument: str) -> bool:
@@ -96,7 +96,7 @@ def cells(name: str) -> str:
 
 def oracle(name: str):
     """NumPy's function, or the NumPy expression where NumPy has none."""
-    return getattr(np, name) if hasattr(np, name) else EXPRESSIONS[name]
+    return getattr(np, name) if "numpy" in registry.FUNCTIONS[name].elsewhere else EXPRESSIONS[name]
 
 
 def _nan(a):

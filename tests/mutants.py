@@ -51,7 +51,7 @@ PLACES = {
     "reduction": "_families/reduction_passes.py",
     "statistics": "_families/reductions.py",
     "settings": "_engine/settings.py",
-    "notices": "_engine/fp_warnings.py",
+    "warnings": "_engine/fp_warnings.py",
     "jobs": "_engine/jobs.py",
     "inputs": "_engine/inputs.py",
     "arguments": "_engine/arguments.py",
@@ -214,7 +214,7 @@ FAULTS = [
     ),
     Fault(
         "team",
-        "seconds if _hand_over is None else min(_hand_over, seconds)",
+        "seconds if _dispatch_latency is None else min(_dispatch_latency, seconds)",
         "seconds",
         "of several measurements the last counts, not the least",
         "test_nesting.py::test_a_bad_measurement_is_not_for_ever",
@@ -682,7 +682,7 @@ FAULTS = [
         "test_errstate.py::test_as_numpy -k nanmean",
     ),
     Fault(
-        "notices",
+        "warnings",
         '    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("allcores"):',
         "    while False:",
         "warnings point at this package",
@@ -1021,7 +1021,7 @@ FAULTS = [
     ),
     Fault(
         "selection",
-        "    if count == 0 or (count < n and not skip):\n        return NAN\n    pick",
+        "    if count == 0 or (count < n and not skip):\n        return NAN\n    want",
         "    if count == 0:\n        return NAN\n    pick",
         "the median of a small array with NaN is that of the numbers",
         "test_quantiles.py::test_small_arrays_with_nan",

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from benching import EFFORT, READER, TINY, parse
+from bench_helpers import EFFORT, READER, TINY, parse
 
-from allcores.bench import cli, limits, machine, measure, peers, plot, reductions, report
+from allcores.bench import cli, functions, limits, machine, measure, peers, plot, report, tables
 from allcores.bench.cases import Case, Function
 
 pytestmark = pytest.mark.usefixtures("no_peers")
@@ -41,21 +40,20 @@ def test_numbers_of_a_row() -> None:
     assert row.over("bottleneck") == pytest.approx(3)
     assert row.bandwidth == pytest.approx(16)
     assert row.share == pytest.approx(0.5)
-    texts = report.cells(row, MACHINE)
-    assert texts == [
-        *("nansum", "2.00", "1.00", "-", "4.00", "3.00"),
-        *("4.00", "bottleneck", "3.00", "16.0", "50%"),
-    ]
-    assert len(texts) == len(report.titles(MACHINE))
+    texts = report.cells(row)
+    assert texts == ["nansum", "2.00", "1.00", "-", "4.00", "bottleneck", "3.00"]
+    assert len(texts) == len(report.titles(MACHINE)) == len(report.WIDTHS)
+    assert sum(report.WIDTHS) <= 79
 
 
 def test_tables_are_aligned() -> None:
     rows = [made_up_row("sum", 1e-3, 4e-3), made_up_row("count_nonzero", 100e-3, 0.4e-3, 1e-3)]
     rows[0].refused["bottleneck"] = "relative error 1e-02"
-    lines = list(report.text(rows, MACHINE))
-    assert lines[1] == "float64 (2000, 1000), axis 0: ms"
-    assert len({len(line) for line in lines[2:5]}) == 1
-    assert "differs" in lines[3]
+    rows[1].refused["fallback"] = "another result"
+    lines = list(report.tables(rows, MACHINE))
+    assert lines[1] == "reductions, float64 (2000, 1000), axis 0: ms"
+    assert {len(line) for line in lines[2:5]} == {sum(report.WIDTHS)}
+    assert "differs" in lines[4]
     assert lines[5].strip() == "sum, bottleneck: relative error 1e-02"
     document = list(report.markdown(rows, MACHINE))
     tables = [line for line in document if line.startswith("|")]
@@ -63,12 +61,16 @@ def test_tables_are_aligned() -> None:
     assert len(tables) == 4
 
 
-def test_the_footer_names_whom_others_outrun() -> None:
-    lines = list(report.footer([made_up_row("sum", 1e-3, 4e-3), made_up_row("max", 2e-3, 1e-3)]))
-    assert "1.41 NumPy" in lines[2]
-    assert lines[3] == "others are ahead in 1 of 2 rows:"
-    assert lines[4].startswith("  0.50  max, float64 (2000, 1000), axis 0: 2.00 ms, numpy 1.00")
-    assert len(lines) == 5
+def test_the_summary_names_whom_others_outrun() -> None:
+    rows = [made_up_row("sum", 1e-3, 4e-3), made_up_row("max", 2e-3, 1e-3)]
+    found = limits.Limits(1 << 20, {READER.loop: {1: 10.0, 4: 12.0}}, READER, 4.0)
+    about = machine.describe({}) | MACHINE
+    lines = list(report.text(report.Results(about, found, rows)))
+    ahead = lines.index("others are ahead in 1 of 2 rows:")
+    assert lines[ahead - 2].split() == ["reductions,", "memory", "2", "1.41", "1.41", "2.00", "-"]
+    assert lines[ahead + 1].startswith("  0.50  max, float64 (2000, 1000), axis 0: 2.00 ms, numpy 1.00")
+    assert lines.index("reductions, float64 (2000, 1000), axis 0: ms") > ahead  # the summary comes first
+    assert max(map(len, lines)) < 80
 
 
 @pytest.mark.parametrize(("speed_up", "busy"), [(3.9, False), (1.1, True)])
@@ -80,18 +82,22 @@ def test_the_header_says_when_cores_are_busy(speed_up: float, busy: bool) -> Non
     assert f"{READER.loop} on 4: 12.0 GB/s" in lines[2]
 
 
-def test_text_is_yielded_while_rows_come() -> None:
-    came = []
+def test_what_was_measured_before_ctrl_c_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = iter([made_up_row("sum", 1e-3, 2e-3)])
 
-    def rows() -> Iterator[measure.Row]:
-        for name in ("sum", "max"):
-            came.append(name)
-            yield made_up_row(name, 1e-3, 2e-3)
+    def measured(*_: Any) -> measure.Row:
+        for row in rows:
+            return row
+        raise KeyboardInterrupt
 
-    for line in report.text(rows(), MACHINE):
-        if line.startswith("sum"):
-            break
-    assert came == ["sum"]
+    monkeypatch.setattr(measure, "row", measured)
+    assert cli.run(parse("--functions", "sum,max"), TINY) == 130
+    assert "interrupted" in (output := capsys.readouterr().out)
+    assert "sum " in output
+    with pytest.raises(KeyboardInterrupt):
+        cli.run(parse("--functions", "sum,max"), TINY)
 
 
 def test_machine(tmp_path: Path) -> None:
@@ -117,7 +123,7 @@ def test_a_quick_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert set(results) == {"machine", "bandwidth", "summary", "rows"}
     assert results["machine"]["numpy"] == np.__version__
     assert results["bandwidth"]["limit"]["GB/s"] > 0
-    assert {row["function"] for row in results["rows"]} == set(reductions.QUICK)
+    assert {row["function"] for row in results["rows"]} == set(tables.QUICK)
     for row in results["rows"]:
         assert {"numpy", "1 worker", "all workers", "fallback"} <= set(row["seconds"])
         assert not row["refused"]
@@ -172,8 +178,8 @@ def test_bad_arguments(arguments: list[str], message: str, capsys: pytest.Captur
 def test_a_disagreement_of_ours_is_a_failure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wrong = Function("sum", "values", "1 + np.sum(x{axis})")
-    monkeypatch.setitem(reductions.FUNCTIONS, "sum", wrong)
+    wrong = Function("sum", "values", "ac.sum(x{axis})", "1 + np.sum(x{axis})")
+    monkeypatch.setitem(functions.FUNCTIONS, "sum", wrong)
     assert cli.run(parse("--functions", "sum", "--quick", "--repeat", "1"), TINY) == 1
     assert "differs" in capsys.readouterr().out
 
@@ -208,7 +214,12 @@ def test_peers_that_are_missing_or_broken(monkeypatch: pytest.MonkeyPatch, tmp_p
 @pytest.mark.extended
 @pytest.mark.parametrize(
     "case",
-    [case for case in reductions.cases(TINY) if case.group != "small" and case.dtype != "float32"],
+    [
+        case
+        for family in tables.FAMILIES
+        for case in tables.cases(family, TINY)
+        if case.group != "small" and case.dtype != "float32"
+    ],
     ids=lambda case: case.label,
 )
 def test_installed_peers_mean_the_same(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +228,7 @@ def test_installed_peers_mean_the_same(case: Case, monkeypatch: pytest.MonkeyPat
     if not peers.installed():
         pytest.skip("no peer is installed")
     for name in case.functions:
-        assert not measure.row("reductions", case, reductions.FUNCTIONS[name], READER, EFFORT).refused
+        assert not measure.row("any", case, functions.FUNCTIONS[name], READER, EFFORT).refused, name
 
 
 def test_import_allcores_does_not_import_the_benchmarks() -> None:

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benching import EFFORT, READER, TINY
+from bench_helpers import EFFORT, READER, TINY
 
 import allcores as ac
-from allcores.bench import cases, limits, measure, peers, reductions, timing
+from allcores.bench import cases, limits, measure, peers, tables, timing
 from allcores.bench.cases import Case, Function, Peer, Sizes
+from allcores.bench.functions import FUNCTIONS
 
 pytestmark = pytest.mark.usefixtures("no_peers")
 
@@ -159,17 +160,21 @@ def test_limits(loop: str) -> None:
 # ---- cases and agreement
 
 
-def test_the_table_has_every_reduction() -> None:
-    assert set(reductions.FUNCTIONS) == set(ac.reductions.__all__)
-    for case in reductions.cases(Sizes()):
-        assert set(case.functions) <= set(reductions.FUNCTIONS)
-        assert set(case.quick) <= set(case.functions)
+def test_the_tables_have_every_function() -> None:
+    assert set(FUNCTIONS) == set(ac.fallback.__all__)
+    for family in tables.FAMILIES:
+        measured = set()
+        for case in tables.cases(family, Sizes()):
+            measured |= set(case.functions)
+            assert set(case.quick) <= set(case.functions)
+        assert measured == set(tables.names_of(family))
 
 
 def test_arrays_have_the_shape_and_layout_of_the_case() -> None:
-    for case in reductions.cases(TINY):
+    for case in tables.cases("reductions", TINY):
         for name in case.functions:
-            x, base = cases.arrays(case.layout, case.dtype, case.shape, reductions.FUNCTIONS[name].content)
+            given, (base,) = cases.operands(case, FUNCTIONS[name])
+            x = given["x"]
             assert x.shape == case.shape
             assert x.dtype == case.dtype
             assert base.flags.c_contiguous
@@ -197,12 +202,15 @@ def test_errors() -> None:
     assert measure.error(None, np.float64(1.0)) == inf
     assert measure.error(3, np.int64(3)) == 0
     assert measure.error(3, np.int64(4)) == inf
+    assert measure.error((1.0, 2), (1.0, 2)) == 0
+    assert measure.error((1.0, 3), (1.0, 2)) == inf
+    assert measure.error([1.0, 2], (1.0, 2)) == inf
     assert measure.error(inf, np.float64(inf)) == 0
     assert measure.error(1e-300, np.float64(0.0)) == inf
 
 
 def peer_case(statement: str, dtype: str = "float64", **names: Any) -> tuple[Case, Function]:
-    function = Function("nansum", "gaps", peers=(Peer("other", statement),))
+    function = Function("nansum", "gaps", "ac.nansum(x)", "np.nansum(x)", (Peer("other", statement),))
     return Case("memory", dtype, (1000,), None, ("nansum",)), function
 
 
@@ -243,9 +251,28 @@ def test_float32_may_err_as_much_as_numpy() -> None:
 
 def test_one_worker_is_one_worker() -> None:
     case = Case("memory", "float64", (1000,), None, ("nansum",))
-    x, _ = cases.arrays("C", "float64", (1000,), "gaps")
-    by_name = {found.name: found for found in measure.contenders(case, reductions.FUNCTIONS["nansum"], x)}
+    given, _ = cases.operands(case, FUNCTIONS["nansum"])
+    by_name = {found.name: found for found in measure.contenders(case, FUNCTIONS["nansum"], given)}
     with by_name[measure.ONE].context():
         assert ac.get_workers() == 1
     with ac.set_workers(3), by_name[measure.ALL].context():
         assert ac.get_workers() == 3
+
+
+@pytest.mark.usefixtures("_other")
+def test_where_numpy_has_nothing_the_fallback_is_the_reference() -> None:
+    function = Function("push", "gaps", "ac.push(x)", peers=(Peer("other", "o.nan_to_num(x)"),))
+    row = measure.row("scans", Case("memory", "float64", (1000,), None, ("push",)), function, READER, EFFORT)
+    assert set(row.refused) == {"other"}
+    assert row.best == ""
+    assert row.over(row.best) is None
+    assert set(row.samples) == {measure.ONE, measure.ALL, measure.FALLBACK}
+
+
+def test_what_is_not_one_and_the_same_is_not_compared() -> None:
+    """The elements beside the one that a partition is about may lie in any order."""
+    case = Case("memory", "float64", (1000,), None, ("partition",))
+    for name in ("partition", "argpartition"):
+        assert not measure.row("selection", case, FUNCTIONS[name], READER, EFFORT).refused
+    wrong = Function("partition", "values", "ac.partition(x, kth=100)", "np.sort(x)", compared="r")
+    assert measure.ALL in measure.row("selection", case, wrong, READER, EFFORT).refused

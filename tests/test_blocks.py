@@ -16,10 +16,10 @@ import pytest
 from helpers import GIL, collect, python
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pooling import Frozen, Speechless
+from pool_helpers import Frozen, Speechless
 
 import allcores as ac
-from allcores._engine import blocking, execute
+from allcores._engine import block_grid, execute
 from allcores._engine import team as team_module
 from allcores.blocks import BlockFailure
 
@@ -43,7 +43,7 @@ def pause(x):
 
 @given(st.integers(0, 500), st.integers(1, 600))
 def test_blocks_cover_all(n, size):
-    blocks = blocking.Blocks(n, size)
+    blocks = block_grid.Blocks(n, size)
     spans = [blocks.span(i) for i in range(blocks.count)]
     assert [i for begin, end in spans for i in range(begin, end)] == list(range(n))
     assert spans
@@ -52,13 +52,13 @@ def test_blocks_cover_all(n, size):
 
 @given(st.integers(0, 10**7), st.integers(0, 10**7))
 def test_default_blocks(n, row):
-    for blocks in (blocking.for_threads(n, row), blocking.for_executor(n, row)):
+    for blocks in (block_grid.for_threads(n, row), block_grid.for_executor(n, row)):
         assert blocks.count * blocks.size >= n
         assert blocks.n == n
-    few = blocking.for_threads(n, row)
-    assert few.count >= min(n, blocking.FEW) / 2
-    assert few.size == 1 or few.size * row <= 2 * blocking.CACHE
-    assert min(n, blocking.LEAST) / 2 <= max(1, blocking.for_executor(n, row).count) <= blocking.MOST
+    few = block_grid.for_threads(n, row)
+    assert few.count >= min(n, block_grid.FEW) / 2
+    assert few.size == 1 or few.size * row <= 2 * block_grid.CACHE
+    assert min(n, block_grid.LEAST) / 2 <= max(1, block_grid.for_executor(n, row).count) <= block_grid.MOST
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=3), st.data())
@@ -216,7 +216,7 @@ def test_dtype_and_memory_order(threads):
 
 @pytest.mark.parametrize("block_size", [1, 2, 5, None])
 def test_kinds_of_arrays(threads, block_size):
-    from pooling import arrays, assert_same
+    from pool_helpers import arrays, assert_same
 
     for name, x in arrays().items():
         if x.ndim == 0 or (x.dtype.hasobject and x.dtype.names):

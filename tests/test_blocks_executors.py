@@ -12,7 +12,7 @@ from concurrent.futures import wait
 
 import numpy as np
 import pytest
-from blocking import (
+from block_helpers import (
     X,
     dtype_by_value,
     fails_from,
@@ -31,7 +31,7 @@ from blocking import (
     total,
 )
 from helpers import collect
-from pooling import Script, become_nobody, memory_files, overwrite, run_script, shared_names, wait_for
+from pool_helpers import Script, become_nobody, memory_files, overwrite, run_script, shared_names, wait_for
 
 import allcores as ac
 from allcores.blocks import executors
@@ -454,7 +454,7 @@ def test_many_callers(pool):
 def test_ctrl_c(tmp_path):
     """Back at once, however long the function takes; no worker, no word from one."""
     code = """
-    from blocking import sleeps
+    from block_helpers import sleeps
     try:
         with ProcessPoolExecutor(2) as pool:
             ac.map_blocks(negative, np.zeros(10), executor=pool)
@@ -462,7 +462,7 @@ def test_ctrl_c(tmp_path):
     except KeyboardInterrupt:
         print("interrupted", flush=True)
     """
-    with Script(tmp_path, "from blocking import negative\n" + __import__("textwrap").dedent(code)) as script:
+    with Script(tmp_path, "from block_helpers import negative\n" + __import__("textwrap").dedent(code)) as script:
         assert wait_for((tmp_path / "begun").exists, 20)
         os.killpg(script.process.pid, signal.SIGINT)
         out, err, _ = script.finish(20)
@@ -476,7 +476,7 @@ def test_nothing_is_left(tmp_path):
         tmp_path,
         """
         import gc
-        from blocking import X, fails_from, negative
+        from block_helpers import X, fails_from, negative
         with ProcessPoolExecutor(2) as pool:
             ac.map_blocks(negative, X, executor=pool)
             gc.collect()

@@ -11,8 +11,8 @@ from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pytest
-from clustering import WEIGHTS, fails_from, naps, own, spoils, stdlib, total
-from pooling import Speechless, Wordless
+from cluster_helpers import WEIGHTS, fails_from, naps, own, spoils, stdlib, total
+from pool_helpers import Speechless, Wordless
 
 import allcores as ac
 from allcores.futures import ProcessPoolExecutor, cluster, shared

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from pooling import Script
+from pool_helpers import Script
 from test_cluster_engines import mpiexec
 
 PAGE = Path(__file__).parent.parent / "docs" / "clusters.md"

@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pytest
-from clustering import (
+from cluster_helpers import (
     ENGINES,
     WEIGHTS,
     KillsOnce,
@@ -33,7 +33,7 @@ from clustering import (
     total,
     weighted,
 )
-from pooling import ODD, Awkward, Closed, cause_of, check_odd, path_of_programs, raise_odd, wait_for
+from pool_helpers import ODD, Awkward, Closed, cause_of, check_odd, path_of_programs, raise_odd, wait_for
 
 import allcores as ac
 from allcores._engine import mapreduce
@@ -319,7 +319,7 @@ MPI = """
     import os
     import numpy as np
     import allcores as ac
-    from clustering import *
+    from cluster_helpers import *
     from allcores.futures.cluster import Courier, transfer_stats
     from mpi4py.futures import MPIPoolExecutor
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pooling import Script
+from pool_helpers import Script
 
 import allcores as ac
 from allcores.futures import ProcessPoolExecutor

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from describing import NPY, check, described, save
+from describe_helpers import NPY, check, described, save
 
 from allcores import __main__ as command
 from allcores.describe import arrays, blocks, cli

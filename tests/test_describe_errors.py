@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from describing import FLIGHTS, NPY, header, parquet, save, write, zipped
+from describe_helpers import FLIGHTS, NPY, header, parquet, save, write, zipped
 
 from allcores import __main__ as command
 from allcores.describe import arrays, cli, tables

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from describing import FLIGHTS, header, packed, save, shell, write
+from describe_helpers import FLIGHTS, header, packed, save, shell, write
 
 from allcores import __main__ as command
 from allcores import __version__

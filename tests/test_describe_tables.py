@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from describing import FLIGHTS, check, described, packed, write
+from describe_helpers import FLIGHTS, check, described, packed, write
 
 from allcores.describe import cli, tables
 from allcores.describe.statistics import Problem

@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -23,7 +24,8 @@ DOCS = ROOT / "docs"
 if not DOCS.exists():
     pytest.skip("the documentation is not here", allow_module_level=True)
 
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+WRITTEN = sorted([*DOCS.glob("*.md"), *DOCS.glob("architecture/*.md")])  # the rest of docs/ is made by Sphinx
+PAGES = [ROOT / "README.md", *WRITTEN]
 BLOCK = re.compile(r"^( *)```python\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 EXTRAS = {"zarr", "h5py", "loky", "distributed", "ray", "mpi4py", "cloudpickle", "tqdm", "pandas", "joblib"}
 
@@ -106,14 +108,20 @@ def test_links(page):
         assert not anchor or anchor in anchors(there), target
 
 
+def script(path: Path) -> ModuleType:
+    """A program beside the package, as a module."""
+    spec = importlib.util.spec_from_file_location(f"script_{path.stem}", path)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 # ---- pictures
 
 
 def test_pictures_are_of_the_tables():
     """Drawn anew (`python benchmarks/plot.py`) since their numbers changed?"""
-    spec = importlib.util.spec_from_file_location("plot_benchmarks", ROOT / "benchmarks" / "plot.py")
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = script(ROOT / "benchmarks" / "plot.py")
     for picture in module.pictures(module.PAGE.read_text(encoding="utf-8")):
         assert all(len(bars) > 10 for bars in picture.panels.values())
         assert picture.digest in (module.IMAGES / f"{picture.name}.svg").read_text(encoding="utf-8"), picture.name
@@ -126,6 +134,11 @@ def listed() -> list[str]:
     """The names in the lists of the reference."""
     text = (DOCS / "reference.rst").read_text(encoding="utf-8")
     return [name for part in text.split(":toctree: generated\n\n")[1:] for name in part.split("\n\n")[0].split()]
+
+
+def test_reference_is_of_the_registry():
+    """Written anew (`python docs/reference.py --write`) since a row changed?"""
+    assert script(DOCS / "reference.py").page() == (DOCS / "reference.rst").read_text(encoding="utf-8")
 
 
 def test_reference():
@@ -141,8 +154,9 @@ def test_every_page_is_in_a_toctree():
     """What no list leads to is not found. (index.md is the root.)"""
     trees = "".join(
         tree
-        for page in DOCS.glob("*.md")
+        for page in WRITTEN
         for tree in re.findall(r"```{toctree}.*?```", page.read_text(encoding="utf-8"), re.DOTALL)
     )
-    for page in DOCS.glob("*.md"):
-        assert page.name == "index.md" or re.search(rf"\b{page.stem}\b", trees), page.name
+    for page in WRITTEN:
+        name = page.relative_to(DOCS).with_suffix("").as_posix()
+        assert name == "index" or re.search(rf"(^|<){name}>?$", trees, re.MULTILINE), name

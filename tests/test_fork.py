@@ -76,14 +76,14 @@ def test_an_import_needs_a_lock_that_a_fork_takes(need):
         import allcores  # before those whose locks are needed
         import faulthandler, logging, os, threading, time, warnings
         from concurrent.futures import ThreadPoolExecutor
-        from allcores._engine import later
-        later._PATIENCE = 0.5
+        from allcores._engine import imports
+        imports._PATIENCE = 0.5
         warnings.simplefilter("ignore", DeprecationWarning)
         faulthandler.dump_traceback_later(10, exit=True)
         later_lock, begun, pool = threading.Lock(), threading.Event(), ThreadPoolExecutor(1)
         os.register_at_fork(before=later_lock.acquire, after_in_parent=later_lock.release)
         def first():
-            with later.importing:
+            with imports.importing:
                 begun.set()
                 time.sleep(0.2)  # the fork is under way
                 {need}
@@ -107,11 +107,11 @@ def test_what_calls_import_a_fork_waits_for():
         import numpy as np, allcores as ac
         import inspect, json  # pytest's helpers, not ours
         from helpers import COMPUTING, plain_call, outcome, silence
-        from allcores._engine import later
+        from allcores._engine import imports
         from allcores.futures import shared
         found = set()
         def listen(event, arguments):
-            locked = later.importing._is_owned() or shared.importing._is_owned()
+            locked = imports.importing._is_owned() or shared.importing._is_owned()
             if event == "import" and not locked:
                 found.add((what, arguments[0]))
         a = np.random.default_rng(0).normal(size=(30, 40))

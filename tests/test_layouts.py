@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from calling import LONG, all_bits, arguments, parts, takes_axes, variants
+from call_helpers import LONG, all_bits, arguments, parts, takes_axes, variants
 from helpers import (
     COMPUTING,
     LAYOUTS,

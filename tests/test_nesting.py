@@ -39,7 +39,7 @@ FRESH = """
 
     def fresh():
         # As in a process that has measured nothing, and has no threads to lend.
-        team._hand_over, team.threads = None, Threads("allcores", team._become_worker)
+        team._dispatch_latency, team.threads = None, Threads("allcores", team._become_worker)
 
     def call(name, block, **more):
         return plain_call(name, block, **more)
@@ -115,7 +115,7 @@ def in_time(function, *args, seconds=30.0, **kwargs):
 @pytest.fixture
 def busy(monkeypatch):
     """Threads of the pool that others keep busy; nothing has been measured."""
-    monkeypatch.setattr(team_module, "_hand_over", None)
+    monkeypatch.setattr(team_module, "_dispatch_latency", None)
     monkeypatch.setattr(team_module, "threads", Threads("allcores", team_module._become_worker))
     leave = threading.Event()
     begun = threading.Semaphore(0)
@@ -174,7 +174,7 @@ def test_late_helpers_find_nothing(team, monkeypatch):
 
 @pytest.fixture
 def unmeasured(monkeypatch):
-    for name, value in {"_hand_over": None, "_measure_after": 0.0, "_pause": 1.0}.items():
+    for name, value in {"_dispatch_latency": None, "_measure_after": 0.0, "_pause": 1.0}.items():
         monkeypatch.setattr(team_module, name, value)
 
 
@@ -182,12 +182,12 @@ def test_a_measurement_is_short(unmeasured, monkeypatch):
     """Also where threads do not answer; nobody else waits meanwhile."""
     monkeypatch.setattr(team_module, "int", lambda: time.sleep(3), raising=False)
     began = time.monotonic()
-    assert team_module.hand_over() == team_module.LATEST
+    assert team_module.dispatch_latency() == team_module.LATEST
     assert time.monotonic() - began < 2
     with team_module._measuring:
-        assert team_module.hand_over() == team_module.LATEST
-        monkeypatch.setattr(team_module, "_hand_over", None)
-        assert team_module.hand_over() == team_module.LATEST
+        assert team_module.dispatch_latency() == team_module.LATEST
+        monkeypatch.setattr(team_module, "_dispatch_latency", None)
+        assert team_module.dispatch_latency() == team_module.LATEST
 
 
 def test_a_bad_measurement_is_not_for_ever(unmeasured, monkeypatch):
@@ -195,22 +195,22 @@ def test_a_bad_measurement_is_not_for_ever(unmeasured, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(team_module, "measure", lambda: next(times))
     monkeypatch.setattr(team_module.time, "monotonic", lambda: now[0])
-    assert team_module.hand_over() == 400e-6
-    assert team_module.hand_over() == 400e-6  # not at once
+    assert team_module.dispatch_latency() == 400e-6
+    assert team_module.dispatch_latency() == 400e-6  # not at once
     now[0] += 1.5
-    assert team_module.hand_over() == 400e-6  # the least one
+    assert team_module.dispatch_latency() == 400e-6  # the least one
     now[0] += 1.5
-    assert team_module.hand_over() == 400e-6
+    assert team_module.dispatch_latency() == 400e-6
     now[0] += 1.5
-    assert team_module.hand_over() == 90e-6
+    assert team_module.dispatch_latency() == 90e-6
     now[0] += 1000
-    assert team_module.hand_over() == 90e-6  # that will do
+    assert team_module.dispatch_latency() == 90e-6  # that will do
 
 
 def test_no_thread_no_team(unmeasured, monkeypatch):
     monkeypatch.setattr(team_module, "measure", lambda: float("inf"))
-    assert team_module.hand_over() == float("inf")
-    assert team_module._hand_over is None
+    assert team_module.dispatch_latency() == float("inf")
+    assert team_module._dispatch_latency is None
 
 
 # ---- workers are those of the whole call
@@ -380,9 +380,9 @@ def test_waiting_from_threads_of_others():
 
 
 def test_waiting_with_a_time_limit():
-    gate = threading.Event()
+    gate, end = threading.Event(), threading.Event()
     held = [ac.submit(gate.wait, 30) for _ in range(max(2, settings.cores()))]
-    late = ac.submit(time.sleep, 0.2)
+    late = ac.submit(end.wait, 30)
     try:
         began = time.monotonic()
         with pytest.raises(TimeoutError):
@@ -396,9 +396,11 @@ def test_waiting_with_a_time_limit():
 
         assert in_time(wait)
         assert time.monotonic() - began < 10
-        assert in_time(late.result) is None
+        end.set()
+        assert in_time(late.result) is True
         assert not any(future.done() for future in held)
     finally:
+        end.set()
         gate.set()
     assert all(future.result(timeout=30) for future in held)
 
@@ -450,7 +452,7 @@ HELD = """
 
     for each, name, lock in held.values():
         for backend in ("fallback", settings.backend()):
-            team._hand_over, team.threads = None, Threads("allcores", team._become_worker)
+            team._dispatch_latency, team.threads = None, Threads("allcores", team._become_worker)
             background._coordinators = Threads("allcores-call", background._become_coordinator)
             for _ in range(2):  # nothing is there yet, and all
                 with lock, settings.use_backend(backend):

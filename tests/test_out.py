@@ -6,7 +6,7 @@ import inspect
 
 import numpy as np
 import pytest
-from calling import LONG, all_bits, arguments, takes_axes, variants
+from call_helpers import LONG, all_bits, arguments, takes_axes, variants
 from helpers import COMPUTING, bits, everyday, outcome, plain_call, salted, sample, unaligned
 
 import allcores as ac

@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import everyday
-from pooling import (
+from pool_helpers import (
     METHODS,
     ODD,
     Awkward,

@@ -12,7 +12,7 @@ import textwrap
 import numpy as np
 import pytest
 from helpers import everyday
-from pooling import (
+from pool_helpers import (
     METHODS,
     Fails,
     arrays,
@@ -164,7 +164,7 @@ def test_a_small_dev_shm(tmp_path):
         import sys, warnings
         import numpy as np
         from allcores.futures import ProcessPoolExecutor
-        from pooling import echo
+        from pool_helpers import echo
         if __name__ == "__main__":
             warnings.simplefilter("ignore")
             with ProcessPoolExecutor(2) as pool:

@@ -19,7 +19,7 @@ import warnings
 import numpy as np
 import pytest
 from helpers import everyday
-from pooling import METHODS, Script, echo, memory_files, nothing, run_script, wait_for
+from pool_helpers import METHODS, Script, echo, memory_files, nothing, run_script, wait_for
 
 import allcores as ac
 from allcores.futures import ProcessPoolExecutor
@@ -343,6 +343,18 @@ def test_a_script_that_is_deleted_before_there_is_a_worker(tmp_path):
     pytest.importorskip("cloudpickle")
     code = DEFINES + "    Path(__file__).unlink()\n" + MAPS.format(method="forkserver", then="")
     assert run_script(tmp_path, code, guard=False) == (["6", "7", "8", "9"], "", 0)
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_a_script_that_is_deleted_while_workers_start(tmp_path, method):
+    """Tasks that go by name find what they name, though a worker comes to the script too late."""
+    code = f"""
+    with ProcessPoolExecutor(2, multiprocessing.get_context("{method}")) as pool:
+        found = pool.map(plus, [1, 2, 3, 4])
+        Path(__file__).unlink()
+        print(*found)
+    """
+    assert run_script(tmp_path, DEFINES + code, guard=False) == (["6", "7", "8", "9"], "", 0)
 
 
 def test_workers_that_come_after_the_script_is_deleted(tmp_path):

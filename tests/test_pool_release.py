@@ -35,7 +35,7 @@ def contents(segment, span):
 def test_what_nobody_has_is_freed(small):
     box = [[np.arange(COUNT, dtype=float), np.ones(3)]]
     found, spans, size = pickled(box)
-    segment = release.hand_over(found.sources, spans, size)
+    segment = release.move_pages(found.sources, spans, size)
     np.testing.assert_array_equal(contents(segment, spans[0]), np.arange(COUNT))
     np.testing.assert_array_equal(contents(segment, spans[1]), 1)
     rest = np.frombuffer(found.sources[0])
@@ -61,7 +61,7 @@ def test_what_somebody_has_stays(small, which):
     box = [array]
     del array
     found, spans, size = pickled(box)
-    assert release.hand_over(found.sources, spans, size) is None
+    assert release.move_pages(found.sources, spans, size) is None
     np.testing.assert_array_equal(np.frombuffer(found.sources[0]), want)
     del kept
 
@@ -69,7 +69,7 @@ def test_what_somebody_has_stays(small, which):
 def test_arrays_that_are_gathered_are_not_handed_over(small):
     box = [(np.arange(COUNT, dtype=float), np.ones((1000, 1000))[::2])]
     found, spans, size = pickled(box)
-    assert release.hand_over(found.sources, spans, size) is None
+    assert release.move_pages(found.sources, spans, size) is None
     np.testing.assert_array_equal(np.frombuffer(found.sources[0]), np.arange(COUNT))
 
 
@@ -87,7 +87,7 @@ def test_no_memory_on_the_way(small, monkeypatch):
     box = [np.arange(COUNT, dtype=float)]
     found, spans, size = pickled(box)
     with pytest.raises(OSError, match="no space"):
-        release.hand_over(found.sources, spans, size)
+        release.move_pages(found.sources, spans, size)
     assert len(calls) == 5
     np.testing.assert_array_equal(np.frombuffer(found.sources[0]), np.arange(COUNT))
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clustering import ENGINES
+from cluster_helpers import ENGINES
 from helpers import GIL, collect, everyday
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
-from pooling import (
+from pool_helpers import (
     METHODS,
     Measured,
     Tagged,

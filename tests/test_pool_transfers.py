@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from pooling import (
+from pool_helpers import (
     METHODS,
     Homesick,
     Measured,

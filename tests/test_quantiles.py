@@ -255,8 +255,8 @@ def test_long_lanes(kind, budget, sample_size, backend, monkeypatch):
 def test_few_passes(kind, monkeypatch):
     """Ties and outliers, quantiles on the border between two values, and the extremes among others."""
     passes = []
-    run_sift = selection.run_sift
-    monkeypatch.setattr(selection, "run_sift", lambda *args: passes.append(1) or run_sift(*args))
+    run_selection_pass = selection.run_selection_pass
+    monkeypatch.setattr(selection, "run_selection_pass", lambda *args: passes.append(1) or run_selection_pass(*args))
     a = DATA[kind](np.random.default_rng(0), 150_000)
     for q in (0.5, [0.1, 0.2, 0.3, 0.4, 0.5], [0, 0.5, 1], np.linspace(0, 1, 101)):
         passes.clear()
@@ -268,8 +268,8 @@ def test_few_passes(kind, monkeypatch):
 def test_few_passes_for_many_quantiles(kind, monkeypatch):
     """So dense that the brackets around them meet, and no sample leaves anything out."""
     passes = []
-    run_sift = selection.run_sift
-    monkeypatch.setattr(selection, "run_sift", lambda *args: passes.append(1) or run_sift(*args))
+    run_selection_pass = selection.run_selection_pass
+    monkeypatch.setattr(selection, "run_selection_pass", lambda *args: passes.append(1) or run_selection_pass(*args))
     monkeypatch.setattr(selection, "budget", 20_000)
     a = DATA[kind](np.random.default_rng(0), 300_000)
     q = np.linspace(0, 1, 400)
@@ -307,7 +307,7 @@ def test_no_more_keys_are_kept_than_there_is_room_for(groups, backend):
     counts, kept = np.empty((2, 1 + 4 * groups), "q"), np.full(60, -7, "q")
     cursor = np.array([0, 2, 0, 0, 1, 2500, 1, 0])  # of two chunks of 2500 elements
     while cursor[0] < cursor[1]:
-        _kernels.load(settings.backend()).sift(x, ends, begin, room, cursor, counts, kept)
+        _kernels.load(settings.backend()).selection_pass(x, ends, begin, room, cursor, counts, kept)
     assert counts[:, 0].tolist() == [2500, 2500]
     assert counts[:, 3::4].sum() > 1000
     assert kept[10:20].tolist() == [-7] * 10

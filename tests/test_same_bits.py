@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from calling import ARRAYS, LONG, OPTIONS, OTHERS, all_bits, arguments, engine, takes_axes, variants
+from call_helpers import ARRAYS, LONG, OPTIONS, OTHERS, all_bits, arguments, engine, takes_axes, variants
 from helpers import (
     ALL_BACKENDS,
     BACKENDS,

@@ -21,8 +21,8 @@ from helpers import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from moving import pairs_with_gaps
 from test_windows_bits import FEW
+from window_helpers import pairs_with_gaps
 
 import allcores as ac
 from allcores._engine import execute, settings

@@ -93,15 +93,15 @@ def test_teams_of_all_sizes(backend_name, team, monkeypatch):
     at_once(work)
 
 
-def test_the_hand_over_is_measured(monkeypatch):
+def test_the_dispatch_latency_is_measured(monkeypatch):
     """By whoever needs it first, or by several; while threads start."""
     for _ in range(10):
-        monkeypatch.setattr(team_module, "_hand_over", None)
+        monkeypatch.setattr(team_module, "_dispatch_latency", None)
         monkeypatch.setattr(team_module, "threads", Threads("allcores", team_module._become_worker))
 
         def work(number: int) -> float:
             team_module.threads.call([int] * number, 2 * number + 1)
-            return team_module.hand_over()
+            return team_module.dispatch_latency()
 
         assert all(10e-6 <= seconds <= 500e-6 for seconds in at_once(work))
 

@@ -153,8 +153,8 @@ def test_elements_that_change_meanwhile():
 def test_many_of_the_least_and_of_the_greatest(dtype, monkeypatch):
     """As where nothing was measured: found in few passes."""
     passes = []
-    one_pass = lazy_quantiles.LongLanes.one_pass
-    monkeypatch.setattr(lazy_quantiles.LongLanes, "one_pass", lambda *args: passes.append(1) or one_pass(*args))
+    one_pass = lazy_quantiles.LongLines.one_pass
+    monkeypatch.setattr(lazy_quantiles.LongLines, "one_pass", lambda *args: passes.append(1) or one_pass(*args))
     for value in (np.iinfo(dtype).min, np.iinfo(dtype).max):
         for share in (0.1, 0.6, 0.999, 1):
             x = np.random.default_rng(0).integers(0, 1000, 200_000).astype(dtype)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from describing import described
+from describe_helpers import described
 
 import allcores as ac
 from allcores._engine import sources

@@ -315,7 +315,7 @@ def no_more_threads(monkeypatch):
         return start(*args)
 
     monkeypatch.setattr(team_module, "threads", Threads("allcores", team_module._become_worker))
-    monkeypatch.setattr(team_module, "_hand_over", None)
+    monkeypatch.setattr(team_module, "_dispatch_latency", None)
     monkeypatch.setattr(background, "_coordinators", Threads("allcores-call", background._become_coordinator))
     monkeypatch.setattr(_thread, "start_new_thread", partial(limited, _thread.start_new_thread))
     start = threading.Thread.start
@@ -332,7 +332,7 @@ def test_no_thread_is_to_be_had(no_more_threads):
     with pytest.raises(RuntimeError, match="can't start new thread"):
         ac.submit(ac.sum, x)
     no_more_threads.release(2)
-    assert team_module.hand_over() < 1
+    assert team_module.dispatch_latency() < 1
     assert bits(ac.sum(x, workers=3)) == bits(ac.sum(x, workers=1))
 
 

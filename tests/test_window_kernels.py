@@ -11,7 +11,7 @@ from types import FunctionType
 import numpy as np
 import pytest
 from helpers import BACKENDS, DTYPES, everyday
-from moving import SORTING, function, inputs_of
+from window_helpers import SORTING, function, inputs_of
 
 import allcores as ac
 from allcores import _kernels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers import bits, everyday, salted, sample, silence
-from moving import windows_of
+from window_helpers import windows_of
 
 import allcores as ac
 from allcores._kernels.common import QUANTILE_METHODS

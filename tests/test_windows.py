@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 from helpers import DTYPES, PATTERNS, bits, everyday, near_one, salted, sample
-from moving import SORTING, arguments_of, check_move, defined, function, inputs_of, pairs_with_gaps
+from window_helpers import SORTING, arguments_of, check_move, defined, function, inputs_of, pairs_with_gaps
 
 import allcores as ac
 from allcores._engine.registry import WINDOWS

@@ -13,7 +13,7 @@ from helpers import BACKENDS, bits, everyday, salted, sample
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from moving import SORTING, arguments_of, check_move, function, inputs_of
+from window_helpers import SORTING, arguments_of, check_move, function, inputs_of
 
 import allcores as ac
 from allcores._engine import execute, settings

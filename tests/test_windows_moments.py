@@ -11,7 +11,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from helpers import bits, sample
-from moving import SORTING, function, inputs_of
+from window_helpers import SORTING, function, inputs_of
 
 import allcores as ac
 from allcores._engine import execute

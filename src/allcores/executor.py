@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from ._engine import settings
 from ._engine.contexts import contextmanager
-from ._engine.later import importing
+from ._engine.imports import importing
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor

@@ -10,8 +10,8 @@ Elements are picked exactly, and what is computed of them follows NumPy's order 
 where NumPy has no integer overflow, and positive zeros. The input is never changed, whatever `overwrite_input` says.
 
 Memory: at most 16 MB, and some times the size of the result, for arrays that are reduced along one axis or along
-several that adjoin in memory; otherwise one copy of the input more. With weights: 3 MB a worker for lanes of up to
-65,536 elements, and 26 bytes an element of the longest lane beyond; one copy of the input more where the kept axes do
+several that adjoin in memory; otherwise one copy of the input more. With weights: 3 MB a worker for lines of up to
+65,536 elements, and 26 bytes an element of the longest line beyond; one copy of the input more where the kept axes do
 not adjoin.
 
 Weights are added in the order of the elements, equal ones by position. NumPy 2.0 does so, too; later versions add
@@ -87,7 +87,7 @@ def median(
 
     Notes
     -----
-    A sample says between which two elements the middle must be, and one pass keeps what lies between [1]_. Short lanes
+    A sample says between which two elements the middle must be, and one pass keeps what lies between [1]_. Short lines
     are sorted side by side. The time is linear in the number of elements, whatever their order: where samples mislead,
     the range of values is halved instead.
 
@@ -154,7 +154,7 @@ def nanmedian(
 
     Notes
     -----
-    A sample says between which two elements the middle must be, and one pass keeps what lies between [1]_. Short lanes
+    A sample says between which two elements the middle must be, and one pass keeps what lies between [1]_. Short lines
     are sorted side by side. The time is linear in the number of elements, whatever their order: where samples mislead,
     the range of values is halved instead.
 
@@ -227,7 +227,7 @@ def quantile(
     Notes
     -----
     A sample says between which elements the quantiles must be, and one pass keeps what lies between, for all of them at
-    once. Short lanes are sorted side by side. See `median`.
+    once. Short lines are sorted side by side. See `median`.
 
     Examples
     --------
@@ -293,7 +293,7 @@ def percentile(
     Notes
     -----
     A sample says between which elements the quantiles must be, and one pass keeps what lies between, for all of them at
-    once. Short lanes are sorted side by side. See `median`.
+    once. Short lines are sorted side by side. See `median`.
 
     Examples
     --------
@@ -376,7 +376,7 @@ def nanquantile(
     Notes
     -----
     A sample says between which elements the quantiles must be, and one pass keeps what lies between, for all of them at
-    once. Short lanes are sorted side by side. See `median`.
+    once. Short lines are sorted side by side. See `median`.
 
     Examples
     --------
@@ -459,7 +459,7 @@ def nanpercentile(
     Notes
     -----
     A sample says between which elements the quantiles must be, and one pass keeps what lies between, for all of them at
-    once. Short lanes are sorted side by side. See `median`.
+    once. Short lines are sorted side by side. See `median`.
 
     Examples
     --------

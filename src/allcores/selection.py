@@ -8,10 +8,10 @@ comes last, and both zeros are equal.
 Results are the same for any number of workers: elements that are equal, or between the same two of those that were
 asked for, keep their order. NumPy promises no order there, and has another one.
 
-Memory beyond the result, of `partition` and `argpartition`: up to 10 MB a worker where lanes are columns, of up to
-131,072 elements, 3 MB a worker where they are lines; for longer lanes some 10 MB in all. `topk`: three times its
-indices more. Float16 and other byte orders take a copy of the input more, in the dtype that is searched, and one of the
-result.
+Memory beyond the result, of `partition` and `argpartition`: up to 10 MB a worker where lines are columns in memory, of
+up to 131,072 elements, 3 MB a worker where their elements adjoin; for longer lines some 10 MB in all. `topk`: three
+times its indices more. Float16 and other byte orders take a copy of the input more, in the dtype that is searched, and
+one of the result.
 """
 
 from __future__ import annotations

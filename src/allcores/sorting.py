@@ -106,10 +106,10 @@ def sort(
 
     Notes
     -----
-    By radix, after a look whether there is anything to do: see docs/architecture.md. Where NumPy has vectors for them,
-    it sorts lines of 32 elements and more, and with AVX-512 the parts of long lines. Long lines that ascend or descend
-    are read once. Integers of one or two bytes are counted. In place there is one copy of a long line beside `a`; with
-    `descending` one of all elements.
+    By radix, after a look whether there is anything to do: see docs/architecture/sorting.md. Where NumPy has vectors
+    for them, it sorts lines of 32 elements and more, and with AVX-512 the parts of long lines. Long lines that ascend
+    or descend are read once. Integers of one or two bytes are counted. In place there is one copy of a long line
+    beside `a`; with `descending` one of all elements.
 
     References
     ----------

@@ -515,7 +515,7 @@ def move_median(
     Notes
     -----
     Windows of up to 300 elements share comparator networks with their neighbours [1]_; for longer ones the elements are
-    sorted once in stretches, and a window is a bitset over their ranks with a pointer to the middle (in the manner of
+    sorted once in runs, and a window is a bitset over their ranks with a pointer to the middle (in the manner of
     [2]_). Some 20 ns an element, however long the window. Memory: 70 to 100 bytes for each element of the window and
     worker.
 
@@ -587,7 +587,7 @@ def move_quantile(
     Notes
     -----
     Windows of up to 300 elements share comparator networks with their neighbours [1]_; for longer ones the elements are
-    sorted once in stretches, and a window is a bitset over their ranks with a pointer to the middle (in the manner of
+    sorted once in runs, and a window is a bitset over their ranks with a pointer to the middle (in the manner of
     [2]_). Several quantiles share the sorting. Computed in float64, in NumPy's order of operations. Memory: 70 to 100
     bytes for each element of the window and worker.
 
@@ -606,7 +606,7 @@ def move_quantile(
     """
     points = check_quantiles(q)
     chosen = tuple(points.ravel().tolist()), check_method(method)
-    return move("move_quantile", (a,), window, min_count, axis, out, workers, center, *chosen, planes=points.shape)
+    return move("move_quantile", (a,), window, min_count, axis, out, workers, center, *chosen, leading=points.shape)
 
 
 def move_rank(
@@ -657,7 +657,7 @@ def move_rank(
     -----
     The newest element is the last of the window, with ``center=True`` too; where a window reaches beyond the series it
     is the series' last. NaN has no rank. In windows of up to 192 elements each is compared with all others; for longer
-    ones the elements are sorted once in stretches, and a window is a bitset over their ranks, in which those before an
+    ones the elements are sorted once in runs, and a window is a bitset over their ranks, in which those before an
     element's own are counted [1]_. Memory: 70 to 100 bytes for each element of the window and worker.
 
     References

@@ -87,19 +87,19 @@ class Request:
         """Whether there is one result."""
         return len(self.reduced) == self.a.ndim
 
-    def shape(self, planes: tuple[int, ...] = ()) -> tuple[int, ...]:
+    def shape(self, leading: tuple[int, ...] = ()) -> tuple[int, ...]:
         """Of the result, of which there may be several side by side."""
         if self.keepdims:
-            return planes + keepdims_shape(self.a.shape, self.reduced)
-        return planes + tuple(length for i, length in enumerate(self.a.shape) if i not in self.reduced)
+            return leading + keepdims_shape(self.a.shape, self.reduced)
+        return leading + tuple(length for i, length in enumerate(self.a.shape) if i not in self.reduced)
 
-    def has_room(self, planes: tuple[int, ...] = ()) -> bool:
+    def has_room(self, leading: tuple[int, ...] = ()) -> bool:
         """Whether `out`, if there is one, can take the result."""
-        return self.out is None or (is_room(self.out) and tuple(self.out.shape) == self.shape(planes))
+        return self.out is None or (is_room(self.out) and tuple(self.out.shape) == self.shape(leading))
 
-    def hand_over(self, result: Array, planes: tuple[int, ...] = ()) -> Any:
+    def as_returned(self, result: Array, leading: tuple[int, ...] = ()) -> Any:
         """The result as NumPy has it: in `out`, or a scalar where it has no axes."""
-        result = result.reshape(self.shape(planes))
+        result = result.reshape(self.shape(leading))
         if self.out is not None:
             self.out[...] = result
             return self.out
@@ -207,12 +207,12 @@ def prepared(given: list[Array], shape: tuple[int, ...]) -> tuple[Array, ...]:
     return tuple(a if a.shape == shape else np.broadcast_to(a, shape) for a in operands)
 
 
-def room_for(out: Any, operands: tuple[Array, ...], dtype: np.dtype[Any], planes: tuple[int, ...] = ()) -> Array:
+def room_for(out: Any, operands: tuple[Array, ...], dtype: np.dtype[Any], leading: tuple[int, ...] = ()) -> Array:
     """Where a kernel may write the result: a good `out` that no operand shares memory with, or a new array."""
     if out is not None and is_plain(out) and not any(np.may_share_memory(out, a) for a in operands):
         return np.asarray(out)
     shape = operands[0].shape
-    return np.empty(planes + shape, dtype) if planes else np.empty_like(operands[0], dtype, subok=False)
+    return np.empty(leading + shape, dtype) if leading else np.empty_like(operands[0], dtype, subok=False)
 
 
 def is_plain(out: Any) -> bool:

@@ -56,7 +56,7 @@ def bare(out: Any) -> Any:
 
 LARGE = 1 << 20  # elements from which bad arguments are looked for before NumPy computes
 
-FREEDOM = ("ddof", "correction")  # which could leave a small lane without degrees of freedom
+FREEDOM = ("ddof", "correction")  # which could leave a small line without degrees of freedom
 ARRAYS = ("out", "correction", *CONVERTED)  # arguments whose shape has to go with that of the array
 OF_ONES = ("where", "weights", "mean")  # which are full of ones in small, the others of zeros
 
@@ -145,7 +145,7 @@ def works(function: Callable[..., Any], a: Array, given: dict[str, Any]) -> bool
 
 
 def good_place(kth: Any, a: Any, axis: Any) -> Any:
-    """What stands for places in a lane, if they are there; what is not an integer is NumPy's to refuse."""
+    """What stands for places in a line, if they are there; what is not an integer is NumPy's to refuse."""
     places = np.asarray(kth)
     if places.dtype.kind not in "iu":
         return kth

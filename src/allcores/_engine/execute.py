@@ -66,12 +66,12 @@ def team_of(workers: int, elements: int, ns: float) -> int:
 
 
 def worth_a_team(elements: int, ns: float) -> bool:
-    """Whether half of the work takes longer than handing it over, twice."""
+    """Whether half of the work takes longer than twice the dispatch to a team."""
     if threshold is not None:
         return elements >= threshold
     seconds = elements * ns * 1e-9
-    # Below this the work is shorter than any hand-over: don't start threads to measure one.
-    return seconds > 40e-6 and seconds > 4 * team.hand_over()
+    # Below this the work is shorter than any dispatch: don't start threads to measure one.
+    return seconds > 40e-6 and seconds > 4 * team.dispatch_latency()
 
 
 def cursor_of(grid: Grid, begin: int = 0, end: int | None = None) -> Array:

@@ -112,7 +112,7 @@ def cut(shape: tuple[int, ...], chunk: int = CHUNK, size: int = 8, workers: int 
 
 
 @dataclass(frozen=True, slots=True)
-class Stretches(Grid):
+class RunGrid(Grid):
     """A grid of which each chunk writes as many results as it has positions: a moving window.
 
     Chunks end anywhere: a leaf is one element, and a kernel reads what it needs beyond the ends of its chunk.
@@ -132,7 +132,7 @@ LONGEST = 8 << 20  # elements in a chunk, however long the window: some 30 ms
 
 
 @lru_cache(maxsize=256)
-def cut_windows(shape: tuple[int, ...], window: int | None, chunk: int = CHUNK, workers: int = 1) -> Stretches:
+def cut_windows(shape: tuple[int, ...], window: int | None, chunk: int = CHUNK, workers: int = 1) -> RunGrid:
     """A grid for windows along n, with some `chunk` elements in a chunk: smaller where there would be too few of them,
     larger where a chunk would be less than four windows long, whose beginnings are computed twice. None as the window:
     lines stay whole."""
@@ -148,7 +148,7 @@ def cut_windows(shape: tuple[int, ...], window: int | None, chunk: int = CHUNK, 
         tile = max(tile, min(inner, chunk // n // STRIP * STRIP))
         if tile == inner:
             lines = max(1, min(outer, chunk // (n * inner)))
-    return Stretches(outer, n, inner, lines, run, tile)
+    return RunGrid(outer, n, inner, lines, run, tile)
 
 
 SCAN_LEAF = 512  # elements of a leaf of a long series
@@ -160,7 +160,7 @@ def scan_leaf(series: int, n: int) -> int:
     return n if series >= ENOUGH or series * SCAN_LEAF >= n else SCAN_LEAF
 
 
-def cut_scans(shape: tuple[int, ...], leaf: int, chunk: int = CHUNK, workers: int = 1) -> Stretches:
+def cut_scans(shape: tuple[int, ...], leaf: int, chunk: int = CHUNK, workers: int = 1) -> RunGrid:
     """A grid of whole leaves, as `scan_leaf` has them: chunks may be large, but there are some for every worker."""
     outer, n, inner = prod(shape[:-2]), shape[-2], shape[-1]
     chunk = max(1, min(chunk, outer * n * inner // (4 * workers)))
@@ -170,16 +170,16 @@ def cut_scans(shape: tuple[int, ...], leaf: int, chunk: int = CHUNK, workers: in
         leaves = max(1, chunk // (leaf * tile))
         if inner == 1 and leaves > STRIP:
             leaves = leaves // STRIP * STRIP
-        return Stretches(outer, n, inner, 1, min(leaves * leaf, n), tile)
+        return RunGrid(outer, n, inner, 1, min(leaves * leaf, n), tile)
     lines = 1
     if inner == 1:
         lines = min(outer, max(8, chunk // n))  # lines are lanes: one alone would wait for itself
-    return Stretches(outer, n, inner, lines, n, tile)
+    return RunGrid(outer, n, inner, lines, n, tile)
 
 
-def leaves_of(grid: Stretches, leaf: int) -> Stretches:
+def leaves_of(grid: RunGrid, leaf: int) -> RunGrid:
     """The same chunks, counted in leaves along n."""
-    return Stretches(grid.outer, ceil_div(grid.n, leaf), grid.inner, grid.lines, ceil_div(grid.run, leaf), grid.tile)
+    return RunGrid(grid.outer, ceil_div(grid.n, leaf), grid.inner, grid.lines, ceil_div(grid.run, leaf), grid.tile)
 
 
 # ---- pieces of what is not in memory

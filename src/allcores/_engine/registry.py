@@ -179,7 +179,7 @@ SELECTIONS = {
         Kernel("gather", 0.6),
         Kernel("pick", 2.0),
         Kernel("scatter", 3.0),
-        Kernel("sift", 0.8),
+        Kernel("selection_pass", 0.8),
     )
 }
 
@@ -236,8 +236,10 @@ class Function:
     needs: tuple[tuple[str, Any], ...] = ()
     content: str = "values"  # of a benchmark's arrays: see bench/cases.py
     skips_nan: bool = False
+    positions: bool = False  # its results are positions of elements
     root: bool = False  # the square root of another one's results
     percent: bool = False  # its q are hundredths
+    along: bool = True  # computes along an axis
     executor: bool = False  # takes executor=
     lazy: bool = False  # takes what is not in memory, and reads it piece by piece
 
@@ -259,7 +261,7 @@ def reduction(name: str, kernel: str, *elsewhere: str, **more: Any) -> Function:
 def without_nan(name: str, kernel: str, *elsewhere: str, content: str = "gaps", **more: Any) -> Function:
     more.setdefault("skips_nan", True)
     return Function(
-        *(name, "reductions", "Reductions without NaN", kernel, elsewhere),
+        *(name, "reductions", "NaN left out, or looked for", kernel, elsewhere),
         content=content,
         executor=True,
         lazy=True,
@@ -270,7 +272,7 @@ def without_nan(name: str, kernel: str, *elsewhere: str, content: str = "gaps", 
 def quantile(name: str, *elsewhere: str, **more: Any) -> Function:
     content = "gaps" if name.startswith("nan") else "values"
     return Function(
-        *(name, "quantiles", "Order statistics", "sift", ("numpy", *elsewhere)),
+        *(name, "quantiles", "Order statistics", "selection_pass", ("numpy", *elsewhere)),
         content=content,
         executor=True,
         lazy=True,
@@ -278,8 +280,8 @@ def quantile(name: str, *elsewhere: str, **more: Any) -> Function:
     )
 
 
-def partition(name: str, *elsewhere: str, needs: tuple[tuple[str, Any], ...]) -> Function:
-    return Function(name, "selection", "Order statistics", "divide", elsewhere, needs=needs)
+def partition(name: str, *elsewhere: str, **more: Any) -> Function:
+    return Function(name, "selection", "Order statistics", "divide", elsewhere, **more)
 
 
 def sorting(name: str, kernel: str, *elsewhere: str, **more: Any) -> Function:
@@ -319,8 +321,8 @@ FUNCTIONS = {
         reduction("min", "min", "numpy"),
         reduction("max", "max", "numpy"),
         reduction("ptp", "ptp", "numpy"),
-        reduction("argmin", "argmin", "numpy"),
-        reduction("argmax", "argmax", "numpy"),
+        reduction("argmin", "argmin", "numpy", positions=True),
+        reduction("argmax", "argmax", "numpy", positions=True),
         reduction("any", "any", "numpy", content="zeros"),
         reduction("all", "all", "numpy", content="ones"),
         reduction("count_nonzero", "count_nonzero", "numpy", content="sparse"),
@@ -332,8 +334,8 @@ FUNCTIONS = {
         without_nan("nanstd", "nanvar", "numpy", "bottleneck", root=True),
         without_nan("nanmin", "nanmin", "numpy", "bottleneck", "numbagg"),
         without_nan("nanmax", "nanmax", "numpy", "bottleneck", "numbagg"),
-        without_nan("nanargmin", "nanargmin", "numpy", "bottleneck", "numbagg"),
-        without_nan("nanargmax", "nanargmax", "numpy", "bottleneck", "numbagg"),
+        without_nan("nanargmin", "nanargmin", "numpy", "bottleneck", "numbagg", positions=True),
+        without_nan("nanargmax", "nanargmax", "numpy", "bottleneck", "numbagg", positions=True),
         without_nan("nancount", "nancount", "numbagg"),
         without_nan("anynan", "anynan", "bottleneck", "numbagg", content="values", skips_nan=False),
         without_nan("allnan", "allnan", "bottleneck", "numbagg", content="missing", skips_nan=False),
@@ -344,15 +346,15 @@ FUNCTIONS = {
         quantile("percentile", needs=(("q", 30),), percent=True),
         quantile("nanpercentile", needs=(("q", 30),), percent=True, skips_nan=True),
         partition("partition", "numpy", "bottleneck", needs=(("kth", 2),)),
-        partition("argpartition", "numpy", "bottleneck", needs=(("kth", 2),)),
+        partition("argpartition", "numpy", "bottleneck", needs=(("kth", 2),), positions=True),
         partition("topk", needs=(("k", 2),)),
         sorting("sort", "sort_lines", "numpy"),
-        sorting("argsort", "argsort", "numpy"),
-        sorting("lexsort", "argsort", "numpy", inputs="(x, y)"),
-        sorting("unique", "sort", "numpy"),
-        sorting("unique_values", "sort", "numpy"),
-        sorting("unique_counts", "sort", "numpy"),
-        sorting("searchsorted", "searchsorted", "numpy", inputs="sorted_x, y"),
+        sorting("argsort", "argsort", "numpy", positions=True),
+        sorting("lexsort", "argsort", "numpy", inputs="(x, y)", positions=True),
+        sorting("unique", "sort", "numpy", along=False),
+        sorting("unique_values", "sort", "numpy", along=False),
+        sorting("unique_counts", "sort", "numpy", along=False),
+        sorting("searchsorted", "searchsorted", "numpy", inputs="sorted_x, y", along=False, positions=True),
         sorting("rankdata", "rankdata", "scipy.stats", "bottleneck"),
         sorting("nanrankdata", "rankdata", "bottleneck", content="gaps", skips_nan=True),
         window("move_sum", "bottleneck", "numbagg"),
@@ -370,7 +372,7 @@ FUNCTIONS = {
         window("move_prod"),
         window("move_skew"),
         window("move_kurt"),
-        window("move_cov", "numbagg"),
+        window("move_cov"),
         window("move_corr", "numbagg"),
         exponential("move_exp_nancount"),
         exponential("move_exp_nansum"),
@@ -382,6 +384,11 @@ FUNCTIONS = {
         gaps("push", "push", "bottleneck"),
         gaps("ffill", "push", "numbagg"),
         gaps("bfill", "push", "numbagg"),
-        gaps("replace", "replace", "bottleneck", inputs="x.copy()", needs=(("old", 1.0), ("new", 2.0))),
+        gaps(
+            *("replace", "replace", "bottleneck"),
+            inputs="x.copy()",
+            needs=(("old", 1.0), ("new", 2.0)),
+            along=False,
+        ),
     )
 }

@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import _kernels
 from .contexts import contextmanager
-from .later import importing, load_masked_arrays
+from .imports import importing, load_masked_arrays
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

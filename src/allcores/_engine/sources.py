@@ -117,8 +117,9 @@ class Source(ABC):
         return values.copy() if copy else values
 
     def part(self, region: Region, *memory: Array | None) -> Array:
-        """What `read` gives, C-contiguous (but of a file that is laid out as in memory), with errors that say what was
-        read.
+        """The elements that `read` returns, C-contiguous, with errors that say what was read.
+
+        Those of a file that is laid out as an array in memory keep the strides of that array.
 
         Parameters
         ----------

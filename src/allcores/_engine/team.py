@@ -9,10 +9,10 @@
     work()
     withdraw those whom nobody has taken, wait for the others
 
-W - 1 threads of a pool and the caller each make the same kernel call and share one cursor: one GIL hand-over a worker
-and call, not a chunk, and a slow core claims fewer chunks. Whatever the threads of the pool are busy with, no call
-waits for them to begin: helpers that nobody has taken when the work is done are taken off the list, with all they
-refer to. So calls may nest in any way, in blocks, in calls in the background, in threads of others.
+W - 1 threads of a pool and the caller each make the same kernel call and share one cursor: the GIL changes hands once a
+worker and call, not once a chunk, and a slow core claims fewer chunks. Whatever the threads of the pool are busy with,
+no call waits for them to begin: helpers that nobody has taken when the work is done are taken off the list, with all
+they refer to. So calls may nest in any way, in blocks, in calls in the background, in threads of others.
 """
 
 from __future__ import annotations
@@ -78,31 +78,31 @@ MEASURED = 5e-3  # seconds that a call gives to measuring, at most
 LATEST = 500e-6  # what is assumed, at most
 QUICK = 100e-6  # a latency that is not measured again
 
-_hand_over: float | None = None
+_dispatch_latency: float | None = None
 _measure_after = 0.0
 _pause = 1.0
 _measuring = threading.Lock()
 
 
-def hand_over() -> float:
+def dispatch_latency() -> float:
     """Seconds that a round trip through a pool takes, infinite where there is no thread.
 
     It is measured on a thread of its own, since those of the pool may be busy, and for some milliseconds at most. A
     long one may be due to what else the machine did then: it is measured again when it is needed later, at growing
     distances, and the least of all counts.
     """
-    global _hand_over, _measure_after, _pause
-    if _hand_over is not None and (_hand_over <= QUICK or time.monotonic() < _measure_after):
-        return _hand_over
+    global _dispatch_latency, _measure_after, _pause
+    if _dispatch_latency is not None and (_dispatch_latency <= QUICK or time.monotonic() < _measure_after):
+        return _dispatch_latency
     if not _measuring.acquire(blocking=False):  # by another thread, or below this very call
-        return LATEST if _hand_over is None else _hand_over
+        return LATEST if _dispatch_latency is None else _dispatch_latency
     try:
         with alone():
             seconds = measure()
         if seconds < math.inf:
-            _hand_over = seconds if _hand_over is None else min(_hand_over, seconds)
+            _dispatch_latency = seconds if _dispatch_latency is None else min(_dispatch_latency, seconds)
             _measure_after, _pause = time.monotonic() + _pause, min(2 * _pause, 60.0)
-        return seconds if _hand_over is None else _hand_over
+        return seconds if _dispatch_latency is None else _dispatch_latency
     finally:
         _measuring.release()
 

@@ -1,11 +1,11 @@
 """Elements of given ranks of what is not in memory, or not to be searched in this process.
 
-    lanes of which several fit into memory     one pass: each worker reads some whole lanes, and selects from them
-    long lanes, some at a time                 sample -> brackets around the ranks
+    lines of which several fit into memory     one pass: each worker reads some whole lines, and selects from them
+    long lines, some at a time                 sample -> brackets around the ranks
                                                pass: what is below, at the ends, inside; what is inside is kept
                                                few inside -> search these; many -> narrower brackets, another pass
 
-The brackets are those of `selection.search`; here passes are over the pieces of a source, for all lanes that are
+The brackets are those of `selection.search`; here passes are over the pieces of a source, for all lines that are
 still searched, on threads or an executor. What is found is exact: how a source is cut changes no bit.
 """
 
@@ -29,20 +29,20 @@ from .._kernels.common import Partials
 from .._kernels.keys import from_keys, to_keys
 from . import selection
 from .lazy_reductions import chunk, where_it_is
-from .selection import POSITION, Bracket, Part, Ranks, lanes_of, run_sift, search, select, spread
+from .selection import POSITION, Bracket, Part, Ranks, lines_of, run_selection_pass, search, select, spread
 
 # Tests change these: results must not.
 piece = grid.PIECE  # bytes that are looked at together
-slab = 256 << 20  # bytes of whole lanes, at most
+slab = 256 << 20  # bytes of whole lines, at most
 sampled = 1 << 16  # bytes of a piece of a sample
-budget = 1 << 22  # keys that are kept of all long lanes: 32 MB, and twice that to search them
+budget = 1 << 22  # keys that are kept of all long lines: 32 MB, and twice that to search them
 
 RUN = 4096  # bytes that should adjoin in a file
-LEAST = 1024  # of them for each lane
+LEAST = 1024  # of them for each line
 LANES = 64  # long ones that are searched at a time, or so many as are stored together
 MOST_RANKS = 64  # at a time: of more, brackets meet, and nothing is left out
 PIECES = 64  # of a sample, at least
-SAMPLES = 1 << 20  # keys of a sample of all lanes
+SAMPLES = 1 << 20  # keys of a sample of all lines
 
 Things = tuple[Source | Array]
 
@@ -50,7 +50,7 @@ Things = tuple[Source | Array]
 def select_from(
     a: Source | Array, searched: np.dtype[Any], reduced: tuple[int, ...], ranks: Ranks, skip: bool, call: Call
 ) -> tuple[Array, Array]:
-    """As `selection.select`: elements of the ranks of each lane, (m, kept...), and how many numbers a lane has.
+    """As `selection.select`: elements of the ranks of each line, (m, kept...), and how many numbers a line has.
 
     `searched`: the dtype in which they are searched.
     """
@@ -59,7 +59,7 @@ def select_from(
     kept = tuple(axis for axis in range(source.ndim) if axis not in reduced)
     shape = tuple(source.shape[axis] for axis in kept)
     values, counts = np.empty((ranks.m, *shape), searched), np.empty(shape, POSITION)
-    whole = whole_lanes(source, reduced, kept, searched.itemsize, call.workers)
+    whole = whole_lines(source, reduced, kept, searched.itemsize, call.workers)
     thing = to_travel(where_it_is(source))
     if whole is not None:
 
@@ -67,22 +67,22 @@ def select_from(
             at = tuple(region[axis] for axis in kept)
             values[(slice(None), *at)], counts[at] = partials
 
-        run(WholeLanes(whole, searched, reduced, ranks, skip), (thing,), finish, call)
+        run(WholeLines(whole, searched, reduced, ranks, skip), (thing,), finish, call)
     else:
         for box in boxes(source, reduced, settings.budget_of_piece(call.workers) // searched.itemsize):
             for begin in range(0, ranks.m, MOST_RANKS):
                 some = Part(ranks, begin, min(MOST_RANKS, ranks.m - begin))
-                lanes = LongLanes(source, thing, searched, reduced, kept, box, some, skip, call)
-                lanes.find(values[begin : begin + some.m], counts)
+                lines = LongLines(source, thing, searched, reduced, kept, box, some, skip, call)
+                lines.find(values[begin : begin + some.m], counts)
     return values, counts
 
 
-def whole_lanes(
+def whole_lines(
     source: Source, reduced: tuple[int, ...], kept: tuple[int, ...], itemsize: int, workers: int
 ) -> Pieces | None:
-    """Pieces of whole lanes, if a worker has memory for one, and there is one for each worker."""
+    """Pieces of whole lines, if a worker has memory for one, and there is one for each worker."""
     n = prod(source.shape[axis] for axis in reduced)
-    # A copy of what was read, with lanes in lines, in a wider dtype perhaps.
+    # A copy of what was read, with lines in lines, in a wider dtype perhaps.
     share = settings.budget_of_piece(workers)
     if n * itemsize > share or (source.size < n * workers and source.size * itemsize > 2 * piece):
         return None
@@ -113,13 +113,13 @@ def contiguous_first(source: Source) -> Iterator[int]:
 
 
 def boxes(source: Source, reduced: tuple[int, ...], most: int) -> Iterator[Region]:
-    """All of the source, in boxes of not too many long lanes each; a piece should have no more than `most` elements."""
+    """All of the source, in boxes of not too many long lines each; a piece should have no more than `most` elements."""
     shape, chunks = source.shape, source.chunks or (1,) * source.ndim
     kept = [axis for axis in contiguous_first(source) if axis not in reduced]
     n = prod(shape[axis] for axis in reduced)
     least = tuple(shape[axis] if axis in reduced else chunks[axis] for axis in range(source.ndim))
-    lanes = min(LANES, max(1, most // prod(min(chunks[axis], shape[axis]) for axis in reduced)))
-    widths = grid.widened(shape, halved(shape, least, kept, 16 * LANES * n), kept, lanes * n)
+    lines = min(LANES, max(1, most // prod(min(chunks[axis], shape[axis]) for axis in reduced)))
+    widths = grid.widened(shape, halved(shape, least, kept, 16 * LANES * n), kept, lines * n)
     for starts in product(*(range(0, length, width) for length, width in zip(shape, widths, strict=True))):
         yield tuple(
             slice(start, min(start + width, length)) for start, width, length in zip(starts, widths, shape, strict=True)
@@ -147,11 +147,11 @@ class Within:
         )
 
 
-# ---- whole lanes
+# ---- whole lines
 
 
 @dataclass(frozen=True, slots=True)
-class WholeLanes:
+class WholeLines:
     pieces: Pieces
     dtype: np.dtype[Any]
     reduced: tuple[int, ...]
@@ -170,10 +170,10 @@ class WholeLanes:
 
     def piece(self, region: Region, things: Things, memory: Array | None, call: Call) -> Partials:
         x = chunk(things[0], region, memory).astype(self.dtype, copy=False)
-        return select(lanes_of(x, self.reduced), self.ranks, self.skip, 1)
+        return select(lines_of(x, self.reduced), self.ranks, self.skip, 1)
 
     def fold(self, a: Partials, b: Partials) -> Partials:
-        raise AssertionError("a whole lane has no other parts")
+        raise AssertionError("a whole line has no other parts")
 
 
 def memory_for(source: Source | Array, pieces: Pieces) -> Array | None:
@@ -185,18 +185,18 @@ def announce(region: Region, source: Source | Array) -> None:
         source.view(source.ghost[region]).announce()
 
 
-# ---- long lanes
+# ---- long lines
 
 
 @dataclass(frozen=True, slots=True)
 class SampleWork:
-    """Keys of some lanes at some places of each piece."""
+    """Keys of some lines at some places of each piece."""
 
     pieces: Within
     dtype: np.dtype[Any]
     reduced: tuple[int, ...]
     kept: tuple[int, ...]
-    lanes: tuple[int, ...]
+    lines: tuple[int, ...]
     each: int
 
     @property
@@ -210,23 +210,23 @@ class SampleWork:
         announce(region, things[0])
 
     def columns(self, region: Region, things: Things, memory: Array | None) -> Array:
-        """A piece, with one column for each lane."""
+        """A piece, with one column for each line."""
         x = chunk(things[0], region, memory).astype(self.dtype, copy=False)
         return x.transpose(self.reduced + self.kept).reshape(-1, prod(x.shape[axis] for axis in self.kept))
 
     def piece(self, region: Region, things: Things, memory: Array | None, call: Call) -> Partials:
         x = self.columns(region, things, memory)
         places = spread(len(x), min(len(x), self.each))
-        return tuple(to_keys(x[places, lane]) for lane in self.lanes)
+        return tuple(to_keys(x[places, line]) for line in self.lines)
 
     def fold(self, a: Partials, b: Partials) -> Partials:
         return tuple(np.concatenate(both, axis=-1) for both in zip(a, b, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
-class SiftWork(SampleWork):
-    """`selection.sift`: of each lane its counts, and the keys inside brackets, as long as there are no more than `each`
-    of them."""
+class SelectionWork(SampleWork):
+    """`selection.selection_pass`: of each line its counts, and the keys inside brackets, as long as these are no more
+    than `each`."""
 
     brackets: tuple[list[Bracket], ...]
     shares: tuple[float, ...]  # of the elements, those that are likely to be inside; 0: nothing is kept
@@ -235,17 +235,17 @@ class SiftWork(SampleWork):
         x = self.columns(region, things, memory)
         return tuple(
             field
-            for lane, brackets, share in zip(self.lanes, self.brackets, self.shares, strict=True)
-            for field in self.sift(x[:, lane], brackets, share)
+            for line, brackets, share in zip(self.lines, self.brackets, self.shares, strict=True)
+            for field in self.selection_pass(x[:, line], brackets, share)
         )
 
-    def sift(self, x: Array, brackets: list[Bracket], share: float) -> Partials:
+    def selection_pass(self, x: Array, brackets: list[Bracket], share: float) -> Partials:
         cut = grid.cut_windows((1, len(x), 1), 1, grid.CHUNK, 1)
         room = np.full(cut.chunks, min(cut.run, int(1.5 * share * cut.run) + 64) if share else 0)
-        found = run_sift(x, brackets, cut, room, 1)
+        found = run_selection_pass(x, brackets, cut, room, 1)
         inside = found.counts[:, 3::4].sum(axis=1)
         if share and not found.complete and inside.sum() <= self.each:
-            found = run_sift(x, brackets, cut, inside, 1)
+            found = run_selection_pass(x, brackets, cut, inside, 1)
         kept = [found.kept[begin : begin + size] for begin, size in zip(found.begin, inside, strict=True)]
         return found.counts.sum(axis=0), np.concatenate(kept) if found.complete else found.kept[:0]
 
@@ -259,7 +259,7 @@ class SiftWork(SampleWork):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a pass has found of one lane."""
+    """What a pass has found of one line."""
 
     brackets: list[Bracket]
     counts: Array
@@ -283,8 +283,8 @@ class Found:
         return self.inside == self.kept.size
 
 
-class LongLanes:
-    """The lanes of a box, searched together: a pass is for all that are not found yet."""
+class LongLines:
+    """The lines of a box, searched together: a pass is for all that are not found yet."""
 
     def __init__(
         self,
@@ -309,27 +309,27 @@ class LongLanes:
     def find(self, values: Array, counts: Array) -> None:
         lengths = tuple(self.shape[axis] for axis in self.kept)
         starts = tuple(self.box[axis].start for axis in self.kept)
-        asked: dict[int, Any] = {lane: next(searching) for lane, searching in enumerate(self.searches)}
+        asked: dict[int, Any] = {line: next(searching) for line, searching in enumerate(self.searches)}
         ordered: dict[int, Array] = {}
         while asked:
             if isinstance(next(iter(asked.values())), int):  # all searches ask for the same, at the same time
                 answers: dict[int, Any] = self.sample(asked)
                 ordered = answers
             else:
-                answers = self.sift(asked, ordered)
+                answers = self.selection_pass(asked, ordered)
             asked = {}
-            for lane, answer in answers.items():
+            for line, answer in answers.items():
                 try:
-                    asked[lane] = self.searches[lane].send(answer)
+                    asked[line] = self.searches[line].send(answer)
                 except RuntimeError as error:
                     raise RuntimeError(f"{self.source.name}: {error}") from None
                 except StopIteration as found:
-                    at = tuple(i + start for i, start in zip(np.unravel_index(lane, lengths), starts, strict=True))
+                    at = tuple(i + start for i, start in zip(np.unravel_index(line, lengths), starts, strict=True))
                     keys, counts[at] = found.value
                     values[(slice(None), *at)] = from_keys(keys, self.dtype)
 
     def cut(self, most: int) -> Pieces:
-        """Pieces with all lanes, of some `most` bytes."""
+        """Pieces with all lines, of some `most` bytes."""
         chunks = self.source.chunks or (1,) * self.source.ndim
         least = tuple(chunks[i] if i in self.reduced else self.shape[i] for i in range(self.source.ndim))
         axes = (axis for axis in contiguous_first(self.source) if axis in self.reduced)
@@ -337,7 +337,7 @@ class LongLanes:
         return Pieces(self.shape, sizes, (True,) * self.source.ndim)
 
     def sample(self, sizes: dict[int, int]) -> dict[int, Array]:
-        """Keys of each lane, in order."""
+        """Keys of each line, in order."""
         pieces = self.cut(sampled)
         # More than is asked for: another pass costs more than a larger sample.
         size = min(4 * max(sizes.values()), max(selection.sample_size, SAMPLES // self.count))
@@ -346,27 +346,27 @@ class LongLanes:
         work = SampleWork(
             Within(self.box, pieces, numbers), self.dtype, self.reduced, self.kept, tuple(sizes), ceil(size / parts)
         )
-        return {lane: np.sort(keys) for lane, keys in zip(sizes, self.run(work), strict=True)}
+        return {line: np.sort(keys) for line, keys in zip(sizes, self.run(work), strict=True)}
 
-    def sift(self, brackets: dict[int, list[Bracket]], ordered: dict[int, Array]) -> dict[int, Found]:
-        shares = {lane: likely(edges, ordered[lane]) for lane, edges in brackets.items()}
+    def selection_pass(self, brackets: dict[int, list[Bracket]], ordered: dict[int, Array]) -> dict[int, Found]:
+        shares = {line: likely(edges, ordered[line]) for line, edges in brackets.items()}
         # What would not fit is not kept.
         found = self.one_pass(
-            brackets, {lane: share if share * self.n <= self.budget else 0.0 for lane, share in shares.items()}
+            brackets, {line: share if share * self.n <= self.budget else 0.0 for line, share in shares.items()}
         )
         # It does fit, against all likelihood.
         again = {
-            lane: each.inside / self.n
-            for lane, each in found.items()
+            line: each.inside / self.n
+            for line, each in found.items()
             if not each.complete and each.inside <= self.budget
         }
         if again:
-            found |= self.one_pass({lane: brackets[lane] for lane in again}, again)
+            found |= self.one_pass({line: brackets[line] for line in again}, again)
         return found
 
     def one_pass(self, brackets: dict[int, list[Bracket]], shares: dict[int, float]) -> dict[int, Found]:
         pieces = self.cut(min(piece, settings.budget_of_piece(self.call.workers)))
-        work = SiftWork(
+        work = SelectionWork(
             Within(self.box, pieces, tuple(range(pieces.parts))),
             self.dtype,
             self.reduced,
@@ -378,8 +378,8 @@ class LongLanes:
         )
         partials = self.run(work)
         return {
-            lane: Found(edges, counts, kept)
-            for (lane, edges), counts, kept in zip(brackets.items(), partials[::2], partials[1::2], strict=True)
+            line: Found(edges, counts, kept)
+            for (line, edges), counts, kept in zip(brackets.items(), partials[::2], partials[1::2], strict=True)
         }
 
     def run(self, work: SampleWork) -> Partials:

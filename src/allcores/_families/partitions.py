@@ -1,12 +1,12 @@
-"""Partitions: from arguments to kernels that divide lanes around elements of given ranks, or find the first ones.
+"""Partitions: from arguments to kernels that divide lines around elements of given ranks, or find the first ones.
 
-    a  ->  lanes; the elements of some ranks are pivots  ->  less, equal, between, equal, ..., greater
+    a  ->  lines; the elements of some ranks are pivots  ->  less, equal, between, equal, ..., greater
 
 Within a class elements keep their order. That makes the result the same for all kernels, chunks and workers, which
 NumPy's order is not.
 
-    lanes that fit into the caches     one pass: pivots are searched, elements distributed
-    long lanes, one by one             pivots, as for quantiles; the last pass for these mostly tells how much of
+    lines that fit into the caches     one pass: pivots are searched, elements distributed
+    long lines, one by one             pivots, as for quantiles; the last pass for these mostly tells how much of
                                        each class a chunk has, else another one counts; a pass that puts each
                                        element where it belongs
       only the first few               one pass for those beyond an element of a sample
@@ -21,18 +21,18 @@ from typing import Any
 import numpy as np
 
 from .._engine import execute, settings
-from .._engine.arguments import as_operand, check_axis, integer
+from .._engine.arguments import as_operand, check_axis, integer, reduced_axes
 from .._engine.delegation import ask_numpy
 from .._engine.grid import cut_windows
 from .._engine.inputs import elements, is_missing, is_more
-from .._engine.registry import SELECTIONS
+from .._engine.registry import FUNCTIONS, SELECTIONS
 from .._engine.view import Array, side_by_side
-from .._kernels.keys import key_dtype, to_keys, turned
+from .._kernels.keys import key_dtype, reversed_order, to_keys
 from . import selection
 from .quantiles import kernel_dtype
-from .selection import POSITION, Sieved, cut_long, run_sift, select_long, spread
+from .selection import POSITION, Selected, cut_long, run_selection_pass, select_long, spread
 
-FEW = 64  # times as long is a lane of which few elements are the first
+FEW = 64  # times as long is a line of which few elements are the first
 
 
 def partition(name: str, a: Any, kth: Any, axis: Any, kind: Any, order: Any, workers: int | None) -> Any:
@@ -41,8 +41,8 @@ def partition(name: str, a: Any, kth: Any, axis: Any, kind: Any, order: Any, wor
     a, plain = as_operand(a)
     searched = kernel_dtype(a.dtype) if plain and a.ndim and a.size else None
     whole = axis is None
-    given = isinstance(axis, (int, np.integer)) and not isinstance(axis, bool) and -a.ndim <= axis < a.ndim
-    along = a.ndim - 1 if whole else int(axis) % a.ndim if given else -1
+    given = () if whole else reduced_axes(axis, a.ndim, several=())
+    along = a.ndim - 1 if whole else given[0] if given else -1
     ranks = None
     if searched is not None and along >= 0 and kind == "introselect" and order is None:
         ranks = good_ranks(kth, a.size if whole else a.shape[along])
@@ -50,7 +50,7 @@ def partition(name: str, a: Any, kth: Any, axis: Any, kind: Any, order: Any, wor
         return ask_numpy(getattr(np, name), a, kth=kth, axis=axis, kind=kind, order=order)
     if whole:
         a, along = a.reshape(-1), 0
-    positions = name == "argpartition"
+    positions = FUNCTIONS[name].positions
     source = a.astype(searched, copy=False)
     result = np.empty_like(a, POSITION if positions else searched, subok=False)
     divide(source, result, along, ranks, positions, False, workers)
@@ -89,15 +89,15 @@ def divide(a: Array, result: Array, axis: int, ranks: Array, positions: bool, ba
         operands, parameters = (x, np.ascontiguousarray(ranks, np.intp)), (int(positions), int(backwards))
         execute.run("divide", operands, parameters, grid, (out,), workers, SELECTIONS["divide"].ns)
         return
-    for lane in np.ndindex(*x.shape[:-2], x.shape[-1]):
-        at = (*lane[:-1], slice(None), lane[-1])
+    for line in np.ndindex(*x.shape[:-2], x.shape[-1]):
+        at = (*line[:-1], slice(None), line[-1])
         few = positions and FEW * out.shape[-2] < n
         if not (few and first_of_long(x[at], out[at], backwards, workers)):
             divide_long(x[at], out[at], ranks, positions, backwards, workers)
 
 
 def first_of_long(x: Array, out: Array, backwards: bool, workers: int) -> bool:
-    """Positions of the first elements of one lane, if they are few: from those beyond an element of a sample.
+    """Positions of the first elements of one line, if they are few: from those beyond an element of a sample.
 
     False where the sample has misled: there are fewer of these, too many in a chunk, or all are.
     """
@@ -141,9 +141,9 @@ class AmongNumbers:
 
 
 def divide_long(x: Array, out: Array, ranks: Array, positions: bool, backwards: bool, workers: int) -> None:
-    """One lane, of one dimension. Backwards, there is one rank."""
+    """One line, of one dimension. Backwards, there is one rank."""
     top = int(np.iinfo(key_dtype(x.dtype)).max)
-    last: list[Sieved] = []
+    last: list[Selected] = []
     keys, count = select_long(x, AmongNumbers(tuple(ranks.tolist()), backwards, len(ranks)), True, workers, last)
     pivots = sorted({int(key) if rank < count else top for key, rank in zip(keys, ranks, strict=True)})
     found = [last[0].classes(key) if last and key < top else None for key in pivots]
@@ -152,8 +152,8 @@ def divide_long(x: Array, out: Array, ranks: Array, positions: bool, backwards: 
         below, same = np.stack(found, axis=2)  # type: ignore[arg-type]
     else:
         grid = cut_long(len(x), len(pivots), workers)
-        sieved = run_sift(x, [(key, key) for key in pivots], grid, np.zeros(grid.chunks, np.int64), workers)
-        numbers, below, same = sieved.counts[:, 0], sieved.counts[:, 1::4], sieved.counts[:, 2::4]
+        selected = run_selection_pass(x, [(key, key) for key in pivots], grid, np.zeros(grid.chunks, np.int64), workers)
+        numbers, below, same = selected.counts[:, 0], selected.counts[:, 1::4], selected.counts[:, 2::4]
     last.clear()
     if backwards and not (pivots[0] == top and x.dtype.kind == "f"):  # NaN is last in both directions
         less, ends = numbers[:, None] - below - same, np.array([~pivots[0]], np.int64)
@@ -192,7 +192,7 @@ def topk(a: Any, k: Any, axis: Any, largest: bool, ordered: bool, workers: int |
         divide(a.astype(searched, copy=False), indices, axis, np.array([count - 1]), True, largest, workers)
     values = taken(a, indices, axis)
     if ordered and searched is not None and count > 1:
-        keys = turned(to_keys(values.astype(searched, copy=False)), searched, largest)
+        keys = reversed_order(to_keys(values.astype(searched, copy=False)), searched, largest)
         order = np.argsort(keys, axis, kind="stable")
         values, indices = taken(values, order, axis), taken(indices, order, axis)
     return values, indices.astype(np.intp, copy=False)

@@ -42,7 +42,7 @@ class Selection(Request):
     workers: int
 
     def pick(self, ranks: Any, skip: bool) -> tuple[Array, Array]:
-        """Elements in the user's dtype, and numbers in each lane."""
+        """Elements in the user's dtype, and numbers in each line."""
         if isinstance(self.a, Source) or settings.sends_arrays():
             values, counts = select_from(self.a, self.searched, self.reduced, ranks, skip, Call(self.workers))
         else:
@@ -58,7 +58,7 @@ def kernel_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
 
 
 def prepare(
-    a: Any, axis: Any, out: Any, keepdims: Any, dtype: Any, planes: tuple[int, ...], workers: int
+    a: Any, axis: Any, out: Any, keepdims: Any, dtype: Any, leading: tuple[int, ...], workers: int
 ) -> Selection | None:
     """A request where kernels cover the call; None where NumPy is to answer, or to complain. `dtype`: the result's."""
     if a.ndim == 0 or a.size == 0 or not (keepdims is NoValue or isinstance(keepdims, (bool, np.bool_))):
@@ -69,7 +69,7 @@ def prepare(
         return None
     keep = keepdims is not NoValue and bool(keepdims)
     request = Selection(a, reduced, out, keep, a.dtype, searched, workers)
-    if other_dtype(out, native(dtype)) or not request.has_room(planes):
+    if other_dtype(out, native(dtype)) or not request.has_room(leading):
         return None
     if isinstance(a, np.ndarray) and a.dtype != searched:
         request.a = a.astype(searched)
@@ -139,7 +139,7 @@ def median(name: str, a: Any, axis: Any, out: Any, keepdims: Any, workers: int |
     (low, high), counts = request.pick(Middle(), skip)
     warn_of_empty(counts, skip)
     even = counts % 2 == 0 if skip else request.n % 2 == 0
-    return request.hand_over(mean_of_two(low, high, even))
+    return request.as_returned(mean_of_two(low, high, even))
 
 
 def mean_of_two(low: Array, high: Array, even: Array | bool) -> Array:
@@ -162,9 +162,9 @@ def mean_of_two(low: Array, high: Array, even: Array | bool) -> Array:
 
 
 def virtual(counts: Array, q: Array, method: str) -> tuple[Array, Array, Array | None]:
-    """Of lanes of so many numbers, (lanes,), and quantiles, (k,): two ranks, and the weight of the second one.
+    """Of lines of so many numbers, (lines,), and quantiles, (k,): two ranks, and the weight of the second one.
 
-    (lanes, k) each. No weight: the element as it is, and the ranks are the same.
+    (lines, k) each. No weight: the element as it is, and the ranks are the same.
     """
     n, less = counts.astype(q.dtype)[:, None], (counts - 1).astype(q.dtype)[:, None]
     last = (counts - 1)[:, None]
@@ -225,7 +225,7 @@ class Quantiles:
         return low if weight is None else np.stack([low, high], axis=2).reshape(len(counts), -1)
 
     def weights(self, counts: Array) -> Array:
-        """Of the second element of each two, (lanes, k)."""
+        """Of the second element of each two, (lines, k)."""
         weight = virtual(np.maximum(counts, 1), np.frombuffer(self.q, self.char), self.method)[2]
         assert weight is not None
         return weight
@@ -277,7 +277,7 @@ def quantile(
             single = points.ndim == 0 and request.whole
             if single and not skip and np.isnan(values).all():
                 values = values.astype(request.dtype.newbyteorder("="), copy=False)
-            result = request.hand_over(values, points.shape)
+            result = request.as_returned(values, points.shape)
             return result if out is not None or result.ndim or np.isnan(result) else np.asarray(result, values.dtype)
         request = None
     if request is None or points is None:
@@ -290,13 +290,13 @@ def quantile(
     if exact:
         if points.ndim == 0 and (skip or request.whole):  # NumPy's are made of scalars, in the machine's byte order
             values = values.astype(request.dtype.newbyteorder("="), copy=False)
-        return request.hand_over(values, points.shape)
+        return request.as_returned(values, points.shape)
     if skip and request.a.dtype.kind == "f":
         some, where = np.unique(counts, return_inverse=True)
         weight = np.moveaxis(ranks.weights(some)[where.reshape(counts.shape)], -1, 0)
-    else:  # the results of lanes with NaN are NaN whatever the weight
+    else:  # the results of lines with NaN are NaN whatever the weight
         weight = weights_of_whole(ranks, request.n).reshape(-1, *(1,) * counts.ndim)
-    return request.hand_over(interpolate(values[0::2], values[1::2], weight, weak), points.shape)
+    return request.as_returned(interpolate(values[0::2], values[1::2], weight, weak), points.shape)
 
 
 def with_weights(request: Selection, q: Array, method: str, weights: Any, axis: Any, skip: bool) -> Array | None:
@@ -304,12 +304,12 @@ def with_weights(request: Selection, q: Array, method: str, weights: Any, axis: 
     a = request.a
     if method != "inverted_cdf" or not isinstance(a, np.ndarray) or settings.sends_arrays():
         return None
-    if a.size <= weighted_quantiles.few and a.size <= weighted_quantiles.few_lanes * request.n:
+    if a.size <= weighted_quantiles.few and a.size <= weighted_quantiles.few_lines * request.n:
         return None
     try:
-        lanes = weighted_quantiles.weights_of(weights, a.shape, axis, request.reduced, skip)
+        lines = weighted_quantiles.weights_of(weights, a.shape, axis, request.reduced, skip)
         values, counts = weighted_quantiles.quantiles(
-            weighted_quantiles.rows(a, request.reduced), lanes, q, skip, request.workers
+            weighted_quantiles.rows(a, request.reduced), lines, q, skip, request.workers
         )
     except weighted_quantiles.Refused:
         return None

@@ -56,7 +56,7 @@ class Reduction(Request):
                 status &= ~UNDER
         if status:
             warn_of(status)
-        return self.hand_over(result)
+        return self.as_returned(result)
 
 
 def prepare(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import partial
 from types import GeneratorType
 from typing import Any
 
@@ -92,8 +91,9 @@ def total(
         or other_dtype(out, wanted)
         or (initial is not NoValue and not fits(initial, wanted))
     ):
-        function = np_ss if name == "ss" else getattr(np, name)
-        return ask_numpy(function, a, axis=axis, dtype=dtype, out=out, keepdims=keepdims, initial=initial, where=where)
+        return ask_numpy(
+            numpys(name), a, axis=axis, dtype=dtype, out=out, keepdims=keepdims, initial=initial, where=where
+        )
     integers = wanted.kind in "iu"
     op = np.multiply if REDUCTIONS[kernel].fold is multiply else np.add
 
@@ -116,12 +116,6 @@ def total(
         if not (nonzero & (np.abs(result) < np.finfo(result.dtype).tiny)).any():
             request.call.status &= ~UNDER
     return request.deliver(result)
-
-
-def np_ss(a: Any, **arguments: Any) -> Any:
-    """What NumPy has instead of `ss`."""
-    wide = a.astype(accumulator(a.dtype), copy=False) if a.dtype.kind in "biu" else a
-    return np.sum(np.multiply(wide, wide), **arguments)
 
 
 # ---- mean, var, std
@@ -160,7 +154,7 @@ def mean(name: str, a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, wher
 
     result = request.reduce(kernel, finish, counted=True)[0]
     if empty:
-        warn_caller("Mean of empty slice" if name == "nanmean" else "Mean of empty slice.")
+        warn_caller("Mean of empty slice" if FUNCTIONS[name].skips_nan else "Mean of empty slice.")
     return request.deliver(result)
 
 
@@ -350,9 +344,7 @@ def truth(name: str, a: Any, axis: Any, out: Any, keepdims: Any, where: Any, wor
         return small
     a, request = prepare(name, a, axis, out=out, keepdims=keepdims, where=where, workers=workers)
     if request is None or other_dtype(out, np.bool_):
-        function = getattr(np, name.removesuffix("nan"))
-        function = partial(of_missing, function) if name.endswith("nan") else function
-        return ask_numpy(function, a, axis=axis, out=out, keepdims=keepdims, where=where)
+        return ask_numpy(numpys(name), a, axis=axis, out=out, keepdims=keepdims, where=where)
 
     def finish(partials: Partials, count: Array | int) -> tuple[Array]:
         return (partials[0].view(np.bool_),)
@@ -368,27 +360,50 @@ def count(name: str, a: Any, axis: Any, keepdims: Any, workers: int | None) -> A
         return small
     a, request = prepare(name, a, axis, keepdims=keepdims, workers=workers)
     if request is None:
-        return ask_numpy(np.count_nonzero if name == "count_nonzero" else np_nancount, a, axis=axis, keepdims=keepdims)
+        return ask_numpy(numpys(name), a, axis=axis, keepdims=keepdims)
 
     def finish(partials: Partials, count: Array | int) -> tuple[Array]:
         return (partials[0].astype(np.intp, copy=False),)
 
     result = request.deliver(request.reduce(name, finish)[0])
-    if name == "count_nonzero" and axis is None and not keepdims:
-        return COUNT_TYPE(result)
-    return result
+    return SCALARS[name](result) if name in SCALARS and axis is None and not keepdims else result
 
 
 # int in NumPy before 2.4, np.intp since.
 COUNT_TYPE: Any = type(np.count_nonzero(np.ones(1)))
+SCALARS = {"count_nonzero": COUNT_TYPE}
 
 
-def of_missing(function: Callable[..., Any], a: Any, **arguments: Any) -> Any:
-    """Of whether elements are missing."""
-    return function(is_missing(a), **arguments)
+# ---- what NumPy has instead, for what no kernel covers
+
+
+def numpys(name: str) -> Callable[..., Any]:
+    """NumPy's function, or what says the same with those that NumPy has."""
+    return EXPRESSIONS.get(name) or getattr(np, name)
+
+
+def np_ss(a: Any, **arguments: Any) -> Any:
+    wide = a.astype(accumulator(a.dtype), copy=False) if a.dtype.kind in "biu" else a
+    return np.sum(np.multiply(wide, wide), **arguments)
+
+
+def np_anynan(a: Any, **arguments: Any) -> Any:
+    return np.any(is_missing(a), **arguments)
+
+
+def np_allnan(a: Any, **arguments: Any) -> Any:
+    return np.all(is_missing(a), **arguments)
 
 
 def np_nancount(a: Any, keepdims: Any = False, **arguments: Any) -> Any:
     if keepdims is not False:  # which not all subclasses know
         arguments["keepdims"] = keepdims
     return np.sum(np.logical_not(is_missing(a)), dtype=np.intp, **arguments)
+
+
+EXPRESSIONS: dict[str, Callable[..., Any]] = {
+    "ss": np_ss,
+    "anynan": np_anynan,
+    "allnan": np_allnan,
+    "nancount": np_nancount,
+}

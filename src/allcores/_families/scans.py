@@ -27,7 +27,7 @@ from .._engine.arguments import (
     prepared,
     room_for,
 )
-from .._engine.grid import Stretches, cut_scans, cut_windows, leaves_of, scan_leaf
+from .._engine.grid import RunGrid, cut_scans, cut_windows, leaves_of, scan_leaf
 from .._engine.inputs import elements, is_more
 from .._engine.registry import FLOATS, REALS, SCANS
 from .._engine.view import Array, in_native, native, side_by_side
@@ -125,7 +125,7 @@ def scan(name: str, operands: tuple[Array, ...], result: Array, axis: int, least
 
 
 def known_before(
-    name: str, inputs: list[Array], leaf: int, least: float, decays: int, grid: Stretches, workers: int
+    name: str, inputs: list[Array], leaf: int, least: float, decays: int, grid: RunGrid, workers: int
 ) -> Array:
     """The states before each leaf, (fields, outer, leaves, inner)."""
     row = SCANS[name]
@@ -182,7 +182,7 @@ def push(a: Array, result: Array, axis: int, limit: int, workers: int) -> None:
     grid = cut_windows(view.shape, 1, execute.output_chunk, workers)
     row, seeds = SCANS["push"], None
     if grid.parts > 1:
-        runs = Stretches(grid.outer, grid.parts, grid.inner, grid.lines, 1, grid.tile)
+        runs = RunGrid(grid.outer, grid.parts, grid.inner, grid.lines, 1, grid.tile)
         last = np.empty(runs.partials_shape, POSITION)
         execute.run("ends_push", (view,), (grid.run,), runs, (last,), workers, row.ns * grid.run)
         seeds = np.full_like(last, -1)

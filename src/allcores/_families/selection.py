@@ -1,8 +1,8 @@
 """Elements of given ranks: from an array and its axes to what the kernels of ext/select.pyx find.
 
-    lanes that fit into the caches      one pass: each worker brings up a few lanes as keys, and searches them
+    lines that fit into the caches      one pass: each worker brings up a few lines as keys, and searches them
       numbers counted beforehand        where ranks depend on that, and a table of all counts would be long
-    long lanes, one by one              sample -> brackets around the ranks
+    long lines, one by one              sample -> brackets around the ranks
                                         pass: what is below, at the ends, inside; what is inside is kept
                                         few inside -> search these; many -> narrower brackets, another pass
 
@@ -22,18 +22,18 @@ import numpy as np
 
 from .._engine import execute
 from .._engine.execute import Call
-from .._engine.grid import Stretches, cut_windows
+from .._engine.grid import RunGrid, cut_windows
 from .._engine.registry import REDUCTIONS, SELECTIONS
 from .._engine.view import Array, Canonical, canonical, relined
 from .._kernels.keys import from_keys, key_dtype, to_keys
 from .reduction_passes import arrange, one_pass
 
 # Tests change these: results must not.
-longest = 1 << 17  # elements of a lane that is searched by one worker
-budget = 1 << 19  # keys that are kept of a long lane: 4 MB, and twice that to search them
+longest = 1 << 17  # elements of a line that is searched by one worker
+budget = 1 << 19  # keys that are kept of a long line: 4 MB, and twice that to search them
 sample_size = 1 << 14
 
-MOST_RANKS = 512  # of a lane, in one pass
+MOST_RANKS = 512  # of a line, in one pass
 
 POSITION = np.dtype(np.int64)
 
@@ -45,10 +45,10 @@ class Ranks(Protocol):
 
     @property
     def m(self) -> int:
-        """How many of a lane."""
+        """How many of a line."""
 
     def __call__(self, counts: Array) -> Array:
-        """Of numbers in a lane, (lanes,), the ranks, (lanes, m)."""
+        """Of numbers in a line, (lines,), the ranks, (lines, m)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,14 @@ class Part:
 
 @lru_cache(maxsize=64)
 def table(ranks: Ranks, n: int, every: bool) -> Array:
-    """The ranks of a lane of n numbers; or of up to n, by their number."""
+    """The ranks of a line of n numbers; or of up to n, by their number."""
     counts = np.arange(n + 1) if every else np.full(1, n)
     return np.ascontiguousarray(ranks(counts), np.intp)
 
 
 @dataclass(frozen=True, slots=True)
-class Lanes:
-    """The lanes of an array: what its reduced axes make of it."""
+class Lines:
+    """The lines of an array: what its reduced axes make of it."""
 
     a: Array  # with the user's axes
     reduced: tuple[int, ...]
@@ -83,64 +83,62 @@ class Lanes:
         return int(self.view.x.shape[-2])
 
     def arrange(self, result: Array) -> Array:
-        """From the order of lanes in memory, (..., outer, inner), to the kept axes of the user."""
-        planes, carried = result.shape[:-2], self.view.carried
+        """From the order of lines in memory, (..., outer, inner), to the kept axes of the user."""
+        leading, carried = result.shape[:-2], self.view.carried
         axes = [axis for group in carried for axis in group.axes]
         if axes == sorted(axes) and not self.view.flipped:
             return result.reshape(
-                (*planes, *(length for i, length in enumerate(self.a.shape) if i not in self.reduced))
+                (*leading, *(length for i, length in enumerate(self.a.shape) if i not in self.reduced))
             )
         lengths = [axis.length for axis in carried]
-        every = [
-            arrange(plane.reshape(lengths), self.a, self.reduced, self.view) for plane in result.reshape(-1, *lengths)
-        ]
-        return np.stack(every).reshape((*planes, *every[0].shape))
+        every = [arrange(one.reshape(lengths), self.a, self.reduced, self.view) for one in result.reshape(-1, *lengths)]
+        return np.stack(every).reshape((*leading, *every[0].shape))
 
 
-def lanes_of(a: Array, reduced: tuple[int, ...]) -> Lanes:
+def lines_of(a: Array, reduced: tuple[int, ...]) -> Lines:
     view = canonical(a, reduced)
     if any(axis.reduced for axis in view.carried):
         a = relined(a, reduced)
         view = canonical(a, reduced)
-    return Lanes(a, reduced, view)
+    return Lines(a, reduced, view)
 
 
 def select_along(a: Array, reduced: tuple[int, ...], ranks: Ranks, skip: bool, workers: int) -> tuple[Array, Array]:
-    """`select`, of an array and the axes that make its lanes."""
+    """`select`, of an array and the axes that make its lines."""
     n = a.shape[reduced[0]]
     if len(reduced) > 1 or not a.flags.c_contiguous or n > longest or ranks.m > MOST_RANKS:
-        return select(lanes_of(a, reduced), ranks, skip, workers)
+        return select(lines_of(a, reduced), ranks, skip, workers)
     # Most arrays, in a third of the time: small ones notice.
     before, after = a.shape[: reduced[0]], a.shape[reduced[0] + 1 :]
     outer, inner = prod(before), prod(after)
     values, counts = np.empty((ranks.m, outer, inner), a.dtype), np.empty((outer, inner), POSITION)
-    select_lanes(a.reshape(outer, n, inner), ranks, skip and a.dtype.kind == "f", values, counts, workers)
+    select_lines(a.reshape(outer, n, inner), ranks, skip and a.dtype.kind == "f", values, counts, workers)
     return values.reshape(ranks.m, *before, *after), counts.reshape(before + after)
 
 
-def select(lanes: Lanes, ranks: Ranks, skip: bool, workers: int) -> tuple[Array, Array]:
-    """Elements of the ranks of each lane, (m, kept...), and how many numbers a lane has, (kept...).
+def select(lines: Lines, ranks: Ranks, skip: bool, workers: int) -> tuple[Array, Array]:
+    """Elements of the ranks of each line, (m, kept...), and how many numbers a line has, (kept...).
 
-    `skip`: NaN is left out. Otherwise the results of a lane that has one are NaN, and so are those of no numbers.
+    `skip`: NaN is left out. Otherwise the results of a line that has one are NaN, and so are those of no numbers.
     """
-    x = lanes.view.x
+    x = lines.view.x
     shape = prod(x.shape[:-2]), x.shape[-1]
     values, counts = np.empty((ranks.m, *shape), x.dtype), np.empty(shape, POSITION)
     skip = skip and x.dtype.kind == "f"
     for begin in range(0, ranks.m, MOST_RANKS):
         some = ranks if ranks.m <= MOST_RANKS else Part(ranks, begin, min(MOST_RANKS, ranks.m - begin))
         part = values[begin : begin + some.m]
-        if lanes.n <= longest:
-            select_lanes(x, some, skip, part, counts, workers)
+        if lines.n <= longest:
+            select_lines(x, some, skip, part, counts, workers)
             continue
-        for lane in np.ndindex(*shape):
-            at = np.unravel_index(lane[0], x.shape[:-2]) if x.ndim > 2 else ()
-            keys, counts[lane] = select_long(x[(*at, slice(None), lane[1])], some, skip, workers)
-            part[(slice(None), *lane)] = from_keys(keys, x.dtype)
-    return lanes.arrange(values), lanes.arrange(counts)
+        for line in np.ndindex(*shape):
+            at = np.unravel_index(line[0], x.shape[:-2]) if x.ndim > 2 else ()
+            keys, counts[line] = select_long(x[(*at, slice(None), line[1])], some, skip, workers)
+            part[(slice(None), *line)] = from_keys(keys, x.dtype)
+    return lines.arrange(values), lines.arrange(counts)
 
 
-def select_lanes(x: Array, ranks: Ranks, skip: bool, values: Array, counts: Array, workers: int) -> None:
+def select_lines(x: Array, ranks: Ranks, skip: bool, values: Array, counts: Array, workers: int) -> None:
     n = x.shape[-2]
     if not skip:
         wanted, row = table(ranks, n, False), 0
@@ -157,7 +155,7 @@ def pick(x: Array, ranks: Array, row: int, values: Array, counts: Array, workers
     execute.run("pick", (x, ranks), (row,), grid, (values, counts), workers, SELECTIONS["pick"].ns)
 
 
-# ---- long lanes
+# ---- long lines
 
 APART = 4  # brackets that are looked at one after the other
 SAMPLED = 3  # passes with brackets from a sample; then keys are halved
@@ -179,7 +177,7 @@ Bracket = tuple[int, int]
 
 
 def spread(n: int, count: int) -> Array:
-    """`count` positions in a lane of n: one in each of as many stretches, at irregular places."""
+    """`count` positions in a line of n: one in each of as many runs, at irregular places."""
     i = np.arange(count, dtype=np.uint64)
     within = (i * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(40)).astype(np.float64) / 2**24
     return ((i.astype(np.float64) + within) * (n / count)).astype(np.int64)
@@ -187,7 +185,7 @@ def spread(n: int, count: int) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Some keys of a long lane."""
+    """Some keys of a long line."""
 
     positions: Array
     keys: Array
@@ -204,7 +202,7 @@ Search = Generator["int | list[Bracket]", Any, tuple[Array, int]]
 
 
 def search(n: int, dtype: np.dtype[Any], ranks: Ranks, skip: bool, budget: int) -> Search:
-    """Find keys of the ranks of one lane, (m,), and how many numbers it has: asks for samples, of so many keys, and for
+    """Find keys of the ranks of one line, (m,), and how many numbers it has: asks for samples, of so many keys, and for
     passes, with brackets. Of what is inside brackets up to `budget` keys can be kept."""
     info = np.iinfo(key_dtype(dtype))
     floats = dtype.kind == "f"
@@ -227,13 +225,13 @@ def search(n: int, dtype: np.dtype[Any], ranks: Ranks, skip: bool, budget: int) 
             ordered = yield 16 * sample_size
         brackets = brackets_of(intervals, ordered, passes, budget)
         del ordered  # what is kept may need the memory
-        sieved: Pass = yield brackets
+        selected: Pass = yield brackets
         if passes == 0:
-            count = sieved.numbers
+            count = selected.numbers
             if count == 0 or (not skip and count < n):
                 return np.full(ranks.m, info.max, info.dtype), count
             intervals = whole()
-        intervals = locate(intervals, sieved, known)
+        intervals = locate(intervals, selected, known)
         if any(interval.high - interval.low < 2 or interval.size < 1 for interval in intervals):
             raise RuntimeError("elements changed while they were read")
         passes += 1
@@ -241,7 +239,7 @@ def search(n: int, dtype: np.dtype[Any], ranks: Ranks, skip: bool, budget: int) 
 
 
 def select_long(
-    x: Array, ranks: Ranks, skip: bool, workers: int, last: list[Sieved] | None = None
+    x: Array, ranks: Ranks, skip: bool, workers: int, last: list[Selected] | None = None
 ) -> tuple[Array, int]:
     """`search` in an array. `last` gets the last pass."""
     searching = search(len(x), x.dtype, ranks, skip, budget)
@@ -251,7 +249,7 @@ def select_long(
             sample = sample_of(x, asked)
             answer: Any = sample.ordered
         else:
-            answer = sift(x, asked, sample, workers)
+            answer = selection_pass(x, asked, sample, workers)
             del sample
             if last is not None:
                 last[:] = [answer]
@@ -316,7 +314,7 @@ def apart(inside: Array) -> list[Bracket]:
 
 
 class Pass(Protocol):
-    """What a pass over a long lane has found."""
+    """What a pass over a long line has found."""
 
     brackets: list[Bracket]
     kept: Array  # keys inside brackets
@@ -331,11 +329,11 @@ class Pass(Protocol):
 
 
 @dataclass(slots=True)
-class Sieved:
+class Selected:
     """That, chunk by chunk."""
 
     brackets: list[Bracket]
-    grid: Stretches
+    grid: RunGrid
     counts: Array  # (chunks, 1 + 4 brackets)
     begin: Array  # where in `kept` those of each chunk begin
     kept: Array
@@ -370,12 +368,12 @@ class Sieved:
         return np.diff(np.searchsorted(np.flatnonzero(wanted), [*self.begin, len(wanted)]))
 
 
-def cut_long(n: int, brackets: int, workers: int) -> Stretches:
-    """Chunks of a long lane. Counts of many brackets take memory, for each chunk."""
+def cut_long(n: int, brackets: int, workers: int) -> RunGrid:
+    """Chunks of a long line. Counts of many brackets take memory, for each chunk."""
     return cut_windows((1, n, 1), 1, execute.output_chunk * max(1, brackets // 64), workers)
 
 
-def sift(x: Array, brackets: list[Bracket], sample: Sample, workers: int) -> Sieved:
+def selection_pass(x: Array, brackets: list[Bracket], sample: Sample, workers: int) -> Selected:
     """One pass. A sample says how many keys will be inside the brackets, and in which chunks."""
     grid = cut_long(len(x), len(brackets), workers)
     lows, highs = np.array(brackets, sample.keys.dtype).T
@@ -387,35 +385,36 @@ def sift(x: Array, brackets: list[Bracket], sample: Sample, workers: int) -> Sie
     if mean > room[0]:
         room[:] = 0  # not all fits: nothing is kept
     elif len(brackets) <= APART:
-        # Where the lane has an order some chunks need more.
+        # Where the line has an order some chunks need more.
         likely = np.zeros(grid.chunks)
         for low, high in zip(lows, highs, strict=True):
             here = sample.positions[(sample.keys > low) & (sample.keys < high)]
             likely += np.bincount(here // grid.run, minlength=grid.chunks) * unit
         more = np.maximum(room, np.minimum(1.25 * likely + 2 * unit, grid.run))
         room = more if more.sum() <= budget else room
-    sieved = run_sift(x, brackets, grid, np.minimum(room, grid.run).astype(np.int64), workers)
-    if not sieved.complete and int(sieved.counts[:, 3::4].sum()) <= budget:
-        room = sieved.counts[:, 3::4].sum(axis=1)
-        del sieved
-        sieved = run_sift(x, brackets, grid, room, workers)
-    return sieved
+    selected = run_selection_pass(x, brackets, grid, np.minimum(room, grid.run).astype(np.int64), workers)
+    if not selected.complete and int(selected.counts[:, 3::4].sum()) <= budget:
+        room = selected.counts[:, 3::4].sum(axis=1)
+        del selected
+        selected = run_selection_pass(x, brackets, grid, room, workers)
+    return selected
 
 
-def run_sift(x: Array, brackets: list[Bracket], grid: Stretches, room: Array, workers: int) -> Sieved:
+def run_selection_pass(x: Array, brackets: list[Bracket], grid: RunGrid, room: Array, workers: int) -> Selected:
     keys = key_dtype(x.dtype)
     begin = np.cumsum(room) - room
     counts = np.empty((grid.chunks, 1 + 4 * len(brackets)), np.int64)
     kept = np.full(int(room.sum()), np.iinfo(keys).max, keys)  # what is not filled comes last in order
     operands = (x, np.array(brackets, np.int64), begin, room)
-    execute.run("sift", operands, (), grid, (counts, kept), workers, SELECTIONS["sift"].ns * len(brackets))
+    ns = SELECTIONS["selection_pass"].ns * len(brackets)
+    execute.run("selection_pass", operands, (), grid, (counts, kept), workers, ns)
     complete = bool((counts[:, 3::4].sum(axis=1) <= room).all())
-    return Sieved(brackets, grid, counts, begin, kept, complete)
+    return Selected(brackets, grid, counts, begin, kept, complete)
 
 
-def locate(intervals: list[Interval], sieved: Pass, known: dict[int, int]) -> list[Interval]:
+def locate(intervals: list[Interval], selected: Pass, known: dict[int, int]) -> list[Interval]:
     """Put the keys of ranks that a pass has found into `known`; return where the other ranks are."""
-    totals = sieved.totals
+    totals = selected.totals
     left: list[Interval] = []
     among_kept: list[tuple[int, int]] = []  # a rank, and which one it is among the kept
 
@@ -432,11 +431,11 @@ def locate(intervals: list[Interval], sieved: Pass, known: dict[int, int]) -> li
         for rank in interval.ranks:
             low, base, at = interval.low, interval.base, bisect_right(starts, rank) - 1
             if at >= 0:
-                (begin, end), (below, at_low, between, at_high) = sieved.brackets[at], totals[at]
+                (begin, end), (below, at_low, between, at_high) = selected.brackets[at], totals[at]
                 upto, beyond = below + at_low, below + at_low + between + at_high
                 if rank < upto:
                     known[rank] = begin
-                elif rank < upto + between and sieved.complete:
+                elif rank < upto + between and selected.complete:
                     among_kept.append((rank, before[at] + rank - upto))
                 elif rank < upto + between:
                     still(rank, begin, end, upto, between)
@@ -446,13 +445,13 @@ def locate(intervals: list[Interval], sieved: Pass, known: dict[int, int]) -> li
                     continue
                 if end > low:
                     low, base = end, beyond
-            if at + 1 < len(starts) and sieved.brackets[at + 1][0] < interval.high:
-                still(rank, low, sieved.brackets[at + 1][0], base, starts[at + 1] - base)
+            if at + 1 < len(starts) and selected.brackets[at + 1][0] < interval.high:
+                still(rank, low, selected.brackets[at + 1][0], base, starts[at + 1] - base)
             else:
                 still(rank, low, interval.high, base, stop - base)
     if among_kept:
         places = np.array([[place for _, place in among_kept]], np.intp)
-        values = np.empty((len(among_kept), 1, 1), sieved.kept.dtype)
-        pick(sieved.kept.reshape(-1, 1), places, 0, values, np.empty((1, 1), POSITION), 1)
+        values = np.empty((len(among_kept), 1, 1), selected.kept.dtype)
+        pick(selected.kept.reshape(-1, 1), places, 0, values, np.empty((1, 1), POSITION), 1)
         known.update(zip((rank for rank, _ in among_kept), values[:, 0, 0].tolist(), strict=True))
     return left

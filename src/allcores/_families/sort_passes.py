@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from .._engine import execute, settings
-from .._engine.grid import Stretches, ceil_div, cut_windows, power_above
+from .._engine.grid import RunGrid, ceil_div, cut_windows, power_above
 from .._engine.registry import REALS, SORTS
 from .._engine.view import Array, side_by_side
 from .._kernels.keys import elements_of, evened, keys_of
@@ -69,11 +69,11 @@ def covered(a: Array) -> bool:
     return a.dtype.char in REALS and a.dtype.names is None
 
 
-def runs(n: int, run: int) -> Stretches:
-    return Stretches(1, n, 1, 1, max(1, run), 1)
+def runs(n: int, run: int) -> RunGrid:
+    return RunGrid(1, n, 1, 1, max(1, run), 1)
 
 
-def shares(n: int, workers: int) -> Stretches:
+def shares(n: int, workers: int) -> RunGrid:
     """Runs of a long line: some for each worker."""
     return runs(n, min(RUN, ceil_div(n, 4 * workers)))
 
@@ -82,7 +82,7 @@ def one_pass(
     name: str,
     operands: tuple[Any, ...],
     parameters: tuple[Any, ...],
-    grid: Stretches,
+    grid: RunGrid,
     outputs: tuple[Any, ...],
     workers: int,
     cost: float = 1.0,
@@ -127,8 +127,9 @@ def sort(a: Array, result: Array, axis: int, workers: int) -> None:
     for line, output in each_line(a, result, axis):
         if already(line, output, False, workers) or count(line, output, workers) or in_classes(line, output, workers):
             continue
-        heap = spread(line, False, workers)
-        one_pass("gather_sort", (heap.parts, *heap.ends), (heap.run,), heap.grid, (output,), workers, heap.cost)
+        buckets = spread(line, False, workers)
+        operands = (buckets.parts, *buckets.ends)
+        one_pass("gather_sort", operands, (buckets.run,), buckets.grid, (output,), workers, buckets.cost)
 
 
 def argsort(a: Array, result: Array, axis: int, workers: int) -> None:
@@ -137,9 +138,9 @@ def argsort(a: Array, result: Array, axis: int, workers: int) -> None:
         return
     for line, output in each_line(a, result, axis):
         if not already(line, output, True, workers):
-            heap = spread(line, True, workers)
-            parameters = (heap.run, letter(line.dtype))
-            one_pass("gather_argsort", heap.operands, parameters, heap.grid, (output,), workers, heap.cost)
+            buckets = spread(line, True, workers)
+            parameters = (buckets.run, letter(line.dtype))
+            one_pass("gather_argsort", buckets.operands, parameters, buckets.grid, (output,), workers, buckets.cost)
 
 
 def rank(a: Array, result: Array, axis: int, method: int, missing: int, workers: int) -> None:
@@ -147,14 +148,14 @@ def rank(a: Array, result: Array, axis: int, method: int, missing: int, workers:
         lines("rankdata", a, result, axis, (method, missing), workers)
         return
     for line, output in each_line(a, result, axis):
-        rank_heap(spread(line, True, workers), line.dtype, output, method, missing, workers)
+        rank_buckets(spread(line, True, workers), line.dtype, output, method, missing, workers)
 
 
 # ---- long lines
 
 
 def already(line: Array, output: Array, positions: bool, workers: int) -> bool:
-    """Whether a line is in order, or turned round is; then the result is in `output`."""
+    """Whether a line is in order, or is when it is reversed; then the result is in `output`."""
     n = len(line)
     down = bool(np.less(*evened(keys_of(line[[-1, 0]]), line.dtype)))
     apart = positions or not np.may_share_memory(line, output)
@@ -277,14 +278,14 @@ def order_zeros(line: Array, result: Array) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Heap:
+class Buckets:
     """What `spread` leaves of a line."""
 
     parts: Array
     places: Array | None
-    ends: tuple[Array, Array]  # of buckets in each run, and in the sorted line
+    ends: tuple[Array, Array]  # of the buckets in each run, and in the sorted line
     run: int
-    grid: Stretches  # of buckets
+    grid: RunGrid  # of buckets
     cost: float  # elements of a bucket
 
     @property
@@ -292,22 +293,22 @@ class Heap:
         return (self.parts, self.places, *self.ends)
 
 
-def spread(line: Array, positions: bool, workers: int) -> Heap:
+def spread(line: Array, positions: bool, workers: int) -> Buckets:
     """Sort each run of a line into buckets."""
     n = len(line)
-    buckets = power_above(max(1, min(n // BUCKET, BUCKETS)))
-    table, split, low, shift = splits(line, buckets)
+    count = power_above(max(1, min(n // BUCKET, BUCKETS)))
+    table, split, low, shift = splits(line, count)
     if len(split):
-        buckets = len(split) + 1
+        count = len(split) + 1
     grid = shares(n, workers)
-    counts = np.empty((grid.parts, buckets + 1), np.int32)
+    counts = np.empty((grid.parts, count + 1), np.int32)
     parts = np.empty(n, WORDS.get(line.itemsize, NARROW))
     places = np.empty(n, np.uint16) if positions else None
     operands = (line.reshape(1, n, 1), table, split)
     one_pass("spread", operands, (low, shift), grid, (counts, parts, places), workers)
-    offsets = np.zeros(buckets + 1, POSITION)
+    offsets = np.zeros(count + 1, POSITION)
     np.cumsum(np.diff(counts, axis=1).sum(axis=0), out=offsets[1:])
-    return Heap(parts, places, (counts, offsets), grid.run, runs(buckets, 1), n / buckets)
+    return Buckets(parts, places, (counts, offsets), grid.run, runs(count, 1), n / count)
 
 
 def splits(line: Array, buckets: int) -> tuple[Array, Array, int, int]:
@@ -342,22 +343,22 @@ def splits(line: Array, buckets: int) -> tuple[Array, Array, int, int]:
 
 
 def distinct_of(
-    heap: Heap, dtype: np.dtype[Any], missing: int, first: bool, times: bool, workers: int
+    buckets: Buckets, dtype: np.dtype[Any], missing: int, first: bool, times: bool, workers: int
 ) -> tuple[Array, Array, Array | None]:
     """Of each bucket: how many different elements; then, one after the other, these, or where each occurs first; and
     how often each does, if asked for."""
-    counts, offsets = heap.ends
-    n = len(heap.parts)
-    number: Array = np.empty(heap.grid.n, POSITION)
+    counts, offsets = buckets.ends
+    n = len(buckets.parts)
+    number: Array = np.empty(buckets.grid.n, POSITION)
     found: Array = np.empty(n, POSITION if first else dtype)
     often: Array | None = np.empty(n, POSITION) if times else None
     outputs = (found, number, often)
     if first:
-        parameters = (heap.run, letter(dtype), missing)
-        one_pass("gather_first", heap.operands, parameters, heap.grid, outputs, workers, heap.cost)
+        parameters = (buckets.run, letter(dtype), missing)
+        one_pass("gather_first", buckets.operands, parameters, buckets.grid, outputs, workers, buckets.cost)
     else:
-        operands = (heap.parts, counts, offsets)
-        one_pass("gather_distinct", operands, (heap.run, missing), heap.grid, outputs, workers, heap.cost)
+        operands = (buckets.parts, counts, offsets)
+        one_pass("gather_distinct", operands, (buckets.run, missing), buckets.grid, outputs, workers, buckets.cost)
     found = packed(found, offsets, number, workers)
     return number, found, None if often is None else packed(often, offsets, number, workers)
 
@@ -373,8 +374,8 @@ def packed(source: Array, offsets: Array, number: Array, workers: int) -> Array:
     return out
 
 
-def rank_heap(
-    heap: Heap,
+def rank_buckets(
+    buckets: Buckets,
     dtype: np.dtype[Any],
     output: Array,
     method: int,
@@ -386,14 +387,14 @@ def rank_heap(
     distinct = None
     if method == DENSE:
         if number is None:
-            number = np.empty(heap.grid.n, POSITION)
-            found = np.empty(len(heap.parts), dtype)
+            number = np.empty(buckets.grid.n, POSITION)
+            found = np.empty(len(buckets.parts), dtype)
             outputs = (found, number, None)
-            operands = (heap.parts, *heap.ends)
-            one_pass("gather_distinct", operands, (heap.run, missing), heap.grid, outputs, workers, heap.cost)
+            operands = (buckets.parts, *buckets.ends)
+            one_pass("gather_distinct", operands, (buckets.run, missing), buckets.grid, outputs, workers, buckets.cost)
         distinct = np.cumsum(number) - number
-    parameters = (heap.run, letter(dtype), method, missing)
-    one_pass("gather_rank", (*heap.operands, distinct), parameters, heap.grid, (output,), workers, heap.cost)
+    parameters = (buckets.run, letter(dtype), method, missing)
+    one_pass("gather_rank", (*buckets.operands, distinct), parameters, buckets.grid, (output,), workers, buckets.cost)
 
 
 DENSE = 3
@@ -415,12 +416,12 @@ def unique(
         if tallied is not None:
             at = np.flatnonzero(tallied[1])
             return found_from(a, tallied[0], at), None, None, tallied[1][at]
-    heap = spread(a, index or inverse, workers)
-    number, found, times = distinct_of(heap, a.dtype, missing, index, counts, workers)
+    buckets = spread(a, index or inverse, workers)
+    number, found, times = distinct_of(buckets, a.dtype, missing, index, counts, workers)
     which = None
     if inverse:
         which = np.empty(len(a), POSITION)
-        rank_heap(heap, a.dtype, which, DENSE, missing, workers, number)
+        rank_buckets(buckets, a.dtype, which, DENSE, missing, workers, number)
     if not index:
         return found, None, which, times
     return take(a, found, workers), found, which, times

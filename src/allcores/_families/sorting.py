@@ -5,13 +5,12 @@ Bad arguments are only noticed here: NumPy is asked, and raises its own error.
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
 
 from .._engine import doors, settings
-from .._engine.arguments import NoValue, as_operand, check_axis, check_out, deliver, is_plain
+from .._engine.arguments import NoValue, as_operand, check_axis, check_out, deliver, is_plain, reduced_axes
 from .._engine.delegation import ask_numpy
 from .._engine.inputs import elements, is_missing, is_more
 from .._engine.registry import REALS
@@ -32,13 +31,8 @@ def line_or_axis(a: Array, axis: Any) -> tuple[Array, int] | None:
     """The array to work on, and a good axis of it; None where NumPy is to complain."""
     if axis is None:
         return a.reshape(-1), 0
-    if isinstance(axis, (bool, np.bool_)):
-        return None
-    try:
-        axis = operator.index(axis)
-    except TypeError:
-        return None
-    return (a, axis % a.ndim) if -a.ndim <= axis < a.ndim else None
+    along = reduced_axes(axis, a.ndim, several=())
+    return (a, along[0]) if along else None
 
 
 def prepare(
@@ -68,7 +62,7 @@ def same_memory(a: Array, b: Array) -> bool:
 
 
 def small(name: str, a: Any, axis: Any, dtype: Any, workers: Any) -> Any:
-    """What the short way gives for a small array, if it is for it."""
+    """What the short way gives for a small array, if it is for it: elements in order, or positions of `dtype`."""
     if settings.doors <= 0 or type(a) is not np.ndarray or not 0 < a.ndim <= 2 or type(axis) is not int:
         return None
     if (axis != -1 and axis != a.ndim - 1) or not (workers is None or settings.is_count(workers)):
@@ -77,8 +71,8 @@ def small(name: str, a: Any, axis: Any, dtype: Any, workers: Any) -> Any:
         return None
     if not a.dtype.isnative:
         result = small(name, in_native(a), axis, dtype, workers)
-        return result.astype(a.dtype) if name == "sort" and result is not None else result
-    if name == "sort" and a.itemsize >= 4:
+        return result.astype(a.dtype) if dtype is None and result is not None else result
+    if dtype is None and a.itemsize >= 4:
         result = numpy_sorted(a)
         if result is not None:
             return result

@@ -1,7 +1,7 @@
 """Quantiles of elements with weights: the first element up to which the weights add up to the share that is asked for.
 
-    lanes up to sort_passes.LONG    blocks of lanes, each by one worker
-    longer lanes, one by one    positions in order, and weights in that order, by all workers
+    lines up to sort_passes.LONG    blocks of lines, each by one worker
+    longer lines, one by one    positions in order, and weights in that order, by all workers
 
 The weights are added one after the other, as NumPy adds them, in the order of the elements; equal elements are in the
 order of their positions.
@@ -25,8 +25,8 @@ from .sort_passes import POSITION
 
 # Tests change this: results must not.
 block = 1 << 16  # elements that a worker takes at a time, about
-few = 2048  # elements, of few lanes: NumPy's way takes half the time
-few_lanes = 8
+few = 2048  # elements, of few lines: NumPy's way takes half the time
+few_lines = 8
 
 NS = 30.0  # an element
 GATHER_NS = 3.0
@@ -43,14 +43,14 @@ def skips_zeros() -> bool:
 
 
 def rows(a: Array, reduced: tuple[int, ...]) -> Array:
-    """(lanes, n)"""
+    """(lines, n)"""
     kept = [axis for axis in range(a.ndim) if axis not in reduced]
     n = int(np.prod([a.shape[axis] for axis in reduced]))
     return a.transpose(*kept, *reduced).reshape(-1, n)
 
 
 def weights_of(weights: Any, shape: tuple[int, ...], axis: Any, reduced: tuple[int, ...], skip: bool) -> Array:
-    """(lanes, n), or (1, n) for all lanes."""
+    """(lines, n), or (1, n) for all lines."""
     given = weights if isinstance(weights, np.ndarray) else in_memory(weights)
     if type(given) is not np.ndarray or given.dtype.char not in "?bhilqBHILQefd":
         raise Refused
@@ -63,15 +63,15 @@ def weights_of(weights: Any, shape: tuple[int, ...], axis: Any, reduced: tuple[i
 
 
 def quantiles(a: Array, weights: Array, q: Array, skip: bool, workers: int) -> tuple[Array, Array]:
-    """Of lanes (lanes, n): elements, (q, lanes), and how many numbers a lane has, if NaN is left out."""
+    """Of lines (lines, n): elements, (q, lines), and how many numbers a line has, if NaN is left out."""
     if weights.min() < 0 or not (skip or 0 < weights.max() < np.inf):
         raise Refused
     if skips_zeros():
         with np.errstate(under="ignore"):
             q = np.maximum(q, np.nextafter(q.dtype.type(0), q.dtype.type(1)))
-    lanes, n = a.shape
-    values, counts = np.empty((len(q), lanes), a.dtype), np.empty(lanes, POSITION)
-    size = 1 if n > sort_passes.LONG else max(1, min(block // n, ceil_div(lanes, workers)))
+    lines, n = a.shape
+    values, counts = np.empty((len(q), lines), a.dtype), np.empty(lines, POSITION)
+    size = 1 if n > sort_passes.LONG else max(1, min(block // n, ceil_div(lines, workers)))
 
     def some(number: int, workers: int) -> None:
         part = slice(number * size, (number + 1) * size)
@@ -81,10 +81,10 @@ def quantiles(a: Array, weights: Array, q: Array, skip: bool, workers: int) -> t
             values[:, part], counts[part] = of_block(a[part], own, q, skip, workers)
 
     if n > sort_passes.LONG:
-        for number in range(lanes):
+        for number in range(lines):
             some(number, workers)
     else:
-        each(ceil_div(lanes, size), lambda number: some(number, 1), a.size, NS, workers)
+        each(ceil_div(lines, size), lambda number: some(number, 1), a.size, NS, workers)
     return values, counts
 
 
@@ -102,13 +102,13 @@ def each(count: int, do: Callable[[int], None], elements: int, ns: float, worker
 
 
 def of_block(a: Array, weights: Array, q: Array, skip: bool, workers: int) -> tuple[Array, Array]:
-    lanes, n = a.shape
-    lane = np.arange(lanes)[:, None]
-    order = np.empty((lanes, n), POSITION)
+    lines, n = a.shape
+    line = np.arange(lines)[:, None]
+    order = np.empty((lines, n), POSITION)
     sort_passes.argsort(a, order, 1, workers)
     sums = in_order(weights, order, workers)
-    counts = np.full(lanes, n)
-    missing = np.isnan(a[lane[:, 0], order[:, -1]])  # NaN is last
+    counts = np.full(lines, n)
+    missing = np.isnan(a[line[:, 0], order[:, -1]])  # NaN is last
     if skip and missing.any():
         counts -= np.isnan(a).sum(axis=1)
         sums[np.arange(n) >= counts[:, None]] = 0
@@ -119,16 +119,16 @@ def of_block(a: Array, weights: Array, q: Array, skip: bool, workers: int) -> tu
     found = np.clip(first_not_below(sums, total, q), 0, np.maximum(counts, 1)[:, None] - 1)
     if not skip:
         found[missing] = n - 1
-    return a[lane, order[lane, found]].T, counts
+    return a[line, order[line, found]].T, counts
 
 
 def in_order(weights: Array, order: Array, workers: int) -> Array:
     """The weights of elements, in float64."""
-    lanes, n = order.shape
+    lines, n = order.shape
     if len(weights) > 1:
-        found: Array = np.take(weights, order + n * np.arange(lanes)[:, None])
+        found: Array = np.take(weights, order + n * np.arange(lines)[:, None])
         return found.astype(np.float64, copy=False)
-    result = np.empty((lanes, n))
+    result = np.empty((lines, n))
     line, output, places = weights[0], result.reshape(-1), order.reshape(-1)
 
     def some(number: int) -> None:

@@ -87,11 +87,11 @@ def move(
     workers: int | None,
     center: bool,
     *parameters: int | float | tuple[float, ...],
-    planes: tuple[int, ...] = (),
+    leading: tuple[int, ...] = (),
 ) -> Array:
     """The moving windows of one call. `parameters` are the kernel's own, checked by the caller.
 
-    `planes` is the shape of what a position has several results for: it comes before the input's shape.
+    `leading` is the shape of what a position has several results for: it comes before the input's shape.
     """
     plain = workers is None or settings.is_count(workers)
     if plain and settings.doors > 0 and out is None and type(arrays[0]) is np.ndarray:
@@ -107,11 +107,11 @@ def move(
     if WINDOWS[name].counts and not has_dtype(out, dtype):
         dtype = counting_dtype(dtype, window)
     if out is not None:
-        check_out(out, planes + shape, dtype)
+        check_out(out, leading + shape, dtype)
     operands = prepared(given, shape)
-    result = room_for(out, operands, dtype, planes)
+    result = room_for(out, operands, dtype, leading)
     if result.size:
-        results = [result[at] for at in np.ndindex(*planes)] if planes else [result]
+        results = [result[at] for at in np.ndindex(*leading)] if leading else [result]
         run(name, operands, results, axis, (window, offset, least, *parameters), workers, window)
     return deliver(result, out)
 

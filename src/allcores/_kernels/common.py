@@ -89,7 +89,7 @@ def ranks(
     return out
 
 
-QUANTILE_METHODS = (  # the order is that of Method in ext/picks.pxd
+QUANTILE_METHODS = (  # the order is that of Method in ext/quantile_methods.pxd
     "inverted_cdf",
     "averaged_inverted_cdf",
     "closest_observation",

@@ -37,7 +37,7 @@ def from_keys(keys: Array, dtype: np.dtype[Any]) -> Array:
     return values
 
 
-def turned(keys: Array, dtype: np.dtype[Any], backwards: int) -> Array:
+def reversed_order(keys: Array, dtype: np.dtype[Any], backwards: int) -> Array:
     """Keys for descending order, if `backwards`: but NaN comes last in any case."""
     if not backwards:
         return keys
@@ -57,8 +57,8 @@ def keys_of(a: Array) -> Array:
     if a.dtype.kind == "i":
         wide = a.astype(np.int64 if word.itemsize == 8 else np.int32)
         top = word.type(1) << word.type(8 * word.itemsize - 1)
-        turned: Array = wide.view(word) ^ top
-        return turned
+        ordered: Array = wide.view(word) ^ top
+        return ordered
     return truths(a).astype(word)
 
 

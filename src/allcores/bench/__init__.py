@@ -1,9 +1,9 @@
 """``python -m allcores bench``: the kernels, the fallback, NumPy and its other fast implementations on this machine.
 
     cli.py         arguments, and the order of a run
-    reductions.py  a family: what to call, on which arrays
-    windows.py     another one
-    cases.py       the words in which a family says so, and the arrays themselves
+    functions.py   what is called, from the registry, and what others have for it
+    tables.py      on which arrays, for each family
+    cases.py       the words in which these say so, and the arrays themselves
     peers.py       the packages to compare with, as far as they are installed
     limits.py      what the machine allows in this run: memory bandwidth, and what a second core adds
     timing.py      interleaved samples, medians, ratios

@@ -1,11 +1,12 @@
-"""The words in which a family says what is measured, and the arrays of a case.
+"""The words in which is said what is measured, and the arrays of a case.
 
-A statement is what a user would type: `x` is the array, and `{axis}` becomes ``, axis=0`` or nothing; `{axis_or_0}`
-where one has to be named.
+A statement is what a user would type: `x` and `y` are arrays, `sorted_x` is one of them in order, and `{axis}` becomes
+``, axis=0`` or nothing; `{axis_or_0}` where one has to be named.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -47,21 +48,16 @@ class Peer:
 
 @dataclass(frozen=True)
 class Function:
-    """A function, NumPy's way to say the same, and what its array contains: something that must be read to its end."""
+    """A function, NumPy's way to say the same if there is one, and what its array contains: something that must be read
+    to its end. `compared` is an expression of what of a result `r` everybody has to agree on; nothing: all of it."""
 
     name: str
     content: str
+    allcores: str
     numpy: str = ""
     peers: tuple[Peer, ...] = ()
-    ours: str = ""
-
-    @property
-    def allcores(self) -> str:
-        return self.ours or f"ac.{self.name}(x{{axis}})"
-
-    @property
-    def reference(self) -> str:
-        return self.numpy or f"np.{self.name}(x{{axis}})"
+    compared: str = ""
+    along: bool = True
 
     def peers_for(self, case: Case) -> tuple[Peer, ...]:
         char = np.dtype(case.dtype).char
@@ -152,20 +148,32 @@ CONTENTS: dict[str, Callable[[np.random.Generator, tuple[int, ...], np.dtype[Any
 }
 
 
-@lru_cache(maxsize=3)
-def arrays(layout: str, dtype: str, shape: tuple[int, ...], content: str) -> tuple[Array, Array]:
+@lru_cache(maxsize=6)
+def arrays(layout: str, dtype: str, shape: tuple[int, ...], content: str, seed: int = 1) -> tuple[Array, Array]:
     """The array of a case, and the contiguous memory in which it lies: what must be read to read it.
 
-    The last three are kept: neighbours in a table share them, and making them costs as much as measuring.
+    The last few are kept: neighbours in a table share them, and making them costs as much as measuring.
     """
     if layout == "transposed":
         shape = shape[::-1]
     elif layout == "strided":
         shape = (*shape[:-1], 2 * shape[-1])
-    base = CONTENTS[content](np.random.default_rng(1), shape, np.dtype(dtype))
+    base = CONTENTS[content](np.random.default_rng(seed), shape, np.dtype(dtype))
     base.setflags(write=False)
     if layout == "transposed":
         return base.T, base
     if layout == "strided":
         return base[..., ::2], base
     return base, base
+
+
+def operands(case: Case, function: Function) -> tuple[dict[str, Array], list[Array]]:
+    """The arrays that a function's call names, and the contiguous memory in which they lie."""
+    x, base = arrays(case.layout, case.dtype, case.shape, function.content)
+    found, bases = {"x": x}, [base]
+    if re.search(r"\by\b", function.allcores):
+        found["y"], base = arrays(case.layout, case.dtype, case.shape, function.content, 2)
+        bases.append(base)
+    if "sorted_x" in function.allcores:
+        found["sorted_x"] = np.sort(x, axis=None)
+    return found, bases

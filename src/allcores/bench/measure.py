@@ -13,7 +13,7 @@ import numpy as np
 import allcores as ac
 
 from . import limits, peers
-from .cases import Array, Case, Function, arrays
+from .cases import Array, Case, Function, operands
 from .timing import Contender, interleave, ratio
 
 ONE, ALL, FALLBACK, NUMPY, READ = "1 worker", "all workers", "fallback", "numpy", "read"
@@ -21,6 +21,9 @@ OURS = (ONE, ALL, FALLBACK, READ)
 
 # Below this nobody reads memory: caches and the price of a call decide, and bandwidth means nothing.
 LARGE = 4 << 20
+
+# Relative: what running sums lose, and still is the same function.
+OTHERS_ERROR = 1e-6
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,9 @@ class Row:
 
     @property
     def best(self) -> str:
-        """The fastest that is not ours: NumPy or a peer."""
+        """The fastest that is not ours, NumPy or a peer; nothing where nobody else has it."""
         others = [name for name in self.samples if name not in OURS]
-        return min(others, key=lambda name: median(self.samples[name]))
+        return min(others, key=lambda name: median(self.samples[name]), default="")
 
     @property
     def bandwidth(self) -> float | None:
@@ -74,19 +77,20 @@ class Row:
         return self.over(READ)
 
 
-def contenders(case: Case, function: Function, x: Array) -> list[Contender]:
-    """NumPy first: it is the reference. The fallback is not among them."""
+def contenders(case: Case, function: Function, given: dict[str, Array]) -> list[Contender]:
+    """The fallback is not among them."""
     found = [
-        Contender(NUMPY, case.fill(function.reference), {"np": np, "x": x}),
-        Contender(ONE, case.fill(function.allcores), {"ac": ac, "x": x}, one_worker),
-        Contender(ALL, case.fill(function.allcores), {"ac": ac, "x": x}),
+        Contender(ONE, case.fill(function.allcores), {"ac": ac, **given}, one_worker),
+        Contender(ALL, case.fill(function.allcores), {"ac": ac, **given}),
     ]
+    if function.numpy:
+        found.append(Contender(NUMPY, case.fill(function.numpy), {"np": np, **given}))
     for peer in function.peers_for(case):
         module = peers.load(peer.name)
         if module is not None:
-            names = {peers.PEERS[peer.name]: module, "x": x}
+            names = {peers.PEERS[peer.name]: module, **given}
             if peer.one_dimensional:
-                names["s"] = module.Series(x)
+                names["s"] = module.Series(given["x"])
             found.append(Contender(peer.name, case.fill(peer.statement), names))
     return found
 
@@ -96,8 +100,8 @@ def one_worker() -> AbstractContextManager[Any]:
     return ac.set_workers(1)
 
 
-def fallback(case: Case, function: Function, x: Array) -> Contender:
-    return Contender(FALLBACK, case.fill(function.allcores), {"ac": ac.fallback, "x": x})
+def fallback(case: Case, function: Function, given: dict[str, Array]) -> Contender:
+    return Contender(FALLBACK, case.fill(function.allcores), {"ac": ac.fallback, **given})
 
 
 # ---- agreement
@@ -105,6 +109,9 @@ def fallback(case: Case, function: Function, x: Array) -> Contender:
 
 def error(result: Any, reference: Any) -> float:
     """The largest relative error; infinite where shapes, integers or the places of NaN differ."""
+    if isinstance(reference, tuple):
+        pairs = zip(result, reference, strict=True) if isinstance(result, tuple) else ()
+        return max((error(*pair) for pair in pairs), default=float("inf"))
     found, wanted = np.asarray(result), np.asarray(reference)
     if found.shape != wanted.shape or found.dtype == object:
         return float("inf")
@@ -118,35 +125,51 @@ def error(result: Any, reference: Any) -> float:
     return float(np.nanmax(errors, initial=0.0))
 
 
-def reference(case: Case, function: Function, x: Array) -> Any:
-    """NumPy's answer, in float64 also for float32: there NumPy's own errors are as large as others'."""
-    exact = x.astype(np.float64) if x.dtype == np.float32 else x
-    return Contender(NUMPY, case.fill(function.reference), {"np": np, "x": exact}).result()
+@dataclass(frozen=True)
+class Reference:
+    """What everybody has to give: NumPy's answer or, where NumPy has none, the fallback's; and how exactly.
+
+    In float64 also for float32: there NumPy's own errors are as large as others'.
+    """
+
+    expression: str  # what of a result is compared
+    given: dict[str, Array]
+    wanted: Any
+    tolerance: float
+
+    def objection(self, contender: Contender) -> str:
+        """Why a contender's result is not accepted, or nothing. Others may be less accurate, within reason."""
+        found = error(compared(self.expression, contender.result(), self.given), self.wanted)
+        if found <= (self.tolerance if contender.name in OURS else max(self.tolerance, OTHERS_ERROR)):
+            return ""
+        return "another result" if found == float("inf") else f"relative error {found:.0e}"
 
 
-def objection(result: Any, wanted: Any, tolerance: float) -> str:
-    """Why a result is not accepted, or nothing."""
-    found = error(result, wanted)
-    if found <= tolerance:
-        return ""
-    return "another result" if found == float("inf") else f"relative error {found:.0e}"
+def compared(expression: str, result: Any, given: dict[str, Array]) -> Any:
+    return eval(expression, {"np": np, "r": result, **given}) if expression else result
 
 
-def tolerance(case: Case, by_numpy: Any, wanted: Any) -> float:
-    """float32 has seven digits; where NumPy's own error is larger (long columns), twice that."""
-    return max(1e-6 if case.dtype == "float32" else 1e-9, 2 * error(by_numpy, wanted))
+def reference(case: Case, function: Function, given: dict[str, Array]) -> Reference:
+    """float32 has seven digits; where NumPy's own error is larger (long columns), twice that is allowed."""
+    exact = {name: x.astype(np.float64) if x.dtype == np.float32 else x for name, x in given.items()}
+    expression, tolerance = case.fill(function.compared), 1e-6 if case.dtype == "float32" else 1e-9
+    if not function.numpy:
+        wanted = compared(expression, fallback(case, function, exact).result(), given)
+        return Reference(expression, given, wanted, tolerance)
+    call = case.fill(function.numpy)
+    results = (Contender(NUMPY, call, {"np": np, **names}).result() for names in (exact, given))
+    wanted, by_numpy = (compared(expression, result, given) for result in results)
+    return Reference(expression, given, wanted, max(tolerance, 2 * error(by_numpy, wanted)))
 
 
 # ---- measuring
 
 
-def accepted(timed: list[Contender], case: Case, wanted: Any, refused: dict[str, str]) -> list[Contender]:
-    """Those that agree with NumPy, which comes first; why the others don't goes into `refused`."""
-    first, *others = timed
-    enough = tolerance(case, first.result(), wanted)
-    for contender in others:
+def accepted(timed: list[Contender], wanted: Reference, refused: dict[str, str]) -> list[Contender]:
+    """Those that agree; why the others don't goes into `refused`. NumPy's errors are in what is allowed."""
+    for contender in timed:
         try:
-            problem = objection(contender.result(), wanted, enough)
+            problem = "" if contender.name == NUMPY else wanted.objection(contender)
         except Exception as exception:  # whatever it is, it is that package's: no reason to end the run
             problem = f"{type(exception).__name__}: {exception}"
         if problem:
@@ -165,18 +188,18 @@ def slow_samples(contender: Contender, first: float, effort: Effort) -> list[flo
 
 
 def row(family: str, case: Case, function: Function, reader: limits.Reader, effort: Effort) -> Row:
-    x, base = arrays(case.layout, case.dtype, case.shape, function.content)
-    result = Row(family, case, function.name, base.nbytes)
+    given, bases = operands(case, function)
+    result = Row(family, case, function.name, sum(base.nbytes for base in bases))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        wanted = reference(case, function, x)
-        timed = accepted(contenders(case, function, x), case, wanted, result.refused)
-        if base.nbytes >= LARGE:
-            timed.append(limits.contender(READ, reader, limits.as_words(base)))
+        wanted = reference(case, function, given)
+        timed = accepted(contenders(case, function, given), wanted, result.refused)
+        if result.nbytes >= LARGE and len(bases) == 1:
+            timed.append(limits.contender(READ, reader, limits.as_words(bases[0])))
         result.samples = interleave(timed, effort.rounds, effort.least)
-        last = fallback(case, function, x)
+        last = fallback(case, function, given)
         begin = last.clock()
-        problem = objection(last.result(), wanted, tolerance(case, wanted, wanted))
+        problem = wanted.objection(last)
         if problem:
             result.refused[FALLBACK] = problem
         else:

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 # The name of a contender, and the name by which statements call its module.
-PEERS = {"bottleneck": "bn", "numbagg": "numbagg", "polars": "pl"}
+PEERS = {"bottleneck": "bn", "numbagg": "numbagg", "polars": "pl", "scipy": "scipy"}
 
 
 @cache

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from statistics import median
+from textwrap import wrap
 from typing import Any
 
 from .limits import Limits
@@ -14,11 +16,12 @@ from .timing import geometric_mean, spread
 MILLISECONDS_FROM = 1_000_000  # elements; below, microseconds are the readable unit
 
 
-@dataclass(frozen=True)
+@dataclass
 class Results:
     machine: dict[str, Any]
     limits: Limits
     rows: list[Row]
+    interrupted: bool = False
 
     @property
     def agree(self) -> bool:
@@ -42,13 +45,16 @@ def unit(row: Row) -> tuple[str, float]:
     return ("ms", 1e3) if elements >= MILLISECONDS_FROM else ("µs", 1e6)
 
 
+# Of a table's columns, 78 in all.
+WIDTHS = (17, 9, 10, 9, 9, 12, 12)
+
+
 def titles(machine: dict[str, Any]) -> list[str]:
-    workers = machine["workers"]
-    ours = ["function", "1 worker", f"{workers} workers", "fallback", "numpy", *machine["peers"]]
-    return [*ours, "numpy/ac", "best other", "best/ac", "GB/s", "share"]
+    return ["function", "1 worker", f"{machine['workers']} workers", "fallback", "numpy", "best other", "times ours"]
 
 
-def cells(row: Row, machine: dict[str, Any]) -> list[str]:
+def cells(row: Row) -> list[str]:
+    """Times, and how many times ours the best other one's is."""
     scale = unit(row)[1]
 
     def time(name: str) -> str:
@@ -57,23 +63,15 @@ def cells(row: Row, machine: dict[str, Any]) -> list[str]:
             return "differs" if name in row.refused else "-"
         return number(scale * seconds)
 
-    def times(value: float | None) -> str:
-        return "-" if value is None else number(value)
-
-    contenders = [time(name) for name in (ONE, ALL, FALLBACK, NUMPY, *machine["peers"])]
-    share = "-" if row.share is None else f"{100 * row.share:.0f}%"
-    ratios = [times(row.over(NUMPY)), row.best, times(row.over(row.best)), times(row.bandwidth), share]
-    return [row.function, *contenders, *ratios]
+    best = row.over(row.best)
+    times = map(time, (ONE, ALL, FALLBACK, NUMPY))
+    return [row.function, *times, row.best or "-", "-" if best is None else number(best)]
 
 
-def line(texts: Sequence[str], columns: Sequence[str]) -> str:
+def line(texts: Sequence[str]) -> str:
     """The function to the left, everything else to the right."""
-    widths = [max(len(title), 8) for title in columns]
-    widths[0] = 13
     first, *others = texts
-    return "  ".join(
-        [first.ljust(widths[0]), *(text.rjust(width) for text, width in zip(others, widths[1:], strict=True))]
-    )
+    return first.ljust(WIDTHS[0]) + "".join(text.rjust(width) for text, width in zip(others, WIDTHS[1:], strict=True))
 
 
 def notes(row: Row) -> Iterator[str]:
@@ -137,56 +135,71 @@ def behind(rows: Iterable[Row]) -> list[tuple[float, Row]]:
     return sorted(found, key=lambda pair: pair[0])
 
 
-def footer(rows: Sequence[Row]) -> Iterator[str]:
+def whole(results: Results) -> Iterator[str]:
+    """All of it in some lines: means, and where somebody else is ahead."""
+    rows = results.rows
     yield ""
     yield "geometric means: how many times as fast as others allcores on all workers is"
+    yield ""
+    yield f"{'':<22}{'rows':>5}{'NumPy':>11}{'best other':>12}{'1 worker':>11}{'bandwidth':>11}"
     for means in summary(rows):
-        known = {name: "-" if means[name] is None else number(means[name]) for name in ("numpy", "best", "one_worker")}
-        share = "" if means["share"] is None else f", {100 * means['share']:.0f}% of the bandwidth"
-        yield (
-            f"  {means['family']}, {means['group']:<9} {means['rows']:>4} rows: {known['numpy']} NumPy, "
-            f"{known['best']} the best other, {known['one_worker']} one worker{share}"
-        )
+        found = ["-" if means[name] is None else number(means[name]) for name in ("numpy", "best", "one_worker")]
+        share = "-" if means["share"] is None else f"{100 * means['share']:.0f}%"
+        name = f"{means['family']}, {means['group']}"
+        yield f"{name:<22}{means['rows']:>5}{found[0]:>11}{found[1]:>12}{found[2]:>11}{share:>11}"
+    yield ""
     slower = behind(rows)
     yield f"others are ahead in {len(slower)} of {len(rows)} rows" + (":" if slower else "")
     for value, row in slower:
-        scale, times = unit(row)[0], unit(row)[1]
+        scale, times = unit(row)
         ours, theirs = row.seconds(ALL) or 0.0, row.seconds(row.best) or 0.0
         yield (
             f"  {value:.2f}  {row.function}, {row.case.label}: "
             f"{number(times * ours)} {scale}, {row.best} {number(times * theirs)}"
         )
+    refused = [row for row in rows if any(name in row.refused for name in (ONE, ALL, FALLBACK))]
+    if refused:
+        yield f"allcores gives another answer in {len(refused)} rows"
+    if results.interrupted:
+        yield "interrupted: the rest was not measured"
 
 
 # ---- whole documents
 
 
-def text(rows: Iterable[Row], machine: dict[str, Any]) -> Iterator[str]:
-    """Line by line as rows come in: a run takes minutes."""
-    columns = titles(machine)
-    label, remarks = "", list[str]()
-    for row in rows:
-        if row.case.label != label:
-            yield from remarks
-            label, remarks = row.case.label, []
-            yield ""
-            yield f"{label}: {unit(row)[0]}"
-            yield line(columns, columns)
-        yield line(cells(row, machine), columns)
-        remarks += [f"  {note}" for note in notes(row)]
-    yield from remarks
+def title(row: Row) -> str:
+    return f"{row.family}, {row.case.label}"
+
+
+def tables(rows: Iterable[Row], machine: dict[str, Any]) -> Iterator[str]:
+    """The rows of each case, and under them why somebody has no time."""
+    for name, members in groupby(rows, key=title):
+        found = list(members)
+        yield from ("", f"{name}: {unit(found[0])[0]}")
+        yield line(titles(machine))
+        for row in found:
+            yield line(cells(row))
+        for row in found:
+            yield from (f"  {note}" for note in notes(row))
+
+
+def text(results: Results) -> Iterator[str]:
+    """What the command prints in 80 columns, the summary first."""
+    for paragraph in header(results):
+        yield from wrap(paragraph, 79, subsequent_indent="    ")
+    yield from whole(results)
+    yield from tables(results.rows, results.machine)
 
 
 def markdown(rows: Iterable[Row], machine: dict[str, Any]) -> Iterator[str]:
-    columns = titles(machine)
-    label = ""
-    for row in rows:
-        if row.case.label != label:
-            label = row.case.label
-            yield from ("", f"**{label}** ({unit(row)[0]})", "")
-            yield f"| {' | '.join(columns)} |"
-            yield "|---" + "|--:" * (len(columns) - 1) + "|"
-        yield f"| {' | '.join(cells(row, machine))} |"
+    for name, members in groupby(rows, key=title):
+        found = list(members)
+        columns = titles(machine)
+        yield from ("", f"**{name}** ({unit(found[0])[0]})", "")
+        yield f"| {' | '.join(columns)} |"
+        yield "|---" + "|--:" * (len(columns) - 1) + "|"
+        for row in found:
+            yield f"| {' | '.join(cells(row))} |"
 
 
 def row_as_json(row: Row) -> dict[str, Any]:

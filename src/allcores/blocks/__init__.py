@@ -14,7 +14,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from .._engine.later import importing
+from .._engine.imports import importing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

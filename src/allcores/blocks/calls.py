@@ -19,9 +19,9 @@ from .failures import Failures, note
 from .lines import along, first_line
 from .overlap import OverlapPlan
 from .plan import Function, Plan, as_argument, axes_of, axis_of
+from .progress import watched
 from .results import Partials, Whole
 from .tree import SPLIT_EVERY, aggregated, fold, joined
-from .watching import watched
 
 log = logging.getLogger("allcores")
 

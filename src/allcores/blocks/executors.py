@@ -27,8 +27,8 @@ from ..futures import cluster, shared
 from .failures import Failures
 from .gather import Gather
 from .plan import Array, Function, Plan, Slices
+from .progress import Tell
 from .results import Form, Partials, Whole, trimmed
-from .watching import Tell
 
 SHARED = cluster.SHARED
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .._engine.blocking import Axes, Halo, halo
-from .plan import ALL, Array, Function, Plan, Slices
+from .._engine.block_grid import Axes, Halo, halo
+from .plan import ALL, Array, Function, Plan, Slices, axis_of
 from .tree import joined
 
 Depth = tuple[int, int]
@@ -26,7 +26,7 @@ def per_axis(value: Any, ndim: int, default: Any, name: str) -> list[Any]:
     if isinstance(value, dict):
         result = [default] * ndim
         for axis, of_axis in value.items():
-            result[int(np.lib.array_utils.normalize_axis_index(axis, ndim, name))] = of_axis
+            result[axis_of(axis, ndim, name)] = of_axis
         return result
     if isinstance(value, (tuple, list)):
         if len(value) != ndim:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._engine import blocking, settings
-from .._engine.blocking import Axes, Blocks
+from .._engine import block_grid, settings
+from .._engine.block_grid import Axes, Blocks
 from .._engine.sources import Source, as_source
 
 Array = NDArray[Any]
@@ -90,16 +90,16 @@ class Plan:
         self.name, self.func, self.keywords = name, func, keywords
         self.arguments = tuple(as_argument(value) for value in arguments)
         shapes = [np.shape(value) for value in self.arguments]
-        self.shape = blocking.broadcast(shapes)
+        self.shape = block_grid.broadcast(shapes)
         self.ndim = len(self.shape)
         size = None if block_size is None else size_of(block_size)
         if self.shape:
             self.axis = axis_of(block_axis, self.ndim, "block_axis")
-            self.cuts = [blocking.own_axis(shape, self.shape, self.axis) for shape in shapes]
+            self.cuts = [block_grid.own_axis(shape, self.shape, self.axis) for shape in shapes]
             n = self.shape[self.axis]
             arrays = [a for a in self.arguments if isinstance(a, (np.ndarray, np.generic, Source))]
-            row = blocking.row_bytes(self.shape, self.axis, [(a.shape, a.itemsize) for a in arrays])
-            default = blocking.for_executor if on_executor else blocking.for_threads
+            row = block_grid.row_bytes(self.shape, self.axis, [(a.shape, a.itemsize) for a in arrays])
+            default = block_grid.for_executor if on_executor else block_grid.for_threads
             self.blocks = default(n, row) if size is None else Blocks(n, size)
             if size is None:
                 self._follow_chunks()

@@ -22,8 +22,8 @@ from .._engine.turns import Turns
 from .failures import Failures
 from .gather import Gather
 from .plan import Plan
+from .progress import Tell
 from .results import Partials, Whole, trimmed
-from .watching import Tell
 
 
 @cache

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .._engine.later import importing
+from .._engine.imports import importing
 from .shared import share, shared_empty
 
 if TYPE_CHECKING:

@@ -57,6 +57,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextvars import Context
 from multiprocessing import resource_tracker, spawn
 from multiprocessing.context import BaseContext
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from .._engine import settings
@@ -222,6 +223,7 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
         self._channels: dict[int, channel.Receiver | portable.PipeReceiver] = {}
         self._pidfds: dict[int, int] = {}
         self._started = False
+        self._source: bytes | None = None  # of the main script
 
     def _workers_have_main(self) -> bool:
         """Whether what `__main__` defines can be sent by its name."""
@@ -232,11 +234,13 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
         raise TypeError("a process pool can't be copied or sent to another process: make one there")
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run ``fn(*args, **kwargs)`` in a worker, and return the future of its result.
+
+        See `concurrent.futures.Executor.submit`.
+        """
         if os.getpid() != self._pid:
             raise RuntimeError(ELSEWHERE.format(self._pid))
         return super().submit(fn, *args, **kwargs)
-
-    submit.__doc__ = process.ProcessPoolExecutor.submit.__doc__
 
     def transfer_stats(self) -> dict[str, int]:
         """What has crossed between this pool and its workers so far.
@@ -288,6 +292,26 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
                 if not workers:
                     raise
 
+    def _script(self) -> dict[str, Any]:
+        """What multiprocessing would import as the main module of a worker, and how.
+
+        A script may be deleted while it runs. Workers that come to it too late have its contents; where it was gone
+        before there was a worker, what it defines goes by value.
+        """
+        if self._source is None:
+            self._traffic.main = self._traffic.main and self._workers_have_main()
+        if self._method == "fork" or not self._traffic.main:
+            return {}
+        script = {key: value for key, value in _preparation("").items() if key.startswith(MAIN)}
+        if self._source is None and worker.FILE in script:
+            try:
+                self._source = Path(script[worker.FILE]).read_bytes()
+            except OSError:  # an executable finds its script in itself
+                if not getattr(sys, "frozen", False):
+                    self._traffic.main = False
+                    return {}
+        return script
+
     def _spawn_process(self) -> None:
         current = multiprocessing.current_process()
         if getattr(current, "_inheriting", False):
@@ -297,11 +321,7 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
             raise RuntimeError(GUARD)
         receiver, sender = channel.pair() if segments.without_names() else portable.pair()
         try:
-            # A script may be deleted while it runs. Workers that began before have it, but anyone may get a task.
-            self._traffic.main = self._traffic.main and self._workers_have_main()
-            script = {}
-            if self._method != "fork" and self._traffic.main:
-                script = {key: value for key, value in _preparation("").items() if key.startswith(MAIN)}
+            script = self._script()
             setup = worker.Setup(
                 self._calls,
                 sender,
@@ -314,6 +334,7 @@ class ProcessPoolExecutor(process.ProcessPoolExecutor):
                 self._max_tasks_per_child,
                 self._traffic.main,
                 script,
+                self._source,
                 self._traffic.marks,
             )
             name = f"{worker.NAME}{next(_numbers)}"

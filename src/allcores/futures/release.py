@@ -57,7 +57,7 @@ def _when_alone() -> int:
     return _references(memoryview(np.empty(2)[:]))  # type: ignore[arg-type]
 
 
-def hand_over(sources: list[Source], spans: Sequence[tuple[int, int]], size: int) -> Segment | None:
+def move_pages(sources: list[Source], spans: Sequence[tuple[int, int]], size: int) -> Segment | None:
     """A segment with the sources, some of which hold nothing any more; None if there is none to be freed.
 
     If memory runs out on the way there is an OSError, and all sources are what they were.

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from .._engine.later import importing
+from .._engine.imports import importing
 
 if TYPE_CHECKING:
     from .segments import AnyHandle, AnySegment

@@ -14,6 +14,7 @@ import queue
 import signal
 import sys
 import threading
+import types
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import _base
@@ -33,6 +34,7 @@ RESULT, ERROR, REFUSED, STARTED, NO_MAIN, NO_START, FETCH, ROOM = range(8)
 ADOPTED, NOT_ADOPTED = b"\1", b"\0"
 
 NAME = "allcores-worker-"  # and a number
+FILE = "init_main_from_path"  # what multiprocessing calls the path of the main script
 
 Spans = Sequence[tuple[int, int]]
 
@@ -54,7 +56,7 @@ class Answer(NamedTuple):
     number: int
     kind: int
     spans: Spans = ()
-    size: int = 0  # of the segment that is handed over
+    size: int = 0  # of the segment whose descriptor comes along
     token: bytes = b""
     in_room: bool = False  # the buffers are where the call had room for them
     shared: Sequence[segments.AnyHandle] = ()  # segments of shared arrays; their descriptors come along, the last ones
@@ -81,12 +83,14 @@ class Setup:
         max_tasks: int | None,
         main: bool,
         script: dict[str, Any],
+        source: bytes | None,
         marks: Marks,
     ) -> None:
         self.calls, self.sender, self.threshold, self.share = calls, sender, threshold, share
         self.without_names = without_names
         self.processes, self.max_tasks = processes, max_tasks
         self.script = script  # what multiprocessing would import as the main module, and how
+        self.source = source  # of that file, which may be gone before a worker comes to it
         self.parent_began: int | None = None
         with contextlib.suppress(OSError):
             self.parent_began = segments.started(os.getpid())
@@ -104,6 +108,10 @@ class Setup:
         current._inheriting = True  # what starts processes now lacks a guard
         try:
             spawn.prepare(self.script)
+        except FileNotFoundError as error:
+            if self.source is None or error.filename != os.path.abspath(self.script[FILE]):
+                raise
+            become_main(error.filename, self.source)
         finally:
             del current._inheriting
         if self.script or self._forked:
@@ -249,6 +257,15 @@ def main(setup: Setup) -> None:
             return
 
 
+def become_main(path: str, source: bytes) -> None:
+    """What `spawn.prepare` does with a script's file, with its contents."""
+    module = types.ModuleType("__mp_main__")
+    module.__file__ = path
+    code = compile(source, path, "exec", dont_inherit=True)
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = module
+    exec(code, vars(module))
+
+
 def start(setup: Setup, sender: Any) -> bool:
     """Make this process ready for tasks, and tell the parent so, or what went wrong."""
     failed = NO_MAIN
@@ -322,7 +339,7 @@ def _reply(call: Call, kind: int, pickled: pickling.Pickled, setup: Setup, rooms
                 return Reply(answer._replace(spans=spans, in_room=True), pickled.data, None, pickled.kept)
             if not segments.without_names():
                 raise MemoryError
-            segment = release.hand_over(pickled.sources, spans, size)
+            segment = release.move_pages(pickled.sources, spans, size)
             if segment is None:
                 segment = segments.Segment.create(size)
                 store.fill(segment, pickled.sources, spans)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from .._engine import sources
+from .._engine.imports import importing
 from .._engine.inputs import elements
-from .._engine.later import importing
 from .._engine.sources import InMemory, Rechunked, Source
 from . import files
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .._engine.later import importing
+from .._engine.imports import importing
 from .._engine.sources import FlatFile, InMemory, Mark, Region, Source, check_same, mark_of
 from .._engine.view import Array, native
 from .chunked import checked, put_together
@@ -217,8 +217,8 @@ class Hdf5(Source):
             except zlib.error:
                 return self._chunk_by_hdf5(first)
         if len(self.filters) == 2 and not skipped & 1 and self.stored.itemsize > 1 and len(data) == size:
-            planes = np.frombuffer(data, np.uint8).reshape(self.stored.itemsize, -1)
-            data = np.ascontiguousarray(planes.T)
+            shuffled = np.frombuffer(data, np.uint8).reshape(self.stored.itemsize, -1)
+            data = np.ascontiguousarray(shuffled.T)
         return checked(data, self.stored, self.chunks, first)
 
     def _chunk_by_hdf5(self, first: tuple[int, ...]) -> Array:

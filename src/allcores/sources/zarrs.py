@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .._engine.later import importing
+from .._engine.imports import importing
 from .._engine.sources import Mark, Region, Source, check_same, mark_of
 from .._engine.view import Array, native
 from .chunked import checked, put_together

@@ -10,39 +10,41 @@ from typing import Any
 import numpy as np
 
 from ..common import Array
-from ..keys import from_keys, to_keys, turned
+from ..keys import from_keys, reversed_order, to_keys
 from . import drive
 from .drive import LEAVES, claim
 from .window import claimed
 
 
 def pick(x: Array, ranks: Array, row: int, cursor: Array, values: Array, counts: Array) -> int:
-    """values[j, lane]: the element of rank ranks[.., j] of each lane; NaN where there is none. counts: its numbers.
+    """values[j, line]: the element of rank ranks[.., j] of each line; NaN where there is none. counts: its numbers.
 
-    Ranks are from 0. `row` says which ones: the first row of `ranks`, which is for lanes without NaN (0), that of the
-    count of numbers (1), or that of the lane (2).
+    Ranks are from 0. `row` says which ones: the first row of `ranks`, which is for lines without NaN (0), that of the
+    count of numbers (1), or that of the line (2).
     """
     outer = x.shape[:-2]
     n, inner = x.shape[-2:]
     shape = outer or (1,)
-    lanes = np.arange(values[0].size).reshape(-1, inner)
+    lines = np.arange(values[0].size).reshape(-1, inner)
     x, values, counts = x.reshape((*shape, n, inner)), values.reshape(len(values), -1), counts.reshape(-1)
     for positions, _, _, columns in claimed(x.shape, cursor):
         block = x[(*positions, slice(None), columns)]
         keys = to_keys(block)
         keys.sort(axis=1)
-        lane = lanes[np.ravel_multi_index(positions, shape), columns]
+        line = lines[np.ravel_multi_index(positions, shape), columns]
         count = np.count_nonzero(block == block, axis=1)
-        wanted = ranks[0 if row == 0 else count if row == 1 else lane]
-        wanted = np.broadcast_to(wanted, (*lane.shape, ranks.shape[1]))
+        wanted = ranks[0 if row == 0 else count if row == 1 else line]
+        wanted = np.broadcast_to(wanted, (*line.shape, ranks.shape[1]))
         missing = (count == 0) | ((row == 0) & (count < n))
         found = np.take_along_axis(keys, np.where(missing[..., None], n - 1, wanted).swapaxes(1, 2), axis=1)
-        counts[lane] = count
-        values[:, lane] = np.moveaxis(from_keys(found, x.dtype), 1, 0)
+        counts[line] = count
+        values[:, line] = np.moveaxis(from_keys(found, x.dtype), 1, 0)
     return 0
 
 
-def sift(x: Array, brackets: Array, begin: Array, room: Array, cursor: Array, counts: Array, kept: Array) -> int:
+def selection_pass(
+    x: Array, brackets: Array, begin: Array, room: Array, cursor: Array, counts: Array, kept: Array
+) -> int:
     """Count the elements of x, of one dimension, around brackets of keys; keep what is inside, up to `room` a chunk."""
     run = int(cursor[LEAVES])
     while (chunk := claim(cursor)) >= 0:
@@ -64,14 +66,14 @@ def sift(x: Array, brackets: Array, begin: Array, room: Array, cursor: Array, co
 
 
 def divide(x: Array, ranks: Array, positions: int, backwards: int, cursor: Array, out: Array) -> int:
-    """Lanes of x, divided around the elements of `ranks`, which are in order, to the lanes of out.
+    """Lines of x, divided around the elements of `ranks`, which are in order, to the lines of out.
 
     Each class, what is less than a pivot, equal to it, greater, keeps its elements in their order. Only the first ones
     where out is shorter; `positions`: where they were instead of the elements.
     """
     for where, _, _, columns in claimed(x.shape, cursor):
         block = x[(*where, slice(None), columns)]
-        keys = turned(to_keys(block), x.dtype, backwards)
+        keys = reversed_order(to_keys(block), x.dtype, backwards)
         pivots = np.sort(keys, axis=1)[:, ranks]
         classes = np.zeros(keys.shape, np.int64)
         for j in range(len(ranks)):
@@ -83,7 +85,7 @@ def divide(x: Array, ranks: Array, positions: int, backwards: int, cursor: Array
 
 
 def scatter(x: Array, pivots: Array, next: Array, positions: int, backwards: int, cursor: Array, out: Array) -> int:
-    """x and out of one dimension. `pivots` are keys, all different and in order (backwards: turned ones).
+    """x and out of one dimension. `pivots` are keys, all different and in order (backwards: keys of the reverse order).
 
     next[chunk, class]: where the first element of a class in a chunk goes. It is moved on.
     """
@@ -91,7 +93,7 @@ def scatter(x: Array, pivots: Array, next: Array, positions: int, backwards: int
     while (chunk := claim(cursor)) >= 0:
         begin = chunk * run
         piece = x[begin : begin + run]
-        keys = turned(to_keys(piece), x.dtype, backwards)
+        keys = reversed_order(to_keys(piece), x.dtype, backwards)
         classes = np.searchsorted(pivots, keys, "left") + np.searchsorted(pivots, keys, "right")
         for c in range(next.shape[1]):
             members = np.flatnonzero(classes == c)

@@ -56,7 +56,7 @@ def runs_of(n: int, cursor: Array) -> Iterator[tuple[int, slice]]:
 
 
 def in_order(a: Array, down: int, positions: int, cursor: Array, kept: Array, out: Array | None) -> int:
-    """Copy the one line of `a` (1, n, 1) while it ascends, or turn it round while it descends; with `positions` these,
+    """Copy the one line of `a` (1, n, 1) while it ascends, or reverse it while it descends; with `positions` these,
     not elements; `out` None: look only. kept[run]: whether a run was in order."""
     line = a[0, :, 0]
     n = len(line)

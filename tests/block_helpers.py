@@ -7,7 +7,7 @@ import signal
 import time
 
 import numpy as np
-from pooling import kill_self
+from pool_helpers import kill_self
 
 import allcores as ac
 

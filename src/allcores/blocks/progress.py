@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from .._engine.contexts import contextmanager
-from .._engine.later import importing
+from .._engine.imports import importing
 
 Tell = Callable[[int, int], None]
 

@@ -15,7 +15,7 @@ from .grid import ceil_div
 CACHE = 1 << 20
 # At least so many blocks on threads, where there are as many elements: a function may be slow.
 FEW = 16
-# On an executor, where handing over takes 0.1 ms: blocks of some MiB, but not too few and not too many.
+# On an executor, where dispatch takes 0.1 ms: blocks of some MiB, but not too few and not too many.
 HANDED = 1 << 20
 LEAST, MOST = 32, 256
 

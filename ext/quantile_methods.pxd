@@ -27,61 +27,61 @@ cdef enum Mode:
     MEAN
     LERP
 
-cdef struct Pick:
+cdef struct QuantileRanks:
     Py_ssize_t low      # two adjoining ranks, from 0, or the same one twice
     Py_ssize_t high
     double t
     Mode mode
 
 
-cdef inline Pick take(double index) noexcept nogil:
-    cdef Pick pick
-    pick.low = <Py_ssize_t> index if index > 0 else 0
-    pick.high = pick.low
-    pick.t = 0
-    pick.mode = TAKE
-    return pick
+cdef inline QuantileRanks take(double index) noexcept nogil:
+    cdef QuantileRanks ranks
+    ranks.low = <Py_ssize_t> index if index > 0 else 0
+    ranks.high = ranks.low
+    ranks.t = 0
+    ranks.mode = TAKE
+    return ranks
 
 
-cdef inline Pick after(double index, bint at) noexcept nogil:
+cdef inline QuantileRanks after(double index, bint at) noexcept nogil:
     """The rank above a fractional index; of a whole one itself, with `at`."""
     cdef double below = floor(index)
     return take(below if index == below and at else below + 1)
 
 
-cdef inline Pick between(double index, Py_ssize_t n) noexcept nogil:
+cdef inline QuantileRanks between(double index, Py_ssize_t n) noexcept nogil:
     """The ranks on both sides of an index, and how far it lies from the lower one."""
-    cdef Pick pick
-    pick.mode = LERP
+    cdef QuantileRanks ranks
+    ranks.mode = LERP
     if index >= n - 1:
-        pick.low = n - 1
-        pick.high = n - 1
-        pick.t = 1
+        ranks.low = n - 1
+        ranks.high = n - 1
+        ranks.t = 1
     elif index < 0:
-        pick.low = 0
-        pick.high = 0
-        pick.t = 0
+        ranks.low = 0
+        ranks.high = 0
+        ranks.t = 0
     else:
-        pick.low = <Py_ssize_t> index
-        pick.high = pick.low + 1
-        pick.t = index - pick.low
-    return pick
+        ranks.low = <Py_ssize_t> index
+        ranks.high = ranks.low + 1
+        ranks.t = index - ranks.low
+    return ranks
 
 
 cdef inline double position(double n, double q, double alpha, double beta) noexcept nogil:
     return n * q + (alpha + q * (1 - alpha - beta)) - 1
 
 
-cdef inline Pick pick_ranks(Py_ssize_t n, double q, Method method) noexcept nogil:
+cdef inline QuantileRanks ranks_of_quantile(Py_ssize_t n, double q, Method method) noexcept nogil:
     """Of n > 0 sorted elements those which make the quantile q."""
-    cdef Pick pick
+    cdef QuantileRanks ranks
     cdef double count = n, index = (count - 1) * q
     if method == MEDIAN:
-        pick.low = (n - 1) >> 1
-        pick.high = n >> 1
-        pick.t = 0.5
-        pick.mode = TAKE if n & 1 else MEAN
-        return pick
+        ranks.low = (n - 1) >> 1
+        ranks.high = n >> 1
+        ranks.t = 0.5
+        ranks.mode = TAKE if n & 1 else MEAN
+        return ranks
     if method == LINEAR:
         return between(index, n)
     if method == LOWER:
@@ -91,17 +91,17 @@ cdef inline Pick pick_ranks(Py_ssize_t n, double q, Method method) noexcept nogi
     if method == NEAREST:
         return take(rint(index))
     if method == MIDPOINT:
-        pick = between(0.5 * (floor(index) + ceil(index)), n)
-        return pick
+        ranks = between(0.5 * (floor(index) + ceil(index)), n)
+        return ranks
     if method == INVERTED_CDF:
         return after(count * q - 1, True)
     if method == CLOSEST_OBSERVATION:
         index = count * q - 1 - 0.5
         return after(index, (<Py_ssize_t> floor(index)) & 1)
     if method == AVERAGED_INVERTED_CDF:
-        pick = between(count * q - 1, n)
-        pick.t = 0.5 if pick.t == 0 and pick.low < pick.high else 1
-        return pick
+        ranks = between(count * q - 1, n)
+        ranks.t = 0.5 if ranks.t == 0 and ranks.low < ranks.high else 1
+        return ranks
     if method == INTERPOLATED_INVERTED_CDF:
         return between(position(count, q, 0, 1), n)
     if method == HAZEN:

@@ -1,4 +1,4 @@
-"""Short lanes sorted side by side: row i holds element i of WIDTH lanes, and a comparator is a loop over two rows."""
+"""Short lines sorted side by side: row i holds element i of WIDTH lines, and a comparator is a loop over two rows."""
 from keys cimport key
 from reals cimport int32_t, int64_t
 

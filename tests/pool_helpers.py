@@ -568,7 +568,7 @@ PRELUDE = """\
     import allcores as ac
     from concurrent.futures import wait
     from allcores.futures import BrokenProcessPool, ProcessPoolExecutor
-    from pooling import *
+    from pool_helpers import *
 """
 
 

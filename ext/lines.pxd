@@ -1,6 +1,6 @@
-"""The loop around kernels that search whole lanes: claim a chunk, bring up its lanes as strips.
+"""The loop around kernels that search whole lines: claim a chunk, bring up its lines as strips.
 
-    x: a view (outer..., n, inner), any strides. A chunk is  lines x n x tile of inner,  as engine/grid.py cuts it.
+    x: a view (outer..., n, inner), any strides. A chunk is  lines x n x tile of inner,  as _engine/grid.py cuts it.
 
     inner > 1: adjoining columns          inner == 1: lines, side by side if they are short
 """
@@ -8,23 +8,23 @@ from buffers cimport Py_buffer, dtype_code
 from cursor cimport PATIENCE, Cursor, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
 from keys cimport load_function, loader, store_function, storer
 from narrow cimport Arena
-from planes cimport WIDTH
+from sorting_network cimport WIDTH
 from reals cimport int64_t
 
 cdef enum:
-    SHORT = 80              # elements of a lane that is sorted side by side with others
+    SHORT = 80              # elements of a line that is sorted side by side with others
     STRIP = 65536           # keys of columns that are brought up together
     COLUMNS = 64            # of these at most
-    ROWS = 16               # of columns that are turned at a time
+    ROWS = 16               # of columns that are transposed at a time
     AHEAD = 32              # rows
 
 
-# Lanes side by side, lane[0] .. lane[lanes - 1]; of columns only the first. `first` is the number of the first lane.
+# Lines side by side, line[0] .. line[lines - 1]; of columns only the first. `first` is the number of the first line.
 # -1 where there is no memory.
-ctypedef int (*strip_function)(Lanes *job, char **lane, Py_ssize_t lanes, Py_ssize_t first) noexcept nogil
+ctypedef int (*strip_function)(Lines *job, char **line, Py_ssize_t lines, Py_ssize_t first) noexcept nogil
 
 
-cdef struct Lanes:
+cdef struct Lines:
     char *data
     int outer_ndim
     Py_ssize_t *outer_shape
@@ -40,7 +40,7 @@ cdef struct Lanes:
     Arena arena
 
 
-cdef inline Py_ssize_t lane_offset(
+cdef inline Py_ssize_t line_offset(
         int ndim, const Py_ssize_t *shape, const Py_ssize_t *strides, Py_ssize_t position) noexcept nogil:
     """Bytes from the first outer position to this one."""
     cdef int d = ndim - 1
@@ -52,11 +52,11 @@ cdef inline Py_ssize_t lane_offset(
     return offset
 
 
-cdef inline char *lane_at(Lanes *job, Py_ssize_t position, Py_ssize_t column) noexcept nogil:
-    return job.data + lane_offset(job.outer_ndim, job.outer_shape, job.outer_strides, position) + column * job.inner_stride
+cdef inline char *line_at(Lines *job, Py_ssize_t position, Py_ssize_t column) noexcept nogil:
+    return job.data + line_offset(job.outer_ndim, job.outer_shape, job.outer_strides, position) + column * job.inner_stride
 
 
-cdef inline int describe(Lanes *job, const Py_buffer *x) except -1:
+cdef inline int describe(Lines *job, const Py_buffer *x) except -1:
     """A view (outer..., n, inner)."""
     cdef int d = x.ndim - 2, i
     cdef char code = dtype_code(x)
@@ -81,9 +81,9 @@ cdef inline int describe(Lanes *job, const Py_buffer *x) except -1:
 
 
 cdef inline int chunk(
-        Lanes *job, Py_ssize_t first, Py_ssize_t last, Py_ssize_t left, Py_ssize_t right) noexcept nogil:
-    cdef char *lane[COLUMNS]
-    cdef Py_ssize_t position, at, l, lanes, most = WIDTH
+        Lines *job, Py_ssize_t first, Py_ssize_t last, Py_ssize_t left, Py_ssize_t right) noexcept nogil:
+    cdef char *line[COLUMNS]
+    cdef Py_ssize_t position, at, l, lines, most = WIDTH
     if job.inner > 1:
         if job.n > SHORT:
             most = STRIP // job.n // 8 * 8
@@ -91,24 +91,24 @@ cdef inline int chunk(
         for position in range(first, last):
             at = left
             while at < right:
-                lanes = most if at + most < right else right - at
-                lane[0] = lane_at(job, position, at)
-                if job.strip(job, lane, lanes, position * job.inner + at) < 0:
+                lines = most if at + most < right else right - at
+                line[0] = line_at(job, position, at)
+                if job.strip(job, line, lines, position * job.inner + at) < 0:
                     return -1
-                at += lanes
+                at += lines
         return 0
     position = first
     while position < last:
-        lanes = most if position + most < last else last - position
-        for l in range(lanes):
-            lane[l] = lane_at(job, position + l, 0)
-        if job.strip(job, lane, lanes, position) < 0:
+        lines = most if position + most < last else last - position
+        for l in range(lines):
+            line[l] = line_at(job, position + l, 0)
+        if job.strip(job, line, lines, position) < 0:
             return -1
-        position += lanes
+        position += lines
     return 0
 
 
-cdef inline int walk(Lanes *job, Cursor *cursor) noexcept nogil:
+cdef inline int walk(Lines *job, Cursor *cursor) noexcept nogil:
     cdef Py_ssize_t lines = cursor.lines, tile = cursor.tile
     cdef Py_ssize_t tiles = (job.inner + tile - 1) // tile, number, first, left
     cdef int64_t deadline = allcores_clock() + PATIENCE
@@ -124,7 +124,7 @@ cdef inline int walk(Lanes *job, Cursor *cursor) noexcept nogil:
         allcores_fetch_add(&cursor.done, 1)
 
 
-cdef inline void bring_up_columns(Lanes *job, const char *lane, Py_ssize_t lanes, char *to, Py_ssize_t pitch) noexcept nogil:
+cdef inline void bring_up_columns(Lines *job, const char *line, Py_ssize_t lines, char *to, Py_ssize_t pitch) noexcept nogil:
     """Columns that adjoin, as keys: those of a column adjoin then. Columns begin `pitch` bytes apart.
 
     In blocks of rows, so that a column gets a cache line at a time: half the time of row by row.
@@ -133,7 +133,7 @@ cdef inline void bring_up_columns(Lanes *job, const char *lane, Py_ssize_t lanes
     cdef Py_ssize_t size = pitch // (job.n + 8)
     while i < job.n:
         rows = ROWS if i + ROWS < job.n else job.n - i
-        allcores_ahead_rows(lane + i * job.n_stride, job.n_stride, <int> rows, lanes * job.inner_stride, AHEAD * job.n_stride)
-        for l in range(lanes):
-            job.load(lane + i * job.n_stride + l * job.inner_stride, job.n_stride, rows, to + l * pitch + i * size, 1)
+        allcores_ahead_rows(line + i * job.n_stride, job.n_stride, <int> rows, lines * job.inner_stride, AHEAD * job.n_stride)
+        for l in range(lines):
+            job.load(line + i * job.n_stride + l * job.inner_stride, job.n_stride, rows, to + l * pitch + i * size, 1)
         i += ROWS
