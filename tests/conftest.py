@@ -69,7 +69,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             homes = homes_of(item, parameters.get("name"))
             if homes.get(level) != level:
                 continue
-            if level not in ("fallback", homes[_kernels.DEFAULT]):
+            few = item.get_closest_marker("slow_fallback") is not None
+            if level != homes[_kernels.DEFAULT] and (few or level != "fallback"):
                 item.add_marker(pytest.mark.extended)
         kept.append(item)
     items[:] = kept

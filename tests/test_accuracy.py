@@ -82,7 +82,8 @@ def ratios(names, make, n, dtype, arrangement, *, seeds=SEEDS, lines=1):
         (70000, 3),
     ],
 )
-@pytest.mark.parametrize("make", everyday(KINDS, [ill]))
+@pytest.mark.extended
+@pytest.mark.parametrize("make", KINDS)
 def test_sums(make, n, lines):
     for name, ratio in ratios(("sum", "nansum"), make, n, "d", "rows", lines=lines).items():
         assert ratio <= MARGIN, f"{name}: {ratio:.3f} times NumPy's error"

@@ -23,6 +23,7 @@ def same(name, a, message="", **kwargs):
     agree(name, got, expected(name, np.asarray(a), **kwargs), np.asarray(a), **known, message=(kwargs, message))
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("char", everyday("?bHqQfd", "qd"))
 @pytest.mark.parametrize("name", MASKED)
 def test_where(name, char, backend, team):

@@ -31,6 +31,7 @@ def results_of(name: str, x: np.ndarray, y: np.ndarray) -> list[bytes]:
     return [bits(plain(result)) for result in results] if isinstance(results, list) else [bits(results)]
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("name", CALLS)
 def test_any_byte_but_zero_is_true(name, way):
     if name in ("push", "ffill", "bfill", "ptp"):
@@ -60,6 +61,7 @@ def test_in_every_layout(name, backend, team):
         assert results_of(name, a.view(bool), b.view(bool)) == results_of(name, clean, other), (name, label)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("char", "?d")
 @pytest.mark.parametrize(
     "name",
@@ -83,6 +85,7 @@ def test_where(name, char, way):
             )
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("old", [0, 1, 2, 255, True, False, 1.0, np.uint8(7)])
 def test_what_is_replaced(old, way):
     """Only what `a == old` finds: True is 1, whatever its byte."""
@@ -95,6 +98,7 @@ def test_what_is_replaced(old, way):
                 assert bits(plain(a)) == bits(want), (shape, new)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("name", ["unique", "rankdata", "searchsorted", "nanrankdata"])
 def test_equal_ones_are_one(name, way):
     for n in (3, 300, 70_000):

@@ -68,6 +68,7 @@ def shapes(six: np.ndarray):
     yield np.tile(six, 700), None
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("char", everyday("edf", "df"))
 @pytest.mark.parametrize("name", NAMES)
 def test_as_numpy(name, char, way):
@@ -104,6 +105,7 @@ def test_by_a_team(name, backend, team):
                 assert got == want, (name, kind, a.shape, label)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("name", [name for name in CALLS if not hasattr(np, name) and name != "ss"])
 def test_our_own_arithmetic_is_quiet(name, backend):
     long = 4 if backend == "fallback" else 300

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import on_thread, plain_call, python
+from helpers import everyday, on_thread, plain_call, python
 
 import allcores as ac
 from allcores import background
@@ -88,7 +88,7 @@ FRESH = """
 """
 
 
-@pytest.mark.parametrize("scenario", ["from_blocks", "from_submit", "from_threads", "from_all"])
+@pytest.mark.parametrize("scenario", everyday(["from_blocks", "from_submit", "from_threads", "from_all"], ["from_all"]))
 def test_every_function_in_a_fresh_process(scenario):
     """Several at once for some of the functions: those that share a way through the engine are many."""
     few = {"from_all": (1, 4), "from_submit": (0, 2)}.get(scenario, (0, 1))

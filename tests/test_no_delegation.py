@@ -65,6 +65,7 @@ def calls(name, a):
             yield {"axis": axis, "dtype": np.float64}
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize(("name", "char"), everyday(CELLS, [cell for cell in CELLS if cell[1] in "?hQfd"]))
 def test_cells_are_computed_here(name, char, way, alone):
     a = sample((3, 37, 5), char)
@@ -83,6 +84,7 @@ def test_cells_are_computed_here(name, char, way, alone):
             np.testing.assert_array_equal(out, got)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("char", everyday("hiQlfd", "id"))
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_other_byte_order_is_computed_here(name, char, way, alone):
@@ -149,6 +151,7 @@ def unsorted(monkeypatch):
             monkeypatch.setattr(module, "np", Unsorted(sort_passes.SAMPLE))
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("char", everyday([*REALS, *(f"{SWAPPED}{char}" for char in "hiQfd")], "?qd"))
 @pytest.mark.parametrize("name", MINE)
 def test_long_lines_are_sorted_here(name, char, way, unsorted):

@@ -51,6 +51,7 @@ def test_lengths_of_lines(name, char, backend, team):
             check(name, salted(a, PATTERNS[i % len(PATTERNS)]), axis=1)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("char", everyday("?BhiQfd", "?ifd"))
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_lengths_of_columns(name, char, backend, team):
@@ -71,6 +72,7 @@ def test_wide_columns(name, backend, engine_only):
         check(name, a if char == "h" else salted(a, "some"), axis=0)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("char", everyday("fd", "d"))
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -81,6 +83,7 @@ def test_nan_and_infinities(name, char, pattern, backend, team):
             check(name, view, axis=axis, message=pattern)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if takes(name, "keepdims")])
 def test_keepdims(name, backend, team):
     for char in "d?Bq":
@@ -91,6 +94,7 @@ def test_keepdims(name, backend, team):
                 check(name, a.transpose(1, 2, 0)[::-1], axis=axis, keepdims=keepdims)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("char", everyday("?bQfd", "?d"))
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_small_arrays(name, char, way):
@@ -103,6 +107,7 @@ def test_small_arrays(name, char, way):
                 check(name, x, axis=axis)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("char", everyday("?bQfd", "Qd"))
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_large_arrays(name, char, backend):

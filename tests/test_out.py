@@ -53,7 +53,7 @@ def test_out(name, chars, backend, long):
         x, y = operands(name, char)
         calls = [more for axis in axes(name, x.ndim) for more in variants(name, x, axis)]
         for turn, more in enumerate(calls):
-            if backend == "fallback" and turn % 2:
+            if backend == "fallback" and turn % 4:
                 continue
             want = outcome(plain_call, name, x, y, **more)
             assert not isinstance(want, type), more
@@ -82,7 +82,7 @@ def test_out_overlaps_an_operand(name, backend, long):
             want = np.asarray(outcome(plain_call, name, a, b, **more))
             if want.dtype != a.dtype:
                 continue
-            for shift in (0, 1, -1, 130, -30, 100):
+            for shift in (0, 1) if backend == "fallback" else (0, 1, -1, 130, -30, 100):
                 memory = np.zeros(3 * a.size, a.dtype)
                 for operand in (0, 1):
                     given = [a.copy(), b.copy()]

@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import everyday
 from pool_helpers import (
     METHODS,
     ODD,
@@ -127,7 +128,7 @@ def broken(pool, future, words):
 # ---- a worker dies
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", everyday(METHODS, ["forkserver"]))
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
@@ -222,7 +223,7 @@ def limit_memory(more):
     resource.setrlimit(resource.RLIMIT_AS, (now + more, now + more))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", everyday(METHODS, ["forkserver"]))
 def test_death_while_a_child_of_the_worker_lives(method):
     """It has inherited what was open, also the pipe by which multiprocessing notices a death."""
     with ProcessPoolExecutor(2, multiprocessing.get_context(method)) as pool:
@@ -242,7 +243,7 @@ def fork_and_die(child):
     return ["a" * (1 << 20)] * 2000 + list(range(20_000_000))  # in the middle of the answer
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", everyday(METHODS, ["forkserver"]))
 def test_what_a_task_starts_can_be_terminated(method):
     """Though the worker takes no notice of a SIGTERM."""
     with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
@@ -1006,7 +1007,7 @@ def test_results_and_shared_arrays_at_exit(tmp_path):
     assert run_script(tmp_path, code) == (["late"], "", 0)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", everyday(METHODS, ["forkserver"]))
 @pytest.mark.parametrize("also", ["", "sibling", "sibling, no pidfd"])
 def test_the_parent_is_killed(tmp_path, method, also):
     """Also where it has forked a child, which holds the pipes that it had open."""
@@ -1048,7 +1049,7 @@ def command(pid):
     return b""
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", everyday(METHODS, ["forkserver"]))
 @pytest.mark.parametrize("block", [True, False], ids=["with", "no with"])
 def test_interrupt_of_the_group(tmp_path, method, block):
     """Ctrl-C in a terminal goes to the workers too."""
@@ -1108,7 +1109,7 @@ def inheritable(within=None):
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="nobody tells which descriptors there are")
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", everyday(METHODS, ["forkserver"]))
 def test_no_descriptor_is_inherited(method):
     """A worker's ends of its pipes, and what crosses them."""
     with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
@@ -1140,7 +1141,7 @@ def by_the_shell():
 
 
 @pytest.mark.parametrize("how", ["popen", "system"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", everyday(METHODS, ["forkserver"]))
 def test_death_in_an_answer_while_a_program_lives(method, how):
     if not segments.without_names():
         pytest.skip("there are no packets")

@@ -11,6 +11,7 @@ import textwrap
 
 import numpy as np
 import pytest
+from helpers import everyday
 from pool_helpers import (
     METHODS,
     Fails,
@@ -57,7 +58,7 @@ def pool():
         yield pool
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", everyday(METHODS, ["forkserver"]))
 def test_start_methods(method):
     with ProcessPoolExecutor(2, multiprocessing.get_context(method)) as pool:
         for i in range(5):

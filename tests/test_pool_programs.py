@@ -18,6 +18,7 @@ import warnings
 
 import numpy as np
 import pytest
+from helpers import everyday
 from pool_helpers import METHODS, Script, echo, memory_files, nothing, run_script, wait_for
 
 import allcores as ac
@@ -271,7 +272,7 @@ def test_a_signal_to_the_group(tmp_path, method, number):
         assert script.gone()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", everyday(METHODS, ["forkserver"]))
 def test_signals_to_the_group_while_workers_start(tmp_path, method):
     """And the fork server, and the resource tracker: at any moment, the first ones included."""
     code = f"""
@@ -390,7 +391,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("command", ["{python} - < {path}", '{python} -c "$(cat {path})"', "{python} {path}"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", everyday(METHODS, ["forkserver"]))
 def test_globals_live_as_long_as_their_worker(tmp_path, method, command):
     """What the initializer has set, names that the parent does not have, and what tasks collect.
 
@@ -464,7 +465,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", everyday(METHODS, ["forkserver"]))
 def test_globals_that_are_changed_in_place(tmp_path, method):
     """By the parent: they are new. By the worker: they stay. By nobody: they are what else comes with a task."""
     pytest.importorskip("cloudpickle")
@@ -512,7 +513,7 @@ def test_globals_of_a_script_that_is_deleted(tmp_path, tasks):
     assert run_script(tmp_path, code, guard=False) == ([], "", 0)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", everyday(METHODS, ["forkserver"]))
 def test_exceptions_of_the_script_on_a_standard_pool(tmp_path, method):
     """They are of the script's own class, as on the pool of allcores."""
     code = f"""
@@ -566,7 +567,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a /dev/shm of its own")
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", everyday(METHODS, ["forkserver"]))
 def test_dev_shm_is_read_only(tmp_path, method):
     code = f"""
         import multiprocessing

@@ -47,7 +47,7 @@ def nothing_is_left():
     assert not left_names(names)
 
 
-@pytest.fixture(params=["memfd", "named"])
+@pytest.fixture(params=everyday(["memfd", "named"], ["memfd"]))
 def kind(request, monkeypatch):
     """Each kind of segments: the system's own, and those with names."""
     if request.param == "named":
@@ -312,7 +312,7 @@ def test_the_maker_has_ended(kind):
     assert (second == 5).all()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", everyday(METHODS, ["forkserver"]))
 def test_start_methods(method):
     with ProcessPoolExecutor(2, multiprocessing.get_context(method)) as pool:
         x = ac.share(np.zeros(SIZE))

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import xarray as xr
-from helpers import GIL, collect
+from helpers import GIL, collect, everyday
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -164,7 +164,7 @@ def test_a_subclass_that_pickles_itself(pool):
     np.testing.assert_array_equal(got, array)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", everyday(METHODS, ["forkserver"]))
 def test_start_methods(method):
     import multiprocessing
 
@@ -596,7 +596,7 @@ def test_without_cloudpickle(pool, monkeypatch):
     assert pool.submit(echo, 5).result() == 5
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", everyday(METHODS, ["forkserver"]))
 def test_main_without_a_file(method):
     """As in a notebook."""
     from helpers import python

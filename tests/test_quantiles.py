@@ -54,6 +54,7 @@ def check(name: str, a, *args, **kwargs) -> None:
     same(got, want, (name, a.dtype.str, a.shape, args, kwargs))
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("char", DTYPES)
 @pytest.mark.parametrize("n", SIZES)
 def test_medians(char, n, backend):
@@ -66,6 +67,7 @@ def test_medians(char, n, backend):
             check("nanmedian", x, axis=axis, keepdims=True)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("method", METHODS)
 def test_methods(method, backend):
     quantiles = (

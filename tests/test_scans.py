@@ -137,6 +137,7 @@ def test_gaps_of_one_line(pattern, backend, team):
         np.testing.assert_array_equal(ac.bfill(a, limit), filled(a[::-1], limit)[::-1])
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("name", ["move_exp_nanvar", "move_exp_nanstd", "move_exp_nancov", "move_exp_nancorr"])
 def test_gaps_in_which_the_weight_ends(name, backend, team):
     """A half, 4000 times, is 0; what is relative to the weight stays, however a series is cut."""
@@ -222,6 +223,7 @@ def test_one_of_a_pair_is_missing(name, backend):
             assert bits(got) == bits(want), (only, shape, axis)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("name", EXPONENTIAL)
 def test_lengths(name, backend, team):
     for i, n in enumerate((1, 2, 31, 512, 513, 1500)):
@@ -232,6 +234,7 @@ def test_lengths(name, backend, team):
                 check_exponential(name, inputs_of(name, a), alpha, 0.01, axis)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("name", EXPONENTIAL)
 def test_forgetting_everything(name, backend, team):
     """alpha = 1: every element is the first, and where it is once, all before it is gone."""
@@ -295,6 +298,7 @@ def gaps_in_a_line(name, alpha):
     return x, y, np.array(list(wanted)), np.array(list(wanted.values()))
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("name", EXPONENTIAL)
 @pytest.mark.parametrize("alpha", [0.125, 0.5, 0.9375])
 def test_long_gaps(name, alpha, backend, team):
@@ -317,6 +321,7 @@ def test_long_gaps(name, alpha, backend, team):
                 np.testing.assert_allclose(line[at][known], want[known], rtol=1e-9, atol=1e-290)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("name", EXPONENTIAL)
 def test_gaps_of_any_length(name, backend):
     """Two elements around a gap: the mean between them goes to the second one, the variance is half of the square."""
@@ -332,6 +337,7 @@ def test_gaps_of_any_length(name, backend):
             assert np.isnan(got[:, : gap + 1]).all()
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("name", EXPONENTIAL)
 def test_alpha_one_begins_anew(name, backend, team):
     """Whatever was known before has no weight: neither an infinity nor what it made; and nothing is known at a gap."""
@@ -357,6 +363,7 @@ def test_alpha_one_begins_anew(name, backend, team):
             np.testing.assert_array_equal(whole, np.broadcast_to(want, whole.shape))
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("name", EXPONENTIAL)
 def test_infinities_stay(name, backend, team):
     a = sample((1500,), "d")
@@ -368,6 +375,7 @@ def test_infinities_stay(name, backend, team):
         assert np.isfinite(got[1:300]).all()
 
 
+@pytest.mark.slow_fallback
 def test_ill_conditioned(backend):
     """1e8 plus noise, against rational numbers."""
     a = 1e8 + sample((700,), "d")
@@ -386,6 +394,7 @@ def test_ill_conditioned(backend):
         assert not (got < 0).any()
 
 
+@pytest.mark.slow_fallback
 def test_constant_series(backend):
     a = np.full(3000, 0.1)
     a[sample((3000,), "?")] = np.nan
@@ -399,6 +408,7 @@ def test_constant_series(backend):
 # ---- peers
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("name", EXPONENTIAL)
 def test_agrees_with_numbagg(name, backend):
     numbagg = pytest.importorskip("numbagg")
@@ -535,6 +545,7 @@ def test_bad_arguments(name):
         getattr(ac, name)(*inputs_of(name, np.array(1.0)) if name not in FILLS else (1.0,), **arguments)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("state", ["ignore", "warn", "raise"])
 def test_no_warnings(state, backend, team):
     a = np.array([0.0, np.inf, -np.inf, 1e308, 1e308, -1e308, np.nan, 5e-324] * 200)

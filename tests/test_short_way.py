@@ -67,6 +67,7 @@ def same(name, a, message, **kwargs):
     assert bits(short) == bits(long), (name, a.dtype.char, a.shape, a.strides, message, kwargs, short, long)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("char", everyday("?bQqfd", "qd"))
 @pytest.mark.parametrize("name", MASKED)
 def test_where(name, char, way):
@@ -83,6 +84,7 @@ def test_where(name, char, way):
             check(name, a, axis=i % len(shape), where=where, message=label, **started)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("name", [name for name in MASKED if takes(name, "ddof")])
 def test_where_selects_too_few(name, way):
     a = salted(sample((6, 5), "d"), "some")
@@ -93,6 +95,7 @@ def test_where_selects_too_few(name, way):
                 same(name, a, "none", axis=axis, where=where & (np.arange(5) > 2), ddof=ddof)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("char", everyday("?bHqQfd", "qd"))
 @pytest.mark.parametrize("name", STARTED)
 def test_initial(name, char, way):

@@ -63,7 +63,7 @@ def outcome(function, a, **arguments):
 # ---- .npy: the bits of the array in memory
 
 
-@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("order", everyday(["C", "F"], ["C"]))
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_npy_has_the_bits_of_memory(tmp_path, function, shape, order):
@@ -157,9 +157,7 @@ def stores(tmp_path_factory, zarr, h5py):
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-@pytest.mark.parametrize(
-    "shape", everyday([(300_001,), (700, 333), (64, 50, 90), (70_003, 3)], [(300_001,), (700, 333)]), ids=str
-)
+@pytest.mark.parametrize("shape", everyday([(300_001,), (700, 333), (64, 50, 90), (70_003, 3)], [(700, 333)]), ids=str)
 def test_chunks_give_the_same_bits_wherever_they_are(stores, function, shape, h5py):
     x, chunks, array, path = stores[shape]
     with h5py.File(path, "r") as file:

@@ -68,6 +68,7 @@ def whole(shape, seed=0):
     return np.random.default_rng(seed).integers(0, 5, shape).astype(np.float64)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("char", "?bHiQefd")
 def test_dtypes_and_points(name, char, way, backend, computed):
@@ -80,6 +81,7 @@ def test_dtypes_and_points(name, char, way, backend, computed):
     assert len(computed) >= 3 * len(POINTS)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("layout", everyday(LAYOUTS, ("C", "reversed all", "broadcast")))
 def test_layouts_and_axes(layout, way, backend):
     a = LAYOUTS[layout](salted(sample((5, 9, 4), "d"), "some"))

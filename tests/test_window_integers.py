@@ -80,6 +80,7 @@ def layouts(x: np.ndarray) -> dict[str, tuple[np.ndarray, int]]:
     }
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("dtype", WIDE)
 @pytest.mark.parametrize("name", NAMES)
 def test_exact(name, dtype, way):
@@ -141,6 +142,7 @@ def test_sums_beyond_64_bits(dtype, way):
     assert bits(ac.move_sum(halves, 5)) == bits(defined("move_sum", halves, 5, 5, False))
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", WIDE)
 def test_quantiles(dtype, method, way):
@@ -179,6 +181,7 @@ def place_of(q: float, n: int, method: str) -> float:
     return float({"lower": np.floor, "higher": np.ceil, "nearest": np.rint}.get(method, float)(index))
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("dtype", ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"])
 def test_every_width(dtype, way):
     """The ends of each dtype."""

@@ -40,6 +40,7 @@ def narrow(result, char):
         return result.astype(dtype if dtype.kind == "f" else np.float64)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("char", everyday(OTHERS, ("e", ">f8", ">i2")))
 def test_other_dtypes(char, backend):
     a = some(char)
@@ -110,6 +111,7 @@ def test_push_without_a_kernel_by_blocks(char, limit, team):
         np.testing.assert_array_equal(ac.push(v, limit, axis=axis), e)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("char", everyday("dfi?", "di"))
 def test_columns_are_lines(char, backend):
     """Widths around those that kernels take side by side; an array of which other columns must not change."""

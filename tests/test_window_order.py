@@ -23,6 +23,7 @@ def quantiles(a, window, q, min_count, axis, method, center):
         return np.moveaxis(np.where(few, np.nan, np.nanquantile(v, q, axis=-1, method=method)), -1, axis)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("method", everyday(METHODS, ("linear", "inverted_cdf", "hazen")))
 def test_methods(method, backend, team):
     for pattern in ("some", "inf"):
@@ -91,6 +92,7 @@ DATA = {
 }
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("kind", DATA)
 def test_long_windows(kind, backend):
     """Both sides of every threshold; the definition looks at some of the windows."""

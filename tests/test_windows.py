@@ -26,6 +26,7 @@ def data(name, shape, char, seed=0):
     return near_one(a) if name == "move_prod" else a
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("char", everyday(DTYPES, "?hQfd"))
 @pytest.mark.parametrize("name", WINDOWS)
 def test_dtypes(name, char, backend, team):
@@ -50,6 +51,7 @@ def test_lengths(name, char, backend, team):
                     check_move(name, inputs_of(name, x), window, min_count, axis, center=bool(i % 2))
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("pattern", everyday(PATTERNS, ("some", "inf", "zeros")))
 @pytest.mark.parametrize("name", WINDOWS)
 def test_patterns(name, pattern, backend, team):
@@ -73,6 +75,7 @@ def test_one_of_a_pair_is_missing(name, backend, team):
             assert bits(got) == bits(want), (only, axis, window)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("char", everyday("dfb", "d"))
 @pytest.mark.parametrize("name", WINDOWS)
 def test_as_users_call_them(name, char, backend):
@@ -93,6 +96,7 @@ def test_as_users_call_them(name, char, backend):
         assert not (bad & ~np.isnan(want[far])).any()
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("name", WINDOWS)
 def test_agrees_with_bottleneck(name, backend):
     bottleneck = pytest.importorskip("bottleneck")

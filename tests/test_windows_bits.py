@@ -22,6 +22,7 @@ from allcores._engine.registry import WINDOWS
 pytestmark = pytest.mark.kernel("move_sum")
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("name", WINDOWS)
 @pytest.mark.parametrize("window", [5, 40, 64, 65, 200])
 def test_missing_elsewhere_changes_nothing(name, window, backend):
@@ -65,6 +66,7 @@ def test_long_windows(name):
 # ---- exactness
 
 
+@pytest.mark.slow_fallback
 def test_a_million_elements(backend):
     """Errors don't grow with the position."""
     a = sample((1_000_000,), "d") * 10.0 ** sample((1_000_000,), "b").clip(-6, 6)
@@ -82,6 +84,7 @@ def test_a_million_elements(backend):
                 assert abs(variances[i] - want) <= 1e-13 * want
 
 
+@pytest.mark.slow_fallback
 def test_a_large_offset(backend):
     """1e12 plus noise: the noise is what the variance is about."""
     noise = sample((20_000,), "d").round(3) * 8
@@ -107,6 +110,7 @@ def test_constant_windows(backend):
         assert not (ac.move_var(a, window) < 0).any()
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("name", WINDOWS)
 def test_what_has_left_leaves_no_trace(name, backend):
     a = sample((3000,), "d")

@@ -102,6 +102,7 @@ def inputs_of_kind(name: str, kind: str):
     return (a, sample((1000,), "d", 5) + 1e8) if WINDOWS[name].inputs == 2 else (a,)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", MOMENTS)
 def test_exact(name, kind, backend):
@@ -117,6 +118,7 @@ def test_exact(name, kind, backend):
             assert abs(lines[at] - want) <= bound * scale, (window, at, lines[at], want)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("window", [2, 3, 40, 64, 65, 200])
 @pytest.mark.parametrize("char", "dfl")
 def test_constant_windows(window, char, backend):
@@ -145,6 +147,7 @@ def test_constant_windows(window, char, backend):
 OUTSIDE = (1e12, -1e17, 1e100, 1e300, -1.7e308, np.inf, -np.inf, np.nan, 5e-324)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("name", WINDOWS)
 def test_what_stands_outside_has_no_part_in_it(name, backend):
     """Before and after, of one input or of both: not in a bit of the windows between, with and without gaps."""
@@ -172,6 +175,7 @@ def test_what_stands_outside_has_no_part_in_it(name, backend):
                     assert bits(got[tuple(outside)]) == bits(want[tuple(outside)]), (shape, gaps, window, junk)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("name", ["move_skew", "move_kurt"])
 def test_each_window_has_its_own_scale(name, backend, team, monkeypatch):
     """Neighbours that are tiny or huge don't change the bits, nor do chunks."""
