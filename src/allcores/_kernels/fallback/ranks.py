@@ -39,7 +39,7 @@ def after(index: Array, at: Array | bool) -> Array:
     return np.maximum(np.where((index == below) & at, below, below + 1), 0)
 
 
-def pick(n: Array, q: float, method: str) -> tuple[Array, Array, Array | None]:
+def ranks_of_quantile(n: Array, q: float, method: str) -> tuple[Array, Array, Array | None]:
     """Which two ranks of n sorted elements make the quantile, and the weight; None for an element that is taken as it
     is."""
     index = (n - 1) * q
@@ -100,7 +100,7 @@ def quantiles(
             if name == "median":
                 low, high, t = (n - 1) // 2, n // 2, None
             else:
-                low, high, t = pick(n, q[j], name)
+                low, high, t = ranks_of_quantile(n, q[j], name)
             a = np.take_along_axis(ordered, low.astype(np.intp)[:, None], axis=1)[:, 0]
             b = np.take_along_axis(ordered, high.astype(np.intp)[:, None], axis=1)[:, 0]
             if values is not None:

@@ -314,8 +314,8 @@ def sums_of_four(rows: list[Array], powers: list[float], before: Array) -> list[
     zero = np.zeros_like(before)
     d, d2, _, _ = powers
     pairs = [row + d * other for row, other in zip(rows, [zero, *rows], strict=False)]
-    fours = [pair + d2 * other for pair, other in zip(pairs, [zero, zero, *pairs], strict=False)]
-    return [four + power * before for four, power in zip(fours, powers, strict=True)]
+    sums = [pair + d2 * other for pair, other in zip(pairs, [zero, zero, *pairs], strict=False)]
+    return [total + power * before for total, power in zip(sums, powers, strict=True)]
 
 
 def walk_decays(
