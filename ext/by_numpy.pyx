@@ -1,15 +1,16 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Sorting that is left to NumPy, where it has vectors for it: brought up, cut and mended here. It sorts without the GIL.
+"""Sorting that is left to NumPy, where it has vector code for it, which runs without the GIL.
 
-    sort_lines       lines brought up some at a time, sorted side by side in memory of their own, mended, put back
+    sort_lines       lines are loaded some at a time, sorted in scratch, mended, and written back
 
-    a long line, put into a few classes that follow each other:
+    a long line is put into a few classes that follow each other:
     count_classes    how many of each class are in each chunk
-    to_classes       each number to its class, where the chunk's begin in it
-    sort_classes     each class, where it is
+    to_classes       moves each number of a chunk to the place of the chunk in its class
+    sort_classes     sorts each class where it is
 
-NumPy's sort is not stable, which only zeros of both signs show: it takes the lesser and the greater one of two, which may
-both be the second one, where they are equal. So zeros are taken from the line again, in order of position. NaN is NaN.
+NumPy's sort is not stable, which only zeros of both signs show. It takes the lesser and the greater one of two, and where
+they are equal both may be the second one. So zeros are taken from the line again, in order of position, and every NaN is
+written as the same NaN.
 """
 from libc.math cimport NAN
 from libc.stdint cimport int64_t
@@ -88,9 +89,9 @@ cdef extern from *:
 
 
 cdef enum:
-    ROOM = 262_144          # bytes of lines that are brought up together, about
-    ROWS = 16               # of columns that are transposed at a time: whole cache lines of each
-    COUNTED = 256           # numbers that are counted, not searched
+    ROOM = 262_144          # bytes of lines that are loaded together, about
+    ROWS = 16               # rows of columns that are transposed at a time: whole cache lines of each
+    COUNTED = 256           # up to so many numbers are counted, not searched
     PIECE = 4096            # numbers that are looked at together
 
 
@@ -103,7 +104,7 @@ ctypedef fused word:
 
 cdef inline void move(
         const char *from_, Py_ssize_t step, char *to, Py_ssize_t to_step, Py_ssize_t n, word *_) noexcept nogil:
-    """n elements, so many bytes apart."""
+    """Copy n elements, so many bytes apart."""
     cdef Py_ssize_t i
     if step == sizeof(word) and to_step == sizeof(word):
         memcpy(to, from_, n * sizeof(word))
@@ -113,7 +114,7 @@ cdef inline void move(
 
 
 cdef inline void move_columns(View *x, char *line, Py_ssize_t width, word *room, bint back) noexcept nogil:
-    """Columns that adjoin, one after the other in `room`, or back from there; a block of rows at a time."""
+    """Copy columns that adjoin to `room`, one after the other, or `back` from there; a block of rows at a time."""
     cdef Py_ssize_t i = 0, rows, l
     cdef char *at
     cdef char *column
@@ -131,7 +132,7 @@ cdef inline void move_columns(View *x, char *line, Py_ssize_t width, word *room,
 
 
 cdef inline Py_ssize_t upto(const floating *v, Py_ssize_t n, bint equal) noexcept nogil:
-    """Of ordered numbers, how many are below zero, or up to it."""
+    """How many of some numbers in order are below zero, or not above it."""
     cdef Py_ssize_t low = 0, high = n, middle
     if n <= COUNTED and not equal:
         for middle in range(n):         # in vectors: a search would mostly wait for its own branches
@@ -147,7 +148,7 @@ cdef inline Py_ssize_t upto(const floating *v, Py_ssize_t n, bint equal) noexcep
 
 
 cdef inline void mend(floating *v, Py_ssize_t n, const char *line, Py_ssize_t stride) noexcept nogil:
-    """What a stable sort of `line` gives: v is in order, but of zeros not even the signs are those of the line."""
+    """Make v what a stable sort of `line` gives. It is in order already, but the signs of its zeros may be wrong."""
     cdef Py_ssize_t i, first, last
     cdef floating one
     i = n
@@ -179,7 +180,7 @@ cdef struct Batch:          # some lines of a chunk: columns of one outer positi
 
 
 cdef inline bint next_batch(const View *x, const Chunk *chunk, Py_ssize_t most, Batch *batch) noexcept nogil:
-    """Go on from one batch to the next; False after the last one."""
+    """Go on from one batch to the next. Returns False after the last one."""
     if x.inner == 1:
         batch.position += batch.count
         batch.count = chunk.last - batch.position
@@ -217,7 +218,7 @@ cdef inline void put(View *x, View *to, const Batch *batch, word *room) noexcept
 
 
 def sort_lines(a, cursor, out):
-    """Each line of `a` to that of `out`, which may be the same memory; elements of four or eight bytes."""
+    """Sort each line of `a` to that of `out`, which may be the same memory. Elements have four or eight bytes."""
     cdef Py_buffer view[3]
     cdef Py_buffer own
     cdef View x, to
@@ -313,7 +314,7 @@ cdef void count_chunk(const Line *line, Py_ssize_t begin, Py_ssize_t end, int64_
         n = PIECE if begin + PIECE < end else end - begin
         line.count(piece_of(line, begin, n, <char *> room), n, line.pivots, line.classes, counts)
         begin += n
-    for c in range(line.classes):       # so far: how many come after pivot c
+    for c in range(line.classes):       # until here these count what comes after pivot c
         counts[c], before = before - counts[c], counts[c]
 
 
@@ -327,7 +328,7 @@ cdef void place_chunk(const Line *line, Py_ssize_t begin, Py_ssize_t end, int64_
 
 
 cdef int each_chunk(a, pivots, table, cursor, out) except -1:
-    """Count, or place where there is somewhere to: `out`."""
+    """Count the elements of classes, or move them to `out` if there is one."""
     cdef Py_buffer view[5]
     cdef Line line
     cdef Cursor *shared

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Exponentially weighted moments of 16 lanes side by side, their states in registers. One alpha for all.
+"""Exponentially weighted moments of 16 lanes side by side, with their states in registers and one alpha for all.
 
 A function here does to four lanes what `join_...` and `finish_...` of scan.pyx do to a row of them, operation by
 operation. Where an element is missing the state only decays. Where none is, and lanes have the same count, they also have
@@ -14,7 +14,7 @@ from f64x4 cimport (
 cdef enum:
     KNOWN = 6               # fields of a state, at most
     BYTES = 128             # of a row of 16 lanes
-    ROWS = 32               # of lanes at a time, at most: they stay in the first-level cache
+    ROWS = 32               # rows of lanes at a time, at most: they stay in the first-level cache
 
 
 cdef enum Kind:
@@ -27,8 +27,8 @@ cdef enum Kind:
     CORR
 
 
-cdef struct Shares:         # of all lanes of some rows, where no element is missing
-    double count, r         # before
+cdef struct Shares:         # what all lanes of some rows share where no element is missing
+    double count, r         # of all lanes, before the rows
     double next_count, next_r
     bint usual              # no u is 1, no r is 0
     double u[ROWS]
@@ -62,7 +62,7 @@ cdef inline f64x4 here_of(f64x4 x) noexcept nogil:
 
 
 cdef inline f64x4 moved(f64x4 mean, f64x4 d, f64x4 x, f64x4 u) noexcept nogil:
-    """What is known no longer counts where u is 1: mean + (x - mean) would leave its rounding errors. An infinity stays."""
+    """The mean after x has joined. Where u is 1 it is x itself: mean + (x - mean) would be rounded. An infinity stays."""
     return where_equal(u, broadcast(1), add(x, sub(d, d)), add(mean, mul(d, u)))
 
 
@@ -76,7 +76,7 @@ cdef inline f64x4 positive(f64x4 a, f64x4 value) noexcept nogil:
 
 
 cdef inline double least_variance() noexcept nogil:
-    """Below, variances have lost digits, above they may overflow: correlations have neither."""
+    """Correlations take no variances below this, which have lost digits, nor above the most, which may overflow."""
     return ldexp(1, -1000)
 
 
@@ -92,7 +92,7 @@ cdef inline f64x4 exact(f64x4 variance, f64x4 value) noexcept nogil:
 
 cdef inline void chain_var(
         Kind kind, bint ends, Shares *shares, Py_ssize_t row, const double *x, f64x4 decay, double *to, f64x4 *s) noexcept nogil:
-    """s: count, mean, variance, r."""
+    """An element joins the state s: count, mean, variance, r."""
     cdef bint whole = shares != NULL
     cdef f64x4 v = load(x)
     cdef f64x4 here = here_of(v)
@@ -114,7 +114,7 @@ cdef inline void chain_var(
 cdef inline void chain_two(
         Kind kind, bint ends, Shares *shares, Py_ssize_t row, const double *x, const double *y, f64x4 decay, double *to,
         f64x4 *s) noexcept nogil:
-    """s: count, means, covariance; then r, or variances."""
+    """A pair joins the state s: count, means, covariance; then r, or the variances."""
     cdef bint whole = shares != NULL
     cdef f64x4 v = load(x)
     cdef f64x4 b = load(y)
@@ -152,7 +152,7 @@ cdef inline void chain_of(
         Py_ssize_t ahead) noexcept nogil:
     """Rows of 16 lanes join their states, known[field], and the values of these after each row go to `to`.
 
-    Fetched is what is so many rows ahead, row by row: all of a block at once waits. 0: it is in the cache.
+    What is so many rows ahead is prefetched, row by row, since loads would wait for a whole block. 0: all is in the cache.
     """
     cdef f64x4 s[4][KNOWN]
     cdef f64x4 decay = broadcast(decayed)
@@ -187,7 +187,7 @@ cdef inline void chain_of(
 
 
 cdef inline bint are_all(const double *field, double value) noexcept nogil:
-    """16 of them."""
+    """Whether a field has this value in all of 16 lanes."""
     cdef bint equal = True
     cdef int l
     for l in range(16):
@@ -213,7 +213,7 @@ cdef inline void chain_some(
         Kind kind, bint ends, Shares *shares, const double *x, Py_ssize_t x_step, const double *y, Py_ssize_t y_step,
         Py_ssize_t rows, int fields, double decay, double *to, Py_ssize_t to_step, double **known,
         Py_ssize_t ahead) noexcept nogil:
-    """The same with shares of all lanes where these are theirs."""
+    """Use the shares that all lanes have in common, where they have."""
     cdef bint whole = shares.usual and are_all(known[0], shares.count)
     cdef int l
     whole = whole and (kind == CORR or are_all(known[fields - 1], shares.r)) and complete(x, x_step, rows)
@@ -232,7 +232,7 @@ cdef inline void chain_some(
 cdef inline void chain_kind(
         Kind kind, bint ends, Shares *shares, const double *x, Py_ssize_t x_step, const double *y, Py_ssize_t y_step,
         Py_ssize_t rows, double decay, double *to, Py_ssize_t to_step, double **known, Py_ssize_t ahead) noexcept nogil:
-    """The same for a kind that is known when it runs."""
+    """Choose the function for a kind that is known at run time only."""
     if kind == VAR:
         chain_some(VAR, ends, shares, x, x_step, y, y_step, rows, 4, decay, to, to_step, known, ahead)
     elif kind == STD:

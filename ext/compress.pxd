@@ -1,5 +1,5 @@
-"""Keys in a range, where they are, or their elements, one after the other: without a branch, and with AVX-512 eight or sixteen
-at a time. Room for SLACK more is needed after the last one."""
+"""Compressed stores: of the keys in a range the keys themselves, their positions, or their elements, one after the other.
+There are no branches, and AVX-512 takes eight or sixteen keys at a time. After the last one room for SLACK more is needed."""
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 cdef extern from *:

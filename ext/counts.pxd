@@ -5,7 +5,7 @@ from cursor cimport allcores_ahead, allcores_ahead_rows
 from drive cimport LANES, STRIP
 from reals cimport real
 
-cdef enum Predicate:             # of bools any byte but 0 is true
+cdef enum Predicate:             # what is counted; any byte of a bool but 0 is true
     TRUE
     FALSE
     NUMBER
@@ -23,7 +23,8 @@ cdef inline bint holds(real v, Predicate what) noexcept nogil:
 
 
 cdef inline int64_t line_count(const real *v, const real *tail, Py_ssize_t n, Predicate what) noexcept nogil:
-    """How often the predicate holds. Lanes are as wide as an element: a leaf has 128 rows, which fit one byte."""
+    """How often the predicate holds. Each lane counts in an integer of the size of an element: a leaf has 128 rows, which
+    even one byte can count."""
     cdef uint8_t lane1[LANES]
     cdef uint8_t wide[4 * LANES]
     cdef int32_t lane4[LANES]
@@ -78,7 +79,7 @@ cdef inline int64_t line_count(const real *v, const real *tail, Py_ssize_t n, Pr
 cdef inline void rows_count(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead, Predicate what, bint fresh,
         int64_t *count) noexcept nogil:
-    """The same of each column of a leaf. Elements of one byte are counted in bytes: a leaf has 32 rows."""
+    """How often the predicate holds in each column of a leaf. A leaf has 32 rows: those of one byte are counted in bytes."""
     cdef const real *a
     cdef uint8_t few[STRIP]
     cdef Py_ssize_t i = 0, j, s = stride // <Py_ssize_t> sizeof(real)

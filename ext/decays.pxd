@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Counts, sums and means that lose a constant share with each element, four elements of a series at a time:
+"""Counts, sums and means that lose a constant share with each element, for four elements of a series at a time:
 
     t[i] = x[i] + d t[i - 1]        within the four, from zeros:   t = x + d later(x);   t += d^2 later_two(t)
     s[i] = t[i] + d^(i + 1) s       where s is the sum before the four
 
-so that only one multiplication and one addition of each four wait for those before. A missing element is 0.
+so that only one multiplication and one addition of each four elements wait for the elements before. A missing element is 0.
 """
 from libc.math cimport NAN, frexp, ldexp
 from libc.string cimport memcpy
@@ -16,8 +16,8 @@ from f64x4 cimport (
 
 cdef enum:
     BYTES = 128             # of a row of 16 lanes
-    AT_ONCE = 4             # lines
-    SPLIT = (1 << 27) + 1   # halves the digits of a double
+    AT_ONCE = 4             # lines that are computed side by side
+    SPLIT = (1 << 27) + 1   # splits the digits of a double into halves
     LEAST_EXPONENT = 128
 
 cdef extern from *:
@@ -25,18 +25,18 @@ cdef extern from *:
     #define ALLCORES_LOW 0x1p-8
     #define ALLCORES_LEAST 0x1p-128
     """
-    const double LOW "ALLCORES_LOW"         # counts below are multiplied
-    const double LEAST "ALLCORES_LEAST"     # what is left of a count, at least, before it is looked at again
+    const double LOW "ALLCORES_LOW"         # counts below this are multiplied by a power of two
+    const double LEAST "ALLCORES_LEAST"     # the least that may be left of a count when it is looked at again
 
 
-cdef struct Powers:         # of the decay, which is not 0: none of them underflows
+cdef struct Powers:         # powers of the decay, which is not 0: none of them underflows
     f64x4 one, two, three, four
     f64x4 all
-    Py_ssize_t span         # elements in which no count does
+    Py_ssize_t span         # elements in which no count underflows
 
 
 cdef inline double product_error(double a, double b, double product) noexcept nogil:
-    """What rounding took from a product (Dekker, 1971)."""
+    """The rounding error of a product (Dekker, 1971)."""
     cdef double c = SPLIT * a, d = SPLIT * b
     cdef double a_high = c - (c - a), b_high = d - (d - b)
     cdef double a_low = a - a_high, b_low = b - b_high
@@ -44,7 +44,7 @@ cdef inline double product_error(double a, double b, double product) noexcept no
 
 
 cdef inline void powers_of(double alpha, Powers *to) noexcept nogil:
-    """Of 1 - alpha, each rounded once: an error of d^4 would be repeated with each four elements."""
+    """The powers of 1 - alpha, each rounded once: an error of d^4 would be repeated every four elements."""
     cdef double p[4]
     cdef double rest[4]
     cdef double product, error
@@ -70,7 +70,7 @@ cdef inline f64x4 here_of(f64x4 x) noexcept nogil:
 
 
 cdef inline f64x4 present(f64x4 x) noexcept nogil:
-    """Elements, and 0 where there is none."""
+    """The elements, and 0 where one is missing."""
     return where_equal(x, x, x, zeros())
 
 
@@ -81,12 +81,12 @@ cdef inline f64x4 seen_only(f64x4 seen, f64x4 value) noexcept nogil:
 # ---- exponents: what is known of a series is multiplied by a power of two before it underflows in a long gap
 
 cdef inline double lowered(double value, double exponent) noexcept nogil:
-    """value / 2^exponent. An infinity stays."""
+    """value / 2^exponent; an infinity stays one."""
     return value if exponent == 0 else ldexp(value, -<int> (exponent if exponent < 5000 else 5000))
 
 
 cdef inline double split(double value, int *exponent) noexcept nogil:
-    """Digits between a half and two, and an even exponent, whose root is a power of two as well."""
+    """Split a value into digits between a half and two and an even exponent, whose root is a power of two as well."""
     cdef double digits = frexp(value, exponent)
     if exponent[0] % 2 != 0:
         exponent[0] -= 1
@@ -95,7 +95,7 @@ cdef inline double split(double value, int *exponent) noexcept nogil:
 
 
 cdef inline void settled(double *total, double *count, double *far) noexcept nogil:
-    """The same state, its count near one."""
+    """Change the exponent of a state so that its count is near one."""
     cdef int exponent
     count[0] = split(count[0], &exponent)
     far[0] -= exponent
@@ -115,7 +115,7 @@ cdef inline bint joins(const double *x, Py_ssize_t n) noexcept nogil:
 cdef inline void decay_far(
         const double *x, Py_ssize_t x_step, Py_ssize_t n, Powers *powers, double *to, Py_ssize_t to_step, double *total,
         double *count, double *far) noexcept nogil:
-    """n elements join a mean that has an exponent, in the order of `along`. Before the first one nothing else changes."""
+    """n elements join a mean that has an exponent, in the order of `along`. Before the first of them the mean does not change."""
     cdef double v[4]
     cdef double here[4]
     cdef double p[4]
@@ -151,7 +151,7 @@ cdef inline void decay_far(
 
 
 cdef inline void sums_of_four(double *x, const double *p, double *before) noexcept nogil:
-    """`along`, one by one."""
+    """`along` for four numbers, one by one."""
     cdef double b = x[1] + p[0] * x[0], c = x[2] + p[0] * x[1], d = x[3] + p[0] * x[2]
     cdef double a = x[0] + 0.0
     d = d + p[1] * b
@@ -175,7 +175,7 @@ cdef inline f64x4 along(f64x4 x, Powers *p, f64x4 *before) noexcept nogil:
 
 
 cdef inline f64x4 seen_along(f64x4 here, f64x4 *before) noexcept nogil:
-    """1 from the first element on."""
+    """1 from the first element that is there on, else 0."""
     here = greater(here, later(here))
     here = greater(greater(here, later_two(here)), before[0])
     before[0] = last(here)
@@ -201,7 +201,7 @@ cdef inline void decay_line(
 cdef inline void decay_lines(
         Kind kind, bint seen, const double **x, double **to, Py_ssize_t n, Powers *powers, f64x4 *total,
         f64x4 *count) noexcept nogil:
-    """n elements, a multiple of four, of four lines. `total` and `count` are those of the element before, four times."""
+    """Compute n elements, a multiple of four, of four lines. `total` and `count` are those before, in all four places."""
     cdef Powers p = powers[0]
     cdef f64x4 a = total[0], b = total[1], c = total[2], d = total[3]
     cdef f64x4 e = count[0], f = count[1], g = count[2], h = count[3]
@@ -246,7 +246,7 @@ cdef inline void decay_kind(
 
 cdef inline void decay_some(
         Kind kind, const double **x, double **to, Py_ssize_t n, Powers *p, f64x4 *total, f64x4 *count) noexcept nogil:
-    """The same for any n: NaN follows."""
+    """Compute any number of elements of four lines; NaN stands for those after the last one."""
     cdef double rest[AT_ONCE][4]
     cdef double results[AT_ONCE][4]
     cdef const double *a[AT_ONCE]
@@ -286,7 +286,7 @@ cdef inline void down(f64x4 *x, Powers *p, f64x4 *before) noexcept nogil:
 cdef inline void decay_column(
         Kind kind, bint ends, const double *x, Py_ssize_t x_step, double *to, Py_ssize_t to_step, int rows, Powers *p,
         f64x4 *total, f64x4 *count) noexcept nogil:
-    """Up to four rows of four columns; NaN follows."""
+    """Compute up to four rows of four columns; NaN stands for rows after the last one."""
     cdef f64x4 v[4]
     cdef f64x4 here[4]
     cdef int r
@@ -318,7 +318,7 @@ cdef inline void decay_column(
 cdef inline void decay_columns(
         Kind kind, bint ends, const double *x, Py_ssize_t x_step, Py_ssize_t rows, Powers *powers, double *to,
         Py_ssize_t to_step, double *totals, double *counts, Py_ssize_t ahead) noexcept nogil:
-    """Rows of 16 columns. Fetched is what is so many rows ahead; 0: it is in the cache."""
+    """Rows of 16 columns. What is so many rows ahead is prefetched, unless that number is 0."""
     cdef Powers p = powers[0]
     cdef f64x4 total[4]
     cdef f64x4 count[4]

@@ -25,29 +25,29 @@ from buffers cimport swap
 from cursor cimport PATIENCE, Cursor, allcores_ahead_rows, allcores_clock, allcores_fetch_add, claim
 
 cdef enum:
-    LANES = 32          # a line is read in rows of this many elements: lane = position mod 32
+    LANES = 32          # a line is read in rows of so many elements; the lane of an element is its position mod 32
     LINE_LEAF = 4096    # elements in a leaf of a line
     ROWS_LEAF = 32      # rows in a leaf of columns
     STRIP = 512         # bytes of a row that are taken at a time: a strip of a leaf stays in the first-level cache
     SCRATCH = 2048      # doubles: ROWS_LEAF rows of STRIP bytes
-    FAR = 1_048_576     # bytes from which columns are prefetched: in the second-level cache that costs a quarter more time
+    FAR = 1_048_576     # bytes from which columns are prefetched; prefetching what is in the second-level cache took 25% longer
     AHEAD = 16384       # bytes between a strided element and the one that is prefetched with it
     FIELDS = 4
-    LEVELS = 48         # depth of the tree: more than memory can hold
+    LEVELS = 48         # depth of the tree of leaves: no memory holds an array for which it would be deeper
 
-# line: n adjoining elements at v, from position `start` of their line. Where n is no multiple of LANES, its last row is
-# at `tail` once more, where LANES elements can be read: what follows the n % LANES elements that count may be anything.
-# `fresh`: the partial is new; otherwise it holds what came before, and the leaf is added to it.
+# A line function takes n adjoining elements at v, which begin at position `start` of their line. Where n is no multiple
+# of LANES, the last row is at `tail` once more, where LANES elements can be read; what follows the n % LANES elements that
+# count may be anything. With `fresh` the partial is new; otherwise it holds what came before, and the leaf is added to it.
 ctypedef void (*line_function)(
     const void *v, const void *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil
-# rows: n rows, `stride` bytes apart, of `cols` adjoining elements each: at most STRIP bytes. What will be read next is
-# `ahead` bytes further on; 0: don't prefetch.
+# A rows function takes n rows, `stride` bytes apart, of `cols` adjoining elements each, at most STRIP bytes. What will be
+# read next is `ahead` bytes further on and is prefetched, unless `ahead` is 0.
 ctypedef void (*rows_function)(
     const void *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead,
     Py_ssize_t start, bint fresh, void **partial) noexcept nogil
-# fold: a becomes what is known of a's elements and then b's, for `width` adjoining partials.
+# A fold function makes of each of `width` adjoining partials a that of a's elements followed by b's.
 ctypedef void (*fold_function)(void **a, void **b, Py_ssize_t width) noexcept nogil
-# load: a gather that converts: n elements of `width` bytes at `to`, which deals with the mask itself.
+# A load function gathers n elements, converts them to `width` bytes each at `to`, and deals with the mask itself.
 ctypedef void (*load_function)(
     const char *x, Py_ssize_t stride, const char *mask, Py_ssize_t mask_stride, Py_ssize_t n, void *to) noexcept nogil
 
@@ -66,13 +66,13 @@ cdef struct Job:
     Py_ssize_t *mask_outer_strides
     Py_ssize_t outer, n, inner      # lengths
     Py_ssize_t n_stride, inner_stride, mask_n_stride, mask_inner_stride
-    char padding[8]                 # one element that changes no result: what `where` leaves out
+    char padding[8]                 # an element that changes no result, which stands for what `where` leaves out
     line_function line
     rows_function rows
     load_function load              # NULL: elements are taken as they are
     fold_function fold              # of leaves, in a tree; NULL: they are added to one running partial, in order
     fold_function merge             # of chunks, in a tree
-    int decisive                    # the one-byte answer that nothing can change any more, or -1
+    int decisive                    # of `any` and `all`: the answer that no further element can change; else -1
     int fields
     Py_ssize_t size[FIELDS]         # bytes of a field
     char *output[FIELDS]
@@ -96,9 +96,9 @@ cdef inline void outer_offsets(Job *job, Py_ssize_t position, Py_ssize_t *x, Py_
 
 
 cdef inline void copy(const char *x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t size, char *to) noexcept nogil:
-    """n elements side by side. A memcpy of constant size is one move, and unlike a typed load it may be unaligned."""
+    """Lay n elements side by side. A memcpy of constant size is one instruction, which may be unaligned; a typed load not."""
     cdef Py_ssize_t i
-    if size == 8 and stride == 16:              # every second one: vectors, half the time
+    if size == 8 and stride == 16:              # every second element: this loop vectorises, in half the time
         for i in range(n):
             memcpy(to + 8 * i, x + 16 * i, 8)
     elif size == 4 and stride == 8:
@@ -133,8 +133,8 @@ cdef inline void swap_all(char *to, Py_ssize_t n, Py_ssize_t size) noexcept nogi
 
 cdef inline void copy_swapped(
         const char *x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t size, char *to) noexcept nogil:
-    """What `copy` does, of elements in the other byte order: in one pass where they adjoin, which takes three quarters
-    of the time of two."""
+    """`copy` for elements in the other byte order. Where they adjoin, copying and swapping are one pass, which takes
+    three quarters of the time of two."""
     cdef Py_ssize_t i
     if size == 8 and stride == 8:
         for i in range(n):
@@ -152,7 +152,7 @@ cdef inline void copy_swapped(
 cdef inline void load_swapped(
         Job *job, const char *x, Py_ssize_t stride, const char *mask, Py_ssize_t mask_stride,
         Py_ssize_t n, double *to) noexcept nogil:
-    """What `load` does, of elements in the other byte order: some at a time."""
+    """`job.load` for elements in the other byte order, some of which are swapped into scratch at a time."""
     cdef char some[8 * LANES]
     cdef Py_ssize_t at = 0, m
     while at < n:
@@ -207,7 +207,7 @@ cdef inline void gather(
 
 
 cdef inline int fold_up(Job *job, void *(*stack)[FIELDS], int depth, Py_ssize_t count, Py_ssize_t width) noexcept nogil:
-    """After leaf number `count` was pushed: fold neighbours of equal size, as a binary counter carries."""
+    """Call this after leaf number `count` was pushed: it folds neighbours of equal size, as a binary counter carries."""
     while count & 1 == 0:
         job.fold(stack[depth - 2], stack[depth - 1], width)
         depth -= 1
@@ -216,7 +216,7 @@ cdef inline int fold_up(Job *job, void *(*stack)[FIELDS], int depth, Py_ssize_t 
 
 
 cdef inline void fold_rest(Job *job, void *(*stack)[FIELDS], int depth, Py_ssize_t width) noexcept nogil:
-    """The leaves are over: fold what is left, from the smallest subtree to the largest."""
+    """Call this after the last leaf: it folds what is left on the stack, from the smallest subtree to the largest."""
     while depth > 1:
         job.fold(stack[depth - 2], stack[depth - 1], width)
         depth -= 1
@@ -252,7 +252,7 @@ cdef inline void lines(
     if not far:
         ahead = 0
     if not direct:
-        # What follows the last elements in their row is looked at, too, in vain: it is to be the same each time.
+        # A kernel also reads what follows the last elements in their row, without using it: zeros, not whatever was there.
         n = (end - begin) % LINE_LEAF
         memset(<char *> scratch + (n - n % LANES) * job.width, 0, LANES * job.width)
     while <Py_ssize_t> LINE_LEAF << (levels - 2) < end - begin:
@@ -386,6 +386,6 @@ cdef inline int drive(Job *job, Cursor *cursor) noexcept nogil:
             return -1
         allcores_fetch_add(&cursor.done, 1)
         if job.decisive >= 0 and job.outer == 1 and job.inner == 1 and job.output[0][part] == job.decisive:
-            allcores_fetch_add(&cursor.next, cursor.end)        # nobody need look further
+            allcores_fetch_add(&cursor.next, cursor.end)        # no worker claims another chunk
         chunk = claim(cursor, deadline)
     return 0

@@ -44,7 +44,7 @@ cdef inline void close_views(Views *views) noexcept:
 
 
 cdef inline char open_views(Views *views, Job *job, object x, object where, object cursor, tuple outputs) except 0:
-    """Fill the job from x, a view (outer..., n, inner), and return x's dtype code. Close the views in any case."""
+    """Fill the job from x, a view (outer..., n, inner), and return x's dtype code. The caller closes the views."""
     cdef int d, f
     cdef char code
     views.held = 0

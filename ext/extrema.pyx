@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Extrema and their positions. Leaves are added to one running partial, in order: of equals the first stays.
+"""Extrema and their positions. Leaves are added to one running partial, in order, so that of equal elements the first stays.
 
-A leaf of a line is searched by value at the speed of memory; only where it beats what came before is it searched once
-more for the position, which happens seldom in most data, and in the first-level cache.
+A leaf of a line is searched by value at the speed of memory. Only where its extremum beats what came before, it is searched
+once more for the position, which is seldom in most data, and happens in the first-level cache.
 """
 from numpy import (
     False_, True_, empty, float32, float64, int8, int16, int32, int64, intp, subtract, uint8, uint16, uint32, uint64)
@@ -53,7 +53,7 @@ cdef inline real lowest(real _) noexcept nogil:
         return 0
 
 
-# ---- which of two, a being the earlier
+# ---- which of two elements wins; a is the earlier one
 
 cdef inline bint lower(real a, real b, bint skip) noexcept nogil:
     """Whether b takes the place of a in a minimum: NaN wins, or with `skip` loses. """
@@ -73,12 +73,12 @@ cdef inline bint higher(real a, real b, bint skip) noexcept nogil:
 # ---- a leaf of a line
 
 cdef inline bint below(real c, real b) noexcept nogil:
-    """Whether c, the later one, takes the place of b in a minimum. `|`, and a test of c alone: gcc vectorises it."""
+    """Whether c, the later one, takes the place of b in a minimum. With `|` and a test of c alone gcc vectorises it."""
     return (c < b) | (c != c)
 
 
 cdef inline bint above(real c, real b) noexcept nogil:
-    """Whether c, the later one, takes the place of b in a maximum. `|`, and a test of c alone: gcc vectorises it."""
+    """Whether c, the later one, takes the place of b in a maximum. With `|` and a test of c alone gcc vectorises it."""
     return (c > b) | (c != c)
 
 
@@ -90,7 +90,7 @@ cdef inline bint line_has_number(const real *v, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline Py_ssize_t first_of_row(const real *row, real value) noexcept nogil:
-    """Which of 32 elements is the first that equals `value`; 32 where none does. Without branches: 10 ns less."""
+    """Which of 32 elements is the first that equals `value`; 32 where none does. It has no branches, which saves 10 ns."""
     cdef real lane[LANES]
     cdef int l
     for l in range(32):
@@ -128,7 +128,7 @@ cdef inline Py_ssize_t find(const real *v, const real *tail, Py_ssize_t n, real 
         if a < 32:
             return i + a
         i += 32
-    return i + first_of_row(tail, value)            # what follows the line comes later
+    return i + first_of_row(tail, value)            # what follows the line is found after its elements
 
 
 cdef inline void lanes_low(real *lane) noexcept nogil:
@@ -264,7 +264,7 @@ cdef inline real line_high(const real *v, const real *tail, Py_ssize_t n, bint s
 
 
 cdef inline real first_zero(const real *v, const real *tail, Py_ssize_t n, real value) noexcept nogil:
-    """Of equal zeros the first."""
+    """The first one of equal zeros."""
     if real in floating:
         if value == 0:
             return v[find(v, tail, n, value)]
@@ -656,14 +656,14 @@ cdef inline void rows_argmax(
             best[j] = v[j]
 
 
-# ---- bools, of which any byte but 0 is true: a minimum asks for the first that is false, a maximum for one that is true
+# ---- bools, of which any byte but 0 is true. A minimum looks for the first false one, a maximum for the first true one
 
 cdef inline bint is_sought(uint8_t v, bint sought) noexcept nogil:
     return v != 0 if sought else v == 0
 
 
 cdef inline Py_ssize_t first_bool(const uint8_t *v, Py_ssize_t n, bint sought) noexcept nogil:
-    """Where the first element is that is what is sought. There must be one."""
+    """Where the first element is that is true, or false. There must be one."""
     cdef Py_ssize_t i = 0, l
     cdef int found
     while i + 64 <= n:
@@ -681,7 +681,7 @@ cdef inline Py_ssize_t first_bool(const uint8_t *v, Py_ssize_t n, bint sought) n
 cdef inline void line_bools(
         const uint8_t *v, const uint8_t *tail, Py_ssize_t n, Py_ssize_t start, bint sought, bint fresh,
         uint8_t *best, int64_t *index) noexcept nogil:
-    """`index` is NULL where no position is asked for."""
+    """The extremum of bools of a line; `index` is NULL where no position is asked for."""
     if fresh:
         best[0] = not sought
         if index != NULL:
@@ -875,7 +875,7 @@ cdef void ptp_rows(
     rows_max(v, stride, n, cols, ahead, fresh, <real *> partial[1])
 
 
-# ---- what is left of two runs of elements, the first one earlier
+# ---- folds: one partial of two runs of elements, of which the first one is earlier
 
 cdef inline void keep_low(real *best, const real *more, Py_ssize_t width, bint skip) noexcept nogil:
     cdef Py_ssize_t j
@@ -893,7 +893,7 @@ cdef void nanmin_merge(real **a, real **b, Py_ssize_t width) noexcept nogil:
 
 
 cdef inline void keep_arg_low(real **a, real **b, Py_ssize_t width, bint skip) noexcept nogil:
-    """The first of the least; an index of -1 says that there was nothing but NaN."""
+    """Keep the first of the least elements. An index of -1 says that there was nothing but NaN."""
     cdef real *best = a[0]
     cdef real *more = b[0]
     cdef int64_t *index = <int64_t *> a[1]
@@ -929,7 +929,7 @@ cdef void nanmax_merge(real **a, real **b, Py_ssize_t width) noexcept nogil:
 
 
 cdef inline void keep_arg_high(real **a, real **b, Py_ssize_t width, bint skip) noexcept nogil:
-    """The first of the greatest; an index of -1 says that there was nothing but NaN."""
+    """Keep the first of the greatest elements. An index of -1 says that there was nothing but NaN."""
     cdef real *best = a[0]
     cdef real *more = b[0]
     cdef int64_t *index = <int64_t *> a[1]

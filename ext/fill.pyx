@@ -23,18 +23,18 @@ from window cimport SMALL, PyErr_Clear, columns_adjoin, get_buffer, open_small
 from numpy import empty_like
 
 cdef enum:
-    EXACT = 1 << 24         # integers up to here are numbers of float32
-    WIDTH = 512             # columns at a time
+    EXACT = 1 << 24         # float32 has all integers up to this one
+    WIDTH = 512             # columns that are filled at a time
     BLOCK = 256             # elements that are looked at before any is written
     WORD = 64               # elements whose gaps are the bits of a word
-    FEW = 12                # gaps of a word that are filled one by one: about as fast then as element after element
+    FEW = 12                # up to so many gaps of a word are filled one by one; with as many, looking at each element is as fast
     FEW_LIMITED = 24        # the same where there is a limit
-    SOON = 16               # rows between what is computed and what is fetched
+    SOON = 16               # rows between the one that is computed and the one that is prefetched
 
 
 # ---- push
 
-# Selections are by masks of bits: of `a if b else c` on floats gcc makes branches here, which random gaps mispredict
+# Elements are chosen by masks of bits. gcc 12 makes branches of `a if b else c` on floats here, which random gaps mispredict
 # (7.3 M elements, half of them NaN: 40 instead of 10 ms).
 
 cdef extern from *:
@@ -82,7 +82,7 @@ cdef inline uint64_t copied(const char *x, Py_ssize_t xs, char *out, Py_ssize_t 
 cdef inline void fill_few(
         const char *x, Py_ssize_t xs, char *out, Py_ssize_t os, uint64_t found, bits *last, int64_t *run,
         int64_t limit) noexcept nogil:
-    """Gap after gap."""
+    """Fill a word gap after gap."""
     cdef bits w = last[0], v, apart, far
     cdef int64_t gaps = run[0]
     cdef Py_ssize_t i, before = -1
@@ -105,10 +105,10 @@ cdef inline void fill_few(
 cdef inline void fill_many(
         const char *x, Py_ssize_t xs, char *out, Py_ssize_t os, Py_ssize_t n, bits *last, int64_t *run, int64_t limit,
         bint limited) noexcept nogil:
-    """Element after element. What does not depend on the element before is a loop of its own."""
+    """Fill a word element after element. What does not depend on the element before is done in a loop of its own."""
     cdef bits value[WORD]
     cdef bits gap[WORD]
-    cdef int64_t many[WORD]         # gaps up to here
+    cdef int64_t many[WORD]         # for each element, the gaps up to it
     cdef bits w = last[0], v, far
     cdef int64_t gaps = run[0]
     cdef Py_ssize_t i
@@ -139,7 +139,7 @@ cdef inline void fill_many(
 cdef inline void push_word(
         const char *x, Py_ssize_t xs, char *out, Py_ssize_t os, Py_ssize_t n, bits *last, int64_t *run, int64_t limit,
         bint limited) noexcept nogil:
-    """Up to 64 elements."""
+    """Fill up to 64 elements."""
     cdef int few = FEW_LIMITED if limited else FEW
     cdef uint64_t found
     if n == WORD:
@@ -159,7 +159,8 @@ cdef inline void push_word(
 cdef inline void push_elements(
         const char *x, Py_ssize_t xs, char *out, Py_ssize_t os, Py_ssize_t n, bits last, int64_t run, int64_t limit,
         bint limited) noexcept nogil:
-    """`last` is the last number, and `run` how many gaps follow it. Elements that are apart are brought together first."""
+    """Fill a part of a line. `last` is the last number before it, after which `run` gaps come. Elements that don't adjoin are
+    gathered first."""
     cdef Py_ssize_t size = sizeof(bits), most, i
     cdef bits here[WORD]
     cdef bits there[WORD]
@@ -361,7 +362,7 @@ def ends_push(a, run, cursor, last):
         release(view, 3)
 
 
-# ---- the short way for small arrays: no views, grids, cursors or tasks, which take 15 us
+# ---- the fast path of small arrays: without views, grids, cursors and teams, which take 15 us
 
 cdef inline void small_view(View *to, Py_buffer *view, int along, bint backwards) noexcept nogil:
     """A view of one or two dimensions."""
@@ -446,7 +447,7 @@ cdef inline bint is_old(real v, real old, bint missing) noexcept nogil:
 
 cdef inline void replace_elements(
         char *x, Py_ssize_t stride, Py_ssize_t n, real old, real new, bint missing) noexcept nogil:
-    """Written is only where something is to be replaced: pages that are not keep clean."""
+    """Replace values. Nothing else is written, so that pages without such a value stay clean."""
     cdef Py_ssize_t at = 0, i, most
     cdef real v
     cdef int found
@@ -517,7 +518,7 @@ cdef int replace_in(View *x, Cursor *cursor, object old, object new) except -1:
 
 
 def replace(old, new, cursor, a):
-    """In `a`, a view (outer..., n, 1)."""
+    """Replace values in `a`, a view (outer..., n, 1)."""
     cdef Py_buffer view[2]
     cdef View x
     hold(view, (a, cursor), 0)

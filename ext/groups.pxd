@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Groups of the lanes of a strip as columns of a tile, and windows from there to where they belong.
+"""Groups of the lanes of a strip are loaded as columns of a tile, and results are written back from there.
 
     row p of a tile    element p of each group:   g of all lanes | g + 1 of all lanes | ...
 
@@ -26,7 +26,7 @@ cdef inline bint straight(Operand *operand, char *first, Py_ssize_t lanes) noexc
 cdef inline void transpose_in(
         const double *a, const double *b, const double *c, const double *d, Py_ssize_t n, double *to,
         Py_ssize_t step) noexcept nogil:
-    """n elements of four groups, into four columns."""
+    """Load n elements of each of four groups into four columns."""
     cdef f64x4 e, f, g, h
     cdef Py_ssize_t p = 0
     while p + 4 <= n:
@@ -52,7 +52,7 @@ cdef inline void transpose_in(
 
 cdef inline void transpose_out(
         const double *v, Py_ssize_t step, Py_ssize_t n, double *a, double *b, double *c, double *d) noexcept nogil:
-    """The reverse."""
+    """Write n numbers of each of four columns to four groups: the reverse of `transpose_in`."""
     cdef f64x4 e, f, g, h
     cdef Py_ssize_t p = 0
     while p + 4 <= n:
@@ -83,8 +83,8 @@ cdef inline bint side_by_side(Operand *operand, char *first) noexcept nogil:
 
 cdef inline const double *line_group(
         Job *job, Operand *x, char *lane, Py_ssize_t base, Py_ssize_t length, double *room) noexcept nogil:
-    """Elements base.. of a line: where they are, if they are doubles side by side, else brought up. NaN stands for what
-    lies outside of the series."""
+    """Elements base.. of a line: in place if they are doubles side by side, else copied. NaN stands for what lies outside of
+    the series."""
     cdef Py_ssize_t low = -base if base < 0 else 0
     cdef Py_ssize_t high = length if base + length <= job.n else job.n - base
     cdef Py_ssize_t p
@@ -105,7 +105,7 @@ cdef inline const double *line_group(
 cdef inline void take_groups(
         Job *job, Strip *strip, int f, Py_ssize_t group, Py_ssize_t groups, Py_ssize_t length,
         double *to, Py_ssize_t step) noexcept nogil:
-    """Elements of groups group.. of one input: row p of `to` gets the elements p of each group, of all lanes. NaN stands
+    """Load groups group.. of one input: row p of `to` gets element p of each group, of all lanes. NaN stands
     for what lies outside of the series."""
     cdef Operand *x = &job.operand[f]
     cdef double room[4 * MOST]
@@ -152,8 +152,8 @@ cdef inline void take_groups(
 cdef inline void give_groups(
         Job *job, Strip *strip, Py_ssize_t group, Py_ssize_t groups, Py_ssize_t length, Py_ssize_t offset,
         Py_ssize_t begin, Py_ssize_t end, double *v, Py_ssize_t step) noexcept nogil:
-    """The reverse, into out: row p of `v` holds the windows that end at element p of each group. Those that belong to
-    outputs begin..end."""
+    """Write results to out. Row p of `v` holds the results of the windows that end at element p of each group; only those of
+    outputs begin..end are written."""
     cdef Operand *out = job.out
     cdef Py_ssize_t lanes = strip.lanes, width = groups * lanes, g = 0, base, low, high, p, l = 0, c = 0, i
     cdef Py_ssize_t first[4]
@@ -212,7 +212,7 @@ cdef inline void give_groups(
 cdef inline void give_accepted(
         Job *job, Strip *strip, Py_ssize_t group, Py_ssize_t groups, Py_ssize_t length, Py_ssize_t offset,
         Py_ssize_t begin, Py_ssize_t end, const double *v, Py_ssize_t step) noexcept nogil:
-    """The same one by one, of those that are not infinite."""
+    """`give_groups` for the results that are not infinite, one by one."""
     cdef Operand *out = job.out
     cdef Py_ssize_t lanes = strip.lanes, at, p, c
     for p in range(length):

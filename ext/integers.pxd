@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Integers that float64 can't tell apart, in moving windows: taken as integers, one lane after the other.
+"""Moving windows over integers that float64 can't tell apart: computed as integers, one lane after the other.
 
-Kernels of windows compute in float64, which holds all integers below 2**53 and their sums. Nothing is rounded there
-before the result, and nothing here: so it is all the same which way was taken, and where the elements change from one
-to the other. Whether they are small enough is one OR of them all, which costs next to nothing; what is here takes 3 to
-25 ns an element.
+Kernels of windows compute in float64, which holds all integers below 2**53. While these and their sums stay below, nothing
+is rounded before the result, and nothing ever is in this module. So both ways give the same bits, and the elements may
+decide anywhere which one is taken. An OR of all elements tells whether they are small enough, which costs next to nothing;
+this module takes 3 to 25 ns an element.
 """
 from libc.math cimport NAN, ldexp
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
@@ -22,10 +22,10 @@ ctypedef fused whole:
     uint64_t
 
 cdef enum:
-    DIGITS = 53         # of a float64
+    DIGITS = 53         # binary digits of a float64
 
 
-# ---- elements: 64 bits of each, those of narrower ones with their sign
+# ---- elements as 64 bits each; narrower ones are extended with their sign
 
 cdef inline void fetch_typed(const char *x, Py_ssize_t stride, Py_ssize_t n, bint swapped, uint64_t *to, whole *_) noexcept nogil:
     cdef Py_ssize_t i
@@ -38,7 +38,7 @@ cdef inline void fetch_typed(const char *x, Py_ssize_t stride, Py_ssize_t n, bin
 
 
 cdef inline void fetch(Operand *x, const char *lane, Py_ssize_t n, uint64_t *to) noexcept nogil:
-    """n elements of a lane."""
+    """Load n elements of a lane."""
     if x.code == b"q":
         fetch_typed(lane, x.n_stride, n, x.swapped, to, <int64_t *> NULL)
     elif x.code == b"Q":
@@ -72,8 +72,8 @@ cdef inline uint64_t bits_typed(
 
 
 cdef inline uint64_t beyond(Operand *x, const char *at, Py_ssize_t stride, Py_ssize_t n, int digits) noexcept nogil:
-    """Not 0 where an element has more digits than these: -2**digits <= v < 2**digits is one of 2**(digits + 1) numbers
-    from 0 on, once 2**digits is added."""
+    """Not 0 if an element has more digits than so many. The numbers -2**digits <= v < 2**digits are the 2**(digits + 1)
+    numbers from 0 on, once 2**digits is added."""
     cdef uint64_t more = <uint64_t> 1 << digits
     if x.code == b"q":
         return bits_typed(at, stride, n, x.swapped, more, <int64_t *> NULL) >> 1 >> digits
@@ -96,12 +96,12 @@ cdef inline int digits_of(char code) noexcept nogil:
 
 
 cdef inline bint lane_within(Operand *x, const char *lane, Py_ssize_t low, Py_ssize_t high, int digits) noexcept nogil:
-    """Whether the elements low..high of a lane have no more digits than these."""
+    """Whether no element low..high of a lane has more than so many digits."""
     return digits_of(x.code) <= digits or not beyond(x, lane + low * x.n_stride, x.n_stride, high - low, digits)
 
 
 cdef inline bint within(Job *job, Strip *strip, Py_ssize_t low, Py_ssize_t high, int digits) noexcept nogil:
-    """The same for all lanes of a strip."""
+    """Whether no element low..high of any lane of a strip has more than so many digits."""
     cdef Operand *x = &job.operand[0]
     cdef uint64_t found = 0
     cdef Py_ssize_t i
@@ -120,7 +120,7 @@ cdef inline double rounded(uint64_t v, bint signed) noexcept nogil:
     return <double> <int64_t> v if signed else <double> v
 
 
-# ---- sums of two words, as many elements as there may be
+# ---- sums of two words, which no number of elements overflows
 
 cdef struct Wide:
     uint64_t low
@@ -142,7 +142,7 @@ cdef inline void subtract(Wide *sum, uint64_t v, bint signed) noexcept nogil:
 
 
 cdef inline double rounded_sum(const Wide *sum) noexcept nogil:
-    """Rounded once, to the nearest."""
+    """The sum as float64, rounded once, to the nearest."""
     cdef uint64_t low = sum.low, high = <uint64_t> sum.high
     cdef bint negative = sum.high < 0
     cdef int shift = 0
@@ -152,7 +152,7 @@ cdef inline double rounded_sum(const Wide *sum) noexcept nogil:
     if negative:
         low = ~low + 1
         high = ~high + (low == 0)
-    while high:                 # what is shifted out may only count as something or nothing: its last digit stays set
+    while high:                 # the last digit stays set if any 1 is shifted out, so that rounding sees that there was something
         low = low >> 1 | low & 1 | high << 63
         high >>= 1
         shift += 1
@@ -163,7 +163,7 @@ cdef inline double rounded_sum(const Wide *sum) noexcept nogil:
 # ---- windows
 
 cdef inline int exact_digits(Window *it) noexcept nogil:
-    """Digits of elements up to which the other way is exact; 64 where rounded elements will do."""
+    """Up to how many digits of its elements a window is exact in float64; 64 where rounded elements will do."""
     cdef int digits = DIGITS
     if it.kind == SUM or it.kind == MEAN:
         while digits and it.window > (<Py_ssize_t> 1 << (DIGITS - digits)):
@@ -173,7 +173,7 @@ cdef inline int exact_digits(Window *it) noexcept nogil:
 
 
 cdef inline int fill_integers(Job *job, Strip *strip, Window *it, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """Outputs begin..end of every lane of the strip. -1 where there is no memory."""
+    """Compute outputs begin..end of every lane of the strip. Returns -1 where there is no memory."""
     cdef Operand *x = &job.operand[0]
     cdef Py_ssize_t low = begin + it.offset - (it.window - 1), high = end + it.offset, m, l
     low = low if low > 0 else 0
@@ -198,7 +198,7 @@ cdef inline int fill_integers(Job *job, Strip *strip, Window *it, Py_ssize_t beg
 cdef inline void slide_sums(
         Watch *watch, Window *it, const uint64_t *v, Py_ssize_t low, Py_ssize_t high, Py_ssize_t begin, Py_ssize_t end, bint signed,
         double *result) noexcept nogil:
-    """Integers that are taken out again leave nothing behind."""
+    """Sums by adding what enters and subtracting what leaves, which is exact in integers."""
     cdef Wide sum
     cdef Py_ssize_t i, enters = low, leaves = low, at = begin, stop
     cdef double value
@@ -225,15 +225,15 @@ cdef inline void slide_sums(
 cdef inline void slide_extrema(
         Watch *watch, Window *it, uint64_t *v, Py_ssize_t low, Py_ssize_t high, Py_ssize_t begin, Py_ssize_t end, bint signed,
         uint64_t *queue, double *result) noexcept nogil:
-    """A queue of positions: of those elements than which none that came later is as good, the first is the extremum, the
-    last of equal ones."""
+    """Extrema by a queue of positions. It holds the elements than which no later one is as good; the first one is the
+    extremum, and of equal elements the last one."""
     cdef uint64_t flip = <uint64_t> signed << 63
     cdef Py_ssize_t i, enters = low, leaves, head = 0, tail = 0, at = begin, stop
     cdef double value
     if it.kind == MAX or it.kind == ARGMAX:
         flip = ~flip
     for i in range(high - low):
-        v[i] ^= flip            # in the order of unsigned integers, the extremum is the least
+        v[i] ^= flip            # now the extremum is the least of unsigned integers
     while at < end:
         stop = next_look(watch, at, end)
         if stop == at:
@@ -272,8 +272,8 @@ cdef inline void fetch_keys(Operand *x, const char *lane, Py_ssize_t n, uint64_t
 
 
 cdef inline double blend_keys(uint64_t a, uint64_t b, uint64_t flip, const QuantileRanks *want) noexcept nogil:
-    """The quantile between two keys: in their middle rounded once; elsewhere from the rounded elements and their exact
-    distance, as other numbers are."""
+    """The quantile between two keys. In their middle it is rounded once; elsewhere it is computed from the rounded elements
+    and their exact distance, as that of other numbers is."""
     cdef bint signed = flip != 0
     cdef double low = rounded(a ^ flip, signed), high = rounded(b ^ flip, signed), span
     cdef Wide sum

@@ -1,6 +1,6 @@
-"""Elements as integers of the same order: keys. NaN is the largest one, and both zeros are the same.
+"""Ordered keys: elements as integers of the same order. NaN is the largest key, and both zeros have the same one.
 
-Keys are int32 for elements of up to four bytes, else int64. What selects and sorts is compiled for these two alone.
+Keys are int32 for elements of up to four bytes, else int64. Selection is compiled for these two types alone.
 """
 from libc.string cimport memcpy
 
@@ -16,9 +16,9 @@ ctypedef fused key:
     int32_t
     int64_t
 
-# n elements, `stride` bytes apart, as keys at to, to + step, ...
+# A load function writes the keys of n elements, `stride` bytes apart, to to[0], to[step], ...
 ctypedef void (*load_function)(const char *x, Py_ssize_t stride, Py_ssize_t n, void *to, Py_ssize_t step) noexcept nogil
-# The element of a key.
+# A store function writes the element of a key.
 ctypedef void (*store_function)(const void *k, char *to) noexcept nogil
 
 
@@ -53,7 +53,7 @@ cdef inline key key_of(real v, key *_) noexcept nogil:
 
 cdef inline void load_typed(
         const char *x, Py_ssize_t stride, Py_ssize_t n, key *to, Py_ssize_t step, real *_) noexcept nogil:
-    # A memcpy of constant size is one move, and unlike a typed load it may be unaligned.
+    # A memcpy of constant size is one instruction, which may be unaligned; a typed load may not.
     cdef Py_ssize_t i
     cdef real v
     if stride == sizeof(real) and step == 1:

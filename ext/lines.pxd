@@ -1,4 +1,4 @@
-"""The loop around kernels that search whole lines: claim a chunk, bring up its lines as strips.
+"""The loop around kernels that search whole lines: claim a chunk, and give its lines to the kernel, a strip at a time.
 
     x: a view (outer..., n, inner), any strides. A chunk is  lines x n x tile of inner,  as _engine/grid.py cuts it.
 
@@ -13,14 +13,14 @@ from reals cimport int64_t
 
 cdef enum:
     SHORT = 80              # elements of a line that is sorted side by side with others
-    STRIP = 65536           # keys of columns that are brought up together
-    COLUMNS = 64            # of these at most
-    ROWS = 16               # of columns that are transposed at a time
-    AHEAD = 32              # rows
+    STRIP = 65536           # keys in a strip of columns, about
+    COLUMNS = 64            # columns in a strip, at most
+    ROWS = 16               # rows of columns that are transposed at a time
+    AHEAD = 32              # rows between those that are read and those that are prefetched
 
 
-# Lines side by side, line[0] .. line[lines - 1]; of columns only the first. `first` is the number of the first line.
-# -1 where there is no memory.
+# A strip function takes lines side by side, line[0] .. line[lines - 1]; of columns only line[0] is set. `first` is the
+# number of the first line. It returns -1 where there is no memory.
 ctypedef int (*strip_function)(Lines *job, char **line, Py_ssize_t lines, Py_ssize_t first) noexcept nogil
 
 
@@ -34,9 +34,9 @@ cdef struct Lines:
     load_function load
     store_function store
     Py_ssize_t itemsize
-    bint may_miss           # floats: there may be NaN
+    bint may_miss           # elements are floats, among which there may be NaN
     strip_function strip
-    void *own               # the kernel's own
+    void *own               # what the kernel needs besides
     Arena arena
 
 
@@ -57,7 +57,7 @@ cdef inline char *line_at(Lines *job, Py_ssize_t position, Py_ssize_t column) no
 
 
 cdef inline int describe(Lines *job, const Py_buffer *x) except -1:
-    """A view (outer..., n, inner)."""
+    """Fill the job from a view (outer..., n, inner)."""
     cdef int d = x.ndim - 2, i
     cdef char code = dtype_code(x)
     job.load = loader(code)
@@ -125,9 +125,9 @@ cdef inline int walk(Lines *job, Cursor *cursor) noexcept nogil:
 
 
 cdef inline void bring_up_columns(Lines *job, const char *line, Py_ssize_t lines, char *to, Py_ssize_t pitch) noexcept nogil:
-    """Columns that adjoin, as keys: those of a column adjoin then. Columns begin `pitch` bytes apart.
+    """Load columns that adjoin as keys, so that the keys of a column adjoin. Columns of keys begin `pitch` bytes apart.
 
-    In blocks of rows, so that a column gets a cache line at a time: half the time of row by row.
+    It goes by blocks of rows, so that a column gets a cache line at a time: half the time of row by row.
     """
     cdef Py_ssize_t i = 0, l, rows
     cdef Py_ssize_t size = pitch // (job.n + 8)

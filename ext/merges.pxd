@@ -11,7 +11,7 @@ cdef extern from *:
     typedef double *__restrict__ allcores_row;
     #endif
     """
-    # Rows that share no memory: with 3 to 15 of them in a loop, gcc would give up on telling them apart at run time.
+    # A row shares no memory with others. gcc does not check that at run time where a loop has more than a few of them.
     ctypedef double *row "allcores_row"
 
 cdef enum:
@@ -37,10 +37,10 @@ cdef enum Kind:
     CORR
 
 
-# Third and fourth moments of what is smaller than 1e-80 or greater than 1e77 are no float64. Windows whose sum of squares
+# Third and fourth moments of numbers below 1e-80 or above 1e77 are out of float64's range. Windows whose sum of squares
 # is beyond these bounds are computed with elements multiplied by a power of two, which is exact. Each is computed at one
 # scale, which its own sum of squares decides; where that is subnormal or overflows there is no result.
-# Of correlations each series has a scale of its own, of a larger factor: every sum of squares is a float64 at one of them.
+# In correlations each series has a scale of its own, with a larger factor, so that every sum of squares is in range at one.
 
 cdef enum Scale:
     PLAIN
@@ -55,7 +55,7 @@ cdef inline double factor(Kind kind, Scale scale) noexcept nogil:
 
 
 cdef inline bint belongs(double square, Scale scale) noexcept nogil:
-    """Whether a sum of squares of a series that is correlated is of this scale. Zero is of a constant, or has underflowed."""
+    """Whether the sum of squares of a series in a correlation belongs to this scale. A zero is that of a constant, or underflow."""
     if scale == TINY:
         return square < ldexp(1, -960 + 1200)
     if scale == HUGE:
@@ -64,7 +64,7 @@ cdef inline bint belongs(double square, Scale scale) noexcept nogil:
 
 
 cdef inline int scale_of(double square) noexcept nogil:
-    """By which scale a window's sum of squares says that it is to be computed. It is NaN where a difference overflows."""
+    """At which scale a window is computed, by its sum of squares. This is NaN where a difference overflows."""
     return TINY if square < ldexp(1, -960) else PLAIN if square <= ldexp(1, 1020) else HUGE
 
 
@@ -79,15 +79,15 @@ cdef inline double most_square(Scale scale) noexcept nogil:
 cdef struct Window:
     Kind kind
     Py_ssize_t window, offset, min_count, ddof
-    Py_ssize_t group        # elements that are brought up as one: L, or a multiple of it
+    Py_ssize_t group        # elements that are loaded together: L, or a multiple of it
     Py_ssize_t period       # L: scans begin anew after so many
     Py_ssize_t between      # q: whole groups between start and end, or q - 1
     Py_ssize_t rest         # window - 1 = q * L + rest
     int inputs
-    int fields              # of what is known of a run of elements
-    int pivots              # of moments: as many as inputs
+    int fields              # how many numbers are known of a run of elements
+    int pivots              # of moments, as many as there are inputs; else 0
     Scale scale[INPUTS]     # of skewness and kurtosis, and of each series that is correlated
-    int64_t met             # scales of windows that were met at scale 1, a bit each: that of the second input times SCALES more
+    int64_t met             # a bit for each scale that a window needs; those of the second input are SCALES bits further on
 
 
 cdef inline int fields_of(Kind kind) noexcept nogil:
@@ -133,7 +133,7 @@ cdef inline void merge_max(Py_ssize_t n, row a, row b, row to) noexcept nogil:
 
 
 cdef inline void merge_argmin(Py_ssize_t n, row a, row at, row b, row bt, row to, row tot) noexcept nogil:
-    """The last of the least; what is missing is at -1, before all others."""
+    """The last one of the least elements, and its position. A missing element is at -1, before all others."""
     cdef Py_ssize_t j
     cdef bint take
     for j in range(n):
@@ -345,7 +345,7 @@ cdef inline void merge_corr_counted(
         w[j] = square(dy, wa[j], wb[j], na[j], u)
 
 
-# One more element, e, for runs of na: `has` is 0 where it is missing. It becomes the pivot of an empty run.
+# An element e joins runs of na elements; `has` is 0 where it is missing. It becomes the pivot of a run that was empty.
 
 cdef inline double cube_added(double d, double sa, double ta, double na, double u, double v) noexcept nogil:
     return ta + d * ((d * d) * (na * u * (v - u)) - 3 * (u * sa))
@@ -516,14 +516,14 @@ cdef inline void add_corr_counted(
 
 cdef struct Run:            # what is known of n runs of elements, side by side
     double *field[FIELDS]
-    double *pivot[INPUTS]   # of moments: what their means are relative to
-    double *count           # NULL: `number` elements each, none of them missing
+    double *pivot[INPUTS]   # of moments: the elements that means are relative to
+    double *count           # elements of each run; NULL: each has `number`, and none is missing
     double number
 
 
 cdef inline void merge(Kind kind, Py_ssize_t n, Run *a, Run *b, Run *to) noexcept nogil:
-    """to = a, then b; `to` shares no memory with them. Its pointers are set, its number and its pivots are not: those of
-    moments are a's, or b's where a is empty."""
+    """Merge a and b, which follows a, to `to`, which shares no memory with them. Its pointers have to be set; its number and
+    its pivots are left alone (they are a's, or b's where a is empty)."""
     cdef double **x = a.field
     cdef double **y = b.field
     cdef double **z = to.field
@@ -584,7 +584,7 @@ cdef inline void merge(Kind kind, Py_ssize_t n, Run *a, Run *b, Run *to) noexcep
 
 
 cdef inline void add(Kind kind, Py_ssize_t n, Run *a, Run *element, Run *to) noexcept nogil:
-    """The same for moments, of which b is an element. The pivots of a become those of `to`, where they are."""
+    """Add to runs of moments a an element each, to `to`. The pivots of a become those of `to`, in place."""
     cdef double **e = element.field
     cdef double **p = a.pivot
     cdef double **x = a.field
@@ -626,13 +626,13 @@ cdef inline void add(Kind kind, Py_ssize_t n, Run *a, Run *element, Run *to) noe
 # ---- from what is known of a window to its value
 
 cdef inline double within(double v) noexcept nogil:
-    """A correlation that rounding has taken past its limits."""
+    """A correlation between -1 and 1, where rounding has taken it beyond."""
     v = 1 if v > 1 else v
     return -1 if v < -1 else v
 
 
 cdef inline void finish_scaled(Window *it, Py_ssize_t n, Run *known, const double *c, double *to) noexcept nogil:
-    """Skewness or kurtosis, of the windows that belong to this scale: infinity, which is no value, stands for others."""
+    """Skewness or kurtosis of the windows that belong to this scale. Others get infinity, which no window has as its result."""
     cdef Py_ssize_t j
     cdef const double *m2 = known.field[1]
     cdef const double *m3 = known.field[2]
@@ -665,7 +665,7 @@ cdef inline void finish_scaled(Window *it, Py_ssize_t n, Run *known, const doubl
 
 
 cdef inline void finish_corr(Window *it, Py_ssize_t n, Run *known, const double *c, double *to) noexcept nogil:
-    """The same of correlations."""
+    """Correlations of the windows that belong to these scales. Others get infinity."""
     cdef Py_ssize_t j
     cdef const double *z = known.field[2]
     cdef const double *p = known.field[3]
@@ -692,7 +692,7 @@ cdef inline void finish_corr(Window *it, Py_ssize_t n, Run *known, const double 
 
 
 cdef inline void finish(Window *it, Py_ssize_t n, Run *known, double *full, double *last, double *to) noexcept nogil:
-    """The values of n windows. `full` holds counts where `known` has none, `last` the positions of the ends."""
+    """Write the results of n windows. `full` holds counts where `known` has none, `last` the positions of the ends."""
     cdef Py_ssize_t j
     cdef const double *c = known.count if known.count != NULL else full
     cdef const double *x = known.field[0]

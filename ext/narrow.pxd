@@ -1,12 +1,12 @@
 """Elements of given ranks among keys in a worker's scratch.
 
     keys      . . . . . . . . . . . . . . . . . .      a sample of some of them, sorted
-    ranks                 r                            brackets around where r must be, give or take some deviations
-    next              [ . . . . ]                      what lies between is kept: about a quarter, and so on
+    ranks                 r                            a bracket around the place of r in the sample, some deviations wide
+    next              [ . . . . ]                      what lies inside is kept, about a quarter, and narrowed likewise
 
 A pass counts what is below a bracket and at its ends, and keeps what is inside without a branch. Several ranks share
-passes as long as they are near to each other. Where a sample misleads twice in a row the range of keys is halved
-instead: after 64 such passes nothing is left. No input is quadratic.
+passes as long as they are near to each other. Where samples mislead twice in a row the range of keys is halved
+instead; after 64 such passes nothing is left. So no input takes quadratic time.
 """
 from libc.stdlib cimport realloc
 from libc.string cimport memmove
@@ -16,12 +16,12 @@ from keys cimport INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN, key
 from reals cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 cdef enum:
-    SAMPLE = 64             # at most
-    LITTLE = 512            # below so many keys, half a sample
-    FEW = 64                # elements that are sorted
-    MARGIN = 8              # places in a sample: two standard deviations
-    LESS = 5                # and in half a sample
-    NEAR = 6                # places in a sample: ranks that share a bracket
+    SAMPLE = 64             # keys of a sample, at most
+    LITTLE = 512            # below so many keys a sample has half as many
+    FEW = 64                # up to so many keys are sorted, not narrowed down
+    MARGIN = 8              # places in a sample between a rank and the end of its bracket: two standard deviations
+    LESS = 5                # the same in half a sample
+    NEAR = 6                # ranks that are so many places apart in a sample share a bracket
     GROUPS = 4              # brackets of a pass over the elements, at most
     STACK = 1024
     PIECE = 2048            # keys that stay in the first-level cache
@@ -36,7 +36,7 @@ cdef struct Item:
     Py_ssize_t offset, n    # of the keys, in the arena
     Py_ssize_t first, last  # which ranks are looked for
     Py_ssize_t base         # elements that are known to come before
-    int misled              # samples in a row that led to nothing
+    int misled              # how many samples in a row have missed a rank or kept too much
 
 
 cdef struct Split:
@@ -83,7 +83,7 @@ cdef inline void sort_padded(const key *v, int n, int size, key *ordered) noexce
             place += padded[j] < padded[i]
         ordered[place] = padded[i]
         known[place] = 1
-    for i in range(n):              # of equal ones only the first place is known
+    for i in range(n):              # where keys are equal, only the place of the first one was found
         last = ordered[i] if known[i] else last
         ordered[i] = last
 
@@ -102,7 +102,7 @@ cdef inline void sort_few(const key *v, Py_ssize_t n, key *ordered) noexcept nog
 
 
 cdef inline Py_ssize_t keep(const key *v, Py_ssize_t n, key low, key high, key *out) noexcept nogil:
-    """Keep the keys between low and high, without these, which differ; how many there are."""
+    """Keep the keys that are greater than low and less than high; return how many these are. low and high differ."""
     if key is int32_t:
         return allcores_keep4(v, n, <uint32_t> low + 1, <uint32_t> high - <uint32_t> low - 1, out)
     else:
@@ -137,7 +137,7 @@ cdef inline void tally(const key *v, Py_ssize_t n, key low, key high, Split *s) 
 
 
 cdef inline Split split(const key *v, Py_ssize_t n, key low, key high, key *out) noexcept nogil:
-    """Count what is where, and keep what lies between."""
+    """Count the keys below `low`, at both ends and between them, and keep those between."""
     cdef Split s
     cdef Py_ssize_t at = 0, m
     s.below = 0
@@ -171,10 +171,10 @@ cdef inline Py_ssize_t place_in_sample(Py_ssize_t rank, Py_ssize_t n, Py_ssize_t
 
 cdef inline int narrow(
         Arena *arena, Py_ssize_t begin, Py_ssize_t n, const Py_ssize_t *ranks, Py_ssize_t m, key *values) noexcept nogil:
-    """values[j]: the key of rank ranks[j], from 0, among the n from `begin` in the arena, which are lost, as is
-    what comes after them.
+    """Write to values[j] the key of rank ranks[j], from 0, among the n keys from `begin` in the arena.
 
-    Ranks are in order. -1 where there is no memory.
+    Ranks are in order. The keys, and what comes after them in the arena, are overwritten. Returns -1 where there is no
+    memory.
     """
     cdef Item stack[STACK]
     cdef Item it
@@ -205,7 +205,7 @@ cdef inline int narrow(
         margin = MARGIN if it.n >= LITTLE else LESS
         if it.misled < 2:
             for i in range(size):
-                # Within each run at a place of its own, so that no period of the data meets that of the sample.
+                # Each is at another place within its run of keys, so that data with a period do not mislead the sample.
                 sample[i] = v[(it.n * i + it.n * ((i * 41 + 19) & 63) // 64) // size]
             sort_few(sample, size, ordered)
         low_depth = depth
@@ -281,7 +281,7 @@ cdef inline int narrow(
                 child.misled = 0 if it.misled >= 2 else it.misled + 1
                 top += child.n
             g = h
-        # What was found takes the place of what it was found in.
+        # The keys that were kept take the place of those among which they were found.
         memmove(arena.data + it.offset * <Py_ssize_t> sizeof(key), arena.data + (it.offset + it.n) * <Py_ssize_t> sizeof(key),
                 (top - it.offset - it.n) * <Py_ssize_t> sizeof(key))
         for i in range(low_depth, depth):

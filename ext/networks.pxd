@@ -28,7 +28,7 @@ cdef extern from *:
     #endif
     #define ALLCORES_LANES 32
 
-    /* One comparator, on vectors that do not overlap: with `restrict`, or each call asks where its vectors are. */
+    /* One comparator, on vectors that do not overlap: without `restrict` each call would check that. */
     static inline void allcores_order(const double *ALLCORES_APART a, const double *ALLCORES_APART b,
                                       double *ALLCORES_APART low, double *ALLCORES_APART high) {
         for (int i = 0; i < ALLCORES_LANES; i++) {
@@ -54,11 +54,11 @@ cdef extern from *:
 cdef enum:
     NETWORK_MOST = 300      # the longest window for which a network is made
     NETWORK_TILE = 128      # windows in a tile, at most
-    NETWORK_LEVELS = 8      # of tiles within tiles
+    NETWORK_LEVELS = 8      # levels of tiles within tiles, at most
 
 cdef struct Comparator:
-    # While a network is made, values by number: element r is value r, and comparator i makes the values
-    # elements + 2 i and elements + 2 i + 1. Then places in scratch, or -1 for an output that nobody wants.
+    # While a network is made these are numbers of values: element r is value r, and comparator i makes the values
+    # elements + 2 i and elements + 2 i + 1. Afterwards they are places in scratch, or -1 for an output that is not needed.
     int32_t a
     int32_t b
     int32_t low
@@ -66,18 +66,18 @@ cdef struct Comparator:
 
 cdef struct Network:
     Py_ssize_t w
-    Py_ssize_t tile             # windows
+    Py_ssize_t tile             # windows in a tile
     Py_ssize_t base             # ranks base .. base + kept - 1 of a window are outputs
     Py_ssize_t kept
     Comparator *comparators
     Py_ssize_t used
     Py_ssize_t room
     int32_t *outputs            # [tile][kept]
-    Py_ssize_t vectors           # of scratch, behind the elements
+    Py_ssize_t vectors          # vectors of scratch behind the elements
     bint failed
 
 
-# ---- making one
+# ---- how a network is made
 
 cdef enum:
     LEAST = -1          # values that fill up a merge: no comparator is needed to order them
@@ -85,7 +85,7 @@ cdef enum:
 
 
 cdef inline void compare(Network *net, int32_t *a, int32_t *b) noexcept nogil:
-    """The lesser of two values to a, the greater one to b."""
+    """Make a the lesser of two values and b the greater one."""
     cdef Comparator *grown
     cdef int32_t swap = a[0]
     if b[0] == GREATEST or swap == LEAST:
@@ -111,8 +111,8 @@ cdef inline void compare(Network *net, int32_t *a, int32_t *b) noexcept nogil:
 cdef inline void merge(
         Network *net, const int32_t *a, Py_ssize_t m, const int32_t *b, Py_ssize_t n, int32_t *result,
         int32_t *work) noexcept nogil:
-    """Batcher's odd-even merge of two sorted lists of any lengths: they meet in the middle of a power of two. Without
-    recursion, which gcc would inline into itself for minutes."""
+    """Batcher's odd-even merge of two sorted lists of any lengths, which meet in the middle of a power of two. It is not
+    recursive, because gcc would inline it into itself for minutes."""
     cdef Py_ssize_t half = 1, i, j, d
     while half < m or half < n:
         half *= 2
@@ -134,7 +134,7 @@ cdef inline void merge(
 
 
 cdef inline void sort(Network *net, Py_ssize_t first, Py_ssize_t n, int32_t *result, int32_t *work) noexcept nogil:
-    """The elements first, first + 1, ..., sorted."""
+    """Sort the elements first, first + 1, ..."""
     cdef Py_ssize_t run = 1, i, rest
     for i in range(n):
         result[i] = <int32_t> (first + i)
@@ -158,7 +158,7 @@ cdef struct Node:
 
 
 cdef inline void drop_ranks(Network *net, Node *node) noexcept nogil:
-    """Those which no window of the node can want: each adds tile - 1 elements."""
+    """Drop the ranks that no window of the node can need, since each adds tile - 1 elements."""
     cdef Py_ssize_t low = net.base - (node.tile - 1), high = net.base + net.kept - 1
     if low < 0:
         low = 0
@@ -211,18 +211,18 @@ cdef inline void split_tiles(Network *net, int32_t *work) noexcept nogil:
 
 
 cdef inline Py_ssize_t place(Network *net, int32_t value, Py_ssize_t *at, Py_ssize_t per, Py_ssize_t length) noexcept nogil:
-    """Where in scratch a value is. Of elements, `per` have vectors of `length`; the others are these, further on."""
+    """Where in scratch a value is. The first `per` elements have vectors of `length`; the others lie further on in these."""
     if value < net.w + net.tile - 1:
         return value % per * length + value // per
     return per * length + at[value] * LANES
 
 
 cdef inline int arrange(Network *net, bint rows) noexcept nogil:
-    """Drop what nobody wants, give values their places in scratch."""
+    """Drop comparators whose outputs are not needed, and give values their places in scratch."""
     cdef Py_ssize_t elements = net.w + net.tile - 1, values = elements + 2 * net.used, i, j, k, used = 0, idle = 0
     cdef Py_ssize_t per = elements if rows else net.tile
     cdef Py_ssize_t length = vector_length(net, rows)
-    cdef Py_ssize_t *last = <Py_ssize_t *> malloc(3 * values * sizeof(Py_ssize_t))  # user of each value: -1 none
+    cdef Py_ssize_t *last = <Py_ssize_t *> malloc(3 * values * sizeof(Py_ssize_t))  # the last reader of each value; -1: none
     cdef Py_ssize_t *at = last + values
     cdef Py_ssize_t *free_planes = at + values
     cdef Comparator *c
@@ -232,7 +232,7 @@ cdef inline int arrange(Network *net, bint rows) noexcept nogil:
     for i in range(values):
         last[i] = -1
     for i in range(net.tile * net.kept):
-        last[net.outputs[i]] = net.used         # for ever
+        last[net.outputs[i]] = net.used         # outputs are needed to the end
     i = net.used - 1
     while i >= 0:
         c = net.comparators + i
@@ -279,7 +279,7 @@ cdef inline int arrange(Network *net, bint rows) noexcept nogil:
 
 
 cdef inline Py_ssize_t vector_length(Network *net, bint rows) noexcept nogil:
-    """Numbers of an element's vector: LANES tiles, and the next ones which begin within the last windows."""
+    """How long an element's vector is: LANES tiles, and those after them that begin within the last windows."""
     return LANES if rows else LANES + (net.w + net.tile - 2) // net.tile
 
 
@@ -292,7 +292,7 @@ cdef inline void close_network(Network *net) noexcept nogil:
 
 cdef inline int open_network(
         Network *net, Py_ssize_t w, Py_ssize_t tile, Py_ssize_t low, Py_ssize_t high, bint rows) noexcept nogil:
-    """The network for the ranks low .. high of windows of w."""
+    """Make the network for the ranks low .. high of windows of w."""
     # Lists: 2 tile a level, twice for the merged ones, kept for each node; the longest merge takes less than 4 w more.
     cdef int32_t *work = <int32_t *> malloc((8 * w + (4 * NETWORK_LEVELS + 4 * (high - low + 1)) * tile + 256) * 4)
     net.w = w

@@ -1,12 +1,12 @@
-"""Moving medians and quantiles: the way that is taken, and what surrounds a network.
+"""Moving medians and quantiles: sorting networks for short windows, ranks for long ones.
 
     open_quantiles      once a call and worker: scratch and networks, O(window)
     line_quantiles      a line of elements, or a piece of one with its halo
-    rows_quantiles      the same down the columns of rows: networks only
+    rows_quantiles      quantiles down the columns of rows, by networks only
     close_quantiles
 
 Windows of up to 300 take networks (networks.pxd): 1 ns an element at w = 3, 6 at 51, 14 at 300. Longer ones take ranks
-(ranks.pxd): 17 ns, whatever the window. A network takes up to 0.4 ms to make: few elements get smaller ones.
+(ranks.pxd): 17 ns, whatever the window. It takes up to 0.4 ms to make a network, so few elements get a smaller one.
 """
 from libc.math cimport NAN
 from libc.stdint cimport int32_t, uint32_t, uint64_t
@@ -25,16 +25,16 @@ cdef struct Quantiles:
     Method method
     bint rows               # networks for rows_quantiles, not line_quantiles
     Py_ssize_t tile         # windows in a tile of the networks; 0: ranks, and lines only
-    Py_ssize_t elements     # of a block, in vectors
-    Network *full           # one for each q, for windows without missing elements
-    Network *gaps           # the same, with missing ones: made when the first is met
+    Py_ssize_t elements     # numbers of a block of elements, in vectors
+    Network *full           # a network for each q, of windows without missing elements
+    Network *gaps           # the same with missing elements; made when the first one is found
     double *scratch         # elements and vectors
     Py_ssize_t vectors
     double *line            # the elements of a block
-    double *result          # and its quantiles
-    int32_t *numbers        # of the first i elements: how many are numbers
-    int32_t *lows           # and how many have become -inf
-    QuantileRanks *wanted             # networks: [nq][w + 1]; ranks: [nq]
+    double *result          # the quantiles of a block
+    int32_t *numbers        # how many of the first i elements are numbers
+    int32_t *lows           # how many of the first i elements have become -inf
+    QuantileRanks *wanted   # for networks [nq][w + 1], by the count of numbers; for ranks [nq]
     Pointer *pointers
     Ranks ranks
 
@@ -54,8 +54,8 @@ cdef inline void close_quantiles(Quantiles *s) noexcept nogil:
 
 
 cdef inline Py_ssize_t choose_tile(Py_ssize_t w, Py_ssize_t longest, Py_ssize_t total, bint rows) noexcept nogil:
-    """The windows in a tile, or 0 for ranks. Best is the greatest power of two below w; twice the tile saves w / (4 tile)
-    ns an element, and takes 15 w tile ns to make. A block of a line, LANES tiles, should not be longer than the line."""
+    """The windows in a tile, or 0 for ranks. The greatest power of two below w is best; doubling the tile saves w / (4 tile)
+    ns an element, and making it takes 15 w tile ns. A block of a line, LANES tiles, should not be longer than the line."""
     cdef Py_ssize_t tile = 1
     while (2 * tile < w and tile < NETWORK_TILE and 32 * tile * tile <= total
            and 2 * tile * (1 if rows else LANES) <= longest):
@@ -64,12 +64,12 @@ cdef inline Py_ssize_t choose_tile(Py_ssize_t w, Py_ssize_t longest, Py_ssize_t 
 
 
 cdef inline uint64_t share(double q) noexcept nogil:
-    """Of 2 ** 32 missing elements, how many become -inf: whole numbers, so that no rounding adds up."""
+    """How many of 2 ** 32 missing elements become -inf: a whole number, so that rounding does not add up."""
     return <uint64_t> (q * 4294967296.0)
 
 
 cdef inline int gap_network(Quantiles *s, Py_ssize_t j) noexcept nogil:
-    """For any number of missing elements in the window."""
+    """Make the network of quantile j for any number of missing elements in the window."""
     cdef Py_ssize_t low = s.w, high = 0, missing, lows
     cdef uint64_t part
     cdef QuantileRanks *want
@@ -86,7 +86,7 @@ cdef inline int gap_network(Quantiles *s, Py_ssize_t j) noexcept nogil:
 
 
 cdef inline int grow_scratch(Quantiles *s, Py_ssize_t vectors) noexcept nogil:
-    """Room for so many vectors beside the elements; what is in it is lost."""
+    """Make room for so many vectors beside the elements; the content of the scratch is lost."""
     if vectors <= s.vectors:
         return 0
     free(s.scratch)
@@ -98,11 +98,11 @@ cdef inline int grow_scratch(Quantiles *s, Py_ssize_t vectors) noexcept nogil:
 cdef inline int open_quantiles(
         Quantiles *s, Py_ssize_t w, Py_ssize_t min_count, const double *q, Py_ssize_t nq, Method method, Py_ssize_t longest,
         Py_ssize_t total, bint rows) noexcept nogil:
-    """Ready for lines of up to `longest` elements, some `total` in all, or for rows: then see whether s.tile is not 0.
+    """Prepare for lines of up to `longest` elements, some `total` in all, or for rows, which can be used if s.tile is not 0.
     Returns -1 where there is no memory.
 
-    q: numbers from 0 to 1, not copied (with MEDIAN: a single 0.5). min_count: fewer numbers in a window give NaN, and
-    so does none; from 0 to w.
+    q: numbers from 0 to 1, which are not copied (with MEDIAN: a single 0.5). min_count, from 0 to w: a window with fewer
+    numbers gives NaN, and so does one without any.
     """
     cdef Py_ssize_t j, n, vectors = 1
     memset(s, 0, sizeof(Quantiles))
@@ -147,7 +147,7 @@ cdef inline int open_quantiles(
 
 
 cdef inline bint load_block(Quantiles *s, const double *v, Py_ssize_t m, Py_ssize_t start, Py_ssize_t n) noexcept nogil:
-    """v[start], ... into s.line, NaN before the line, 0 behind it. Returns whether there is a NaN."""
+    """Load v[start], ... into s.line, with NaN before the line and 0 behind it. Returns whether there is a NaN."""
     cdef Py_ssize_t i, begin = -start if start < 0 else 0, end = n if start + n < m else m - start
     cdef int found = begin > 0
     for i in range(begin):
@@ -161,7 +161,7 @@ cdef inline bint load_block(Quantiles *s, const double *v, Py_ssize_t m, Py_ssiz
 
 
 cdef inline void spread(Quantiles *s, Py_ssize_t length) noexcept nogil:
-    """Element j of tile t into lane t of vector j."""
+    """Copy element j of tile t to lane t of vector j."""
     cdef Py_ssize_t j, t
     cdef const double *line = s.line
     for t in range(length):
@@ -171,7 +171,7 @@ cdef inline void spread(Quantiles *s, Py_ssize_t length) noexcept nogil:
 
 
 cdef inline double filled(double x, int missing, int low) noexcept nogil:
-    """x, or the infinity in its place. By bits: a branch costs 3 ns an element where every second one is missing."""
+    """x, or the infinity in its place, chosen by bits: a branch costs 3 ns an element where every second one is missing."""
     cdef uint64_t bits, mask = <uint64_t> 0 - <uint64_t> missing
     memcpy(&bits, &x, 8)
     bits = bits & ~mask | mask & (<uint64_t> 0x7ff << 52) | <uint64_t> low << 63
@@ -180,7 +180,7 @@ cdef inline double filled(double x, int missing, int low) noexcept nogil:
 
 
 cdef inline void spread_gaps(Quantiles *s, Py_ssize_t length, double q) noexcept nogil:
-    """The same, with infinities for missing elements."""
+    """Copy elements to vectors as above, with infinities for missing ones."""
     cdef Py_ssize_t j, t, i = 0
     cdef uint64_t sum = 0, part = share(q)
     cdef int32_t numbers = 0, lows = 0
@@ -282,7 +282,7 @@ cdef inline int line_quantiles(
     cdef Py_ssize_t i, j, begin = s.min_count - 1
     if begin > m:
         begin = m
-    if begin > first:                       # windows which are too short for min_count
+    if begin > first:                       # these windows have fewer than min_count elements
         for j in range(s.nq):
             for i in range(begin - first):
                 out[j * q_stride + i] = NAN
@@ -298,7 +298,7 @@ cdef inline int line_quantiles(
 
 cdef inline bint load_rows(
         Quantiles *s, const double *v, Py_ssize_t stride, Py_ssize_t m, Py_ssize_t start, Py_ssize_t cols) noexcept nogil:
-    """The same for rows of up to LANES columns, 0 beside them. Returns whether there is a NaN."""
+    """Load rows of up to LANES columns, with 0 beside them. Returns whether there is a NaN."""
     cdef Py_ssize_t i, t
     cdef double *vector = s.line
     cdef const double *row
@@ -323,7 +323,7 @@ cdef inline bint load_rows(
 
 cdef inline void fill_gaps(Quantiles *s, double q) noexcept nogil:
     cdef Py_ssize_t _i, t
-    cdef uint64_t sum[32]               # LANES
+    cdef uint64_t sum[32]               # LANES numbers
     cdef uint64_t part = share(q)
     cdef int32_t *numbers = s.numbers
     cdef int32_t *lows = s.lows
@@ -395,7 +395,7 @@ cdef inline void rows_out_gaps(
 cdef inline int rows_quantiles(
         Quantiles *s, const double *v, Py_ssize_t stride, Py_ssize_t m, Py_ssize_t first, Py_ssize_t cols, double *out,
         Py_ssize_t out_stride, Py_ssize_t q_stride) noexcept nogil:
-    """Down the columns of m rows, `stride` doubles apart, of `cols` each: as line_quantiles for every column.
+    """`line_quantiles` of every column of m rows, which are `stride` doubles apart and have `cols` columns each.
 
     Row i of quantile j is at out + j * q_stride + i * out_stride. Returns -1 where there is no memory.
     """

@@ -1,15 +1,15 @@
-"""Unsigned integers in the order of the elements, and how a few of them are sorted in the caches.
+"""Ordered keys for sorting: unsigned integers in the order of the elements, and how a few of them are sorted in the caches.
 
     element     key, 32 bits for elements of up to 4 bytes, 64 for those of 8
     unsigned    itself
     signed      the sign bit inverted
     float       the sign bit inverted, or all bits of a negative one; NaN: the greatest integer of all
 
-So NaN comes last. -0.0 comes just before 0.0: where they are to be equal, `even` makes them so.
+So NaN comes last, and -0.0 just before 0.0. Where both zeros are to be equal, `even` makes them so.
 
-Keys are sorted by radix: the least one is subtracted, and the highest 16 to 22 bits of what is left are sorted by two
-passes from the lower digit to the higher. What these leave open is nearly sorted, and an insertion sort ends it. Where
-the counts of the digits say that it would not be, all digits are sorted. Stable, as every step is.
+Keys are sorted by radix. The least one is subtracted, and the highest 16 to 22 bits of what is left are sorted by two
+passes, first the lower digit, then the higher. After that keys are nearly in order, and an insertion sort finishes. Where
+the counts of the digits say that they would not be, all digits are sorted. Every step is stable.
 """
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
@@ -19,8 +19,8 @@ from reals cimport int8_t, int16_t, int32_t, real, truth, uint8_t, uint16_t, uin
 
 cdef enum:
     DIGIT = 11              # bits of a digit, at most
-    BINS = 2048             # digits
-    LARGE_DIGIT = 12        # where two of them say it all
+    BINS = 2048             # values of a digit
+    LARGE_DIGIT = 12        # bits of a digit where two such digits are all bits of the keys
     TALLIES = 6 * 2048      # counters that a sort needs: six digits, or two large ones
     FEW = 32                # elements that are sorted by insertion at once
 
@@ -72,7 +72,7 @@ cdef inline real of_key(word k, real *_) noexcept nogil:
         return <real> k
 
 
-# Elements may be unaligned: a memcpy of constant size is one move.
+# Elements may be unaligned: a memcpy of constant size is one instruction all the same.
 
 cdef inline void read_typed(const char *x, Py_ssize_t stride, Py_ssize_t n, word *to, real *_) noexcept nogil:
     cdef Py_ssize_t i
@@ -209,7 +209,7 @@ cdef inline bint ascends(const word *k, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline bint descends(const word *k, Py_ssize_t n) noexcept nogil:
-    """Strictly."""
+    """Whether keys descend strictly."""
     cdef Py_ssize_t i
     for i in range(1, n):
         if k[i] >= k[i - 1]:
@@ -218,12 +218,12 @@ cdef inline bint descends(const word *k, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline int digit_of(Py_ssize_t n) noexcept nogil:
-    """Bits of a digit for so many elements: counters take time, too."""
+    """Bits of a digit for so many elements: fewer for few elements, since counters take time, too."""
     return 7 if n <= 64 else 8 if n <= 200 else 9 if n <= 600 else 10 if n <= 1500 else DIGIT
 
 
 cdef inline int two_digits(Py_ssize_t n, int bits) noexcept nogil:
-    """Bits of each of two digits for keys of so many bits; if they have more, only the highest are sorted by."""
+    """Bits of each of two digits for keys of so many bits. Of longer keys only the highest bits are sorted."""
     cdef int digit = digit_of(n)
     if 2 * digit >= bits:
         return (bits + 1) // 2
@@ -233,7 +233,7 @@ cdef inline int two_digits(Py_ssize_t n, int bits) noexcept nogil:
 
 
 cdef inline void starts(uint32_t *tally, Py_ssize_t n) noexcept nogil:
-    """Counts to positions."""
+    """Make positions of counts."""
     cdef uint32_t total = 0, c
     cdef Py_ssize_t i
     for i in range(n):
@@ -255,7 +255,7 @@ cdef inline bint settles(const uint32_t *tally, int digit, Py_ssize_t n) noexcep
 # ---- keys alone
 
 cdef inline bint insertion(word *k, Py_ssize_t n, Py_ssize_t budget) noexcept nogil:
-    """Gives up, and returns 0, after `budget` moves: for data that are spread less evenly than it seemed."""
+    """Sort by insertion. It gives up, and returns 0, after `budget` moves: such data are spread less evenly than it seemed."""
     cdef Py_ssize_t i, j
     cdef word v
     for i in range(1, n):
@@ -274,7 +274,7 @@ cdef inline bint insertion(word *k, Py_ssize_t n, Py_ssize_t budget) noexcept no
 
 
 cdef inline void sort_digits(word *a, word *b, Py_ssize_t n, word least, int bits, uint32_t *tallies) noexcept nogil:
-    """By all the bits, digit by digit, but for digits that all keys have in common."""
+    """Sort by all bits, digit by digit, without digits that all keys have in common."""
     cdef int passes = (bits + DIGIT - 1) // DIGIT, p
     cdef uint32_t *tally
     cdef word *x = a
@@ -314,7 +314,7 @@ cdef inline void sort_unordered(word *a, word *b, Py_ssize_t n, uint32_t *tallie
     bits = bits_of(<word> (most - least))
     digit = digit_of(n)
     if bits <= 8 or bits <= digit:
-        # One digit says it all: count, and write keys anew.
+        # All keys differ in one digit only: count them, and write them anew.
         memset(low, 0, (<Py_ssize_t> 1 << bits) * sizeof(uint32_t))
         for i in range(n):
             low[a[i] - least] += 1
@@ -355,7 +355,7 @@ cdef inline void sort_unordered(word *a, word *b, Py_ssize_t n, uint32_t *tallie
 
 
 cdef inline void sort_keys(word *a, word *b, Py_ssize_t n, uint32_t *tallies) noexcept nogil:
-    """Sort a; b is as long, for scratch."""
+    """Sort a; b is scratch of the same length."""
     cdef Py_ssize_t i
     cdef word v
     if n <= FEW:
@@ -388,7 +388,7 @@ cdef inline Py_ssize_t note_zeros(const word *k, Py_ssize_t n, uint8_t *signs) n
 
 
 cdef inline void put_zeros(word *k, Py_ssize_t n, const uint8_t *signs, Py_ssize_t zeros) noexcept nogil:
-    """Into sorted keys."""
+    """Put zeros into sorted keys in the order that was noted."""
     cdef word below = minus_zero(k)
     cdef Py_ssize_t first = 0, last = n, middle, i
     while first < last:
@@ -410,7 +410,7 @@ cdef extern from *:
     #else
     #define ALLCORES_RESTRICT restrict
     #endif
-    /* The lesser of each pair to a, the greater one to b: as signed integers, which AVX2 compares in one instruction. */
+    /* Of each pair a gets the lesser and b the greater one, as signed integers, which AVX2 compares in one instruction. */
     static inline void allcores_exchange_64(void *pa, void *pb, ptrdiff_t n) {
         int64_t *ALLCORES_RESTRICT a = (int64_t *)pa, *ALLCORES_RESTRICT b = (int64_t *)pb;
         for (ptrdiff_t i = 0; i < n; i++) {
@@ -487,7 +487,7 @@ cdef inline bint settle_items(uint64_t *item, Py_ssize_t n, Py_ssize_t budget) n
 
 
 cdef inline bint settle_keys(const word *key, uint64_t *item, Py_ssize_t n, Py_ssize_t budget) noexcept nogil:
-    """What is in order but for the bits of keys that items have no room for."""
+    """Sort items that are in order but for the bits of keys for which they have no room."""
     cdef Py_ssize_t i, j
     cdef uint64_t it
     cdef word v
@@ -522,7 +522,7 @@ cdef inline void pass_items(
 
 cdef inline void order_digits(
         const word *key, uint64_t *a, uint64_t *b, Py_ssize_t n, word least, int bits, uint32_t *tallies) noexcept nogil:
-    """By all the bits, looked up. The items are positions alone."""
+    """Order by all bits, which are looked up in the keys: items are positions alone."""
     cdef int passes = (bits + DIGIT - 1) // DIGIT, p
     cdef uint32_t *tally
     cdef uint64_t *x = a
@@ -595,7 +595,7 @@ cdef inline void order_unordered(
 
 cdef inline void order_keys(
         const word *key, uint64_t *a, uint64_t *b, Py_ssize_t n, uint32_t *tallies) noexcept nogil:
-    """In the lower halves of a: the positions of the keys in their order, equal ones in order of position."""
+    """Leave in the lower halves of a the positions of the keys in their order, equal ones in order of position."""
     cdef Py_ssize_t i, j
     cdef word v
     if n <= FEW:

@@ -9,14 +9,14 @@
                             leads over words without bits, so that no data make it walk far
     the rank of an element  how many bits are set before its own: counts of groups of words, summed
 
-A radix sort takes 5 ns an element whatever the length, and a step some 10 ns: neither depends on the window but for
-caches, nor on the data, except that those which span hundreds of decades take 25 ns to sort. (A list of the sorted
+A radix sort takes 5 ns an element whatever the length, and a step some 10 ns. Neither depends on the window, apart from
+the caches, nor on the data, except that data which span hundreds of decades take 25 ns to sort. (A list of the sorted
 elements linked in both directions misses the cache at each link of long windows; two heaps take log w unpredictable
 branches a step; an array kept sorted moves w / 3 elements.)
 NaN has no bit. Results are elements of the window, so it does not matter where runs begin.
 
-Integers that float64 can't tell apart are sorted as keys (integers.pxd): all but the sort, and what is made of sorted
-values, is the same.
+Integers that float64 can't tell apart are sorted as ordered keys (integers.pxd). Only the sort, and the step from sorted
+values to a result, are different for them.
 """
 from libc.math cimport INFINITY, NAN, isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -30,10 +30,10 @@ from quantile_methods cimport Method, QuantileRanks, blend, ranks_of_quantile
 
 cdef enum:
     OUTPUTS = 2048      # outputs in a run, at least
-    BINS = 2048         # of a pass of the radix sort
-    SUMMARIES = 7       # levels of 32 or 64: more than 32-bit ranks need
+    BINS = 2048         # bins of a pass of the radix sort
+    SUMMARIES = 7       # levels of summaries, at most: more than 32-bit ranks need
     GROUP = 4           # words in a group whose bits are counted
-    FAN = 32            # counts that are summed again
+    FAN = 32            # counts of which a sum is kept
     FEW = 8             # up to this window, SOME elements go side by side: at v2 no faster from 10 on, at v3 from 15
     SOME = 64
     DIRECT = 128        # up to this window an element is compared with all others: at v2 as fast as a bitset at 110, at v3 at 200
@@ -45,10 +45,10 @@ cdef struct Ranks:
     uint64_t *a             # for sorting
     uint64_t *b             # for sorting, then the sorted values: numbers or keys
     bint keys
-    uint64_t flip           # between keys and integers
+    uint64_t flip           # what makes a key of an integer, and back, by XOR
     uint32_t *rank          # of each element of the run; that of NaN is `nowhere`
     uint32_t *bins
-    uint32_t nowhere        # a bit past all others, in a word of its own
+    uint32_t nowhere        # the rank of NaN: a bit past all others, in a word of its own
     uint64_t *words[SUMMARIES]
     int levels
     uint32_t *counts[SUMMARIES]     # bits set in every GROUP words; in every FAN of these; ...
@@ -69,7 +69,7 @@ cdef inline void close_ranks(Ranks *r) noexcept nogil:
 
 
 cdef inline int open_ranks(Ranks *r, Py_ssize_t w, Py_ssize_t longest) noexcept nogil:
-    """Scratch for windows of w in series of up to `longest` elements: 20 bytes an element of three windows, or -1."""
+    """Get scratch for windows of w in series of up to `longest` elements: 20 bytes an element of three windows. -1: none."""
     cdef Py_ssize_t length = 2 * w if w > OUTPUTS // 2 else OUTPUTS, n, words, total = 0, l
     cdef Py_ssize_t size[SUMMARIES]
     cdef Py_ssize_t groups[SUMMARIES]
@@ -133,7 +133,7 @@ ctypedef fused ordered:
 
 
 cdef inline uint64_t key(ordered x) noexcept nogil:
-    """Integers in the order of the numbers; both zeros have the same one."""
+    """An unsigned integer in the order of the numbers; that of both zeros is the same."""
     cdef uint64_t bits
     if ordered is uint64_t:
         return x
@@ -144,7 +144,7 @@ cdef inline uint64_t key(ordered x) noexcept nogil:
 
 
 cdef inline bint settle(double *value, uint64_t *order, uint32_t *rank, Py_ssize_t n, Py_ssize_t budget) noexcept nogil:
-    """Insertion sort of what is nearly sorted. Gives up, and returns 0, after `budget` moves."""
+    """Sort by insertion what is nearly sorted. It gives up, and returns 0, after `budget` moves."""
     cdef Py_ssize_t i, j
     cdef uint64_t index
     cdef double x
@@ -177,8 +177,8 @@ cdef inline void starts(uint32_t *bins, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline void sort_bits(Ranks *r, const ordered *v, Py_ssize_t n, Py_ssize_t count) noexcept nogil:
-    """By all 64 bits, 11 at a time: 25 ns an element, for keys, and for data that no straight line spreads out (600
-    decades)."""
+    """Sort by all 64 bits, 11 at a time, in 25 ns an element: for keys, and for data of up to 600 decades, which no straight
+    line spreads out."""
     cdef uint64_t *a = r.a
     cdef uint64_t *b = r.b
     cdef uint64_t *swap
@@ -219,7 +219,7 @@ cdef inline void sort_bits(Ranks *r, const ordered *v, Py_ssize_t n, Py_ssize_t 
 
 
 cdef inline Py_ssize_t sort_keys(Ranks *r, const uint64_t *v, Py_ssize_t n, Py_ssize_t present) noexcept nogil:
-    """Rank the first `present` of n keys; others have no bit."""
+    """Rank the first `present` of n keys; the others are missing and have no bit."""
     cdef Py_ssize_t i
     if present:
         sort_bits(r, v, present, present)
@@ -231,8 +231,8 @@ cdef inline Py_ssize_t sort_keys(Ranks *r, const uint64_t *v, Py_ssize_t n, Py_s
 cdef inline Py_ssize_t sort_stretch(Ranks *r, const double *v, Py_ssize_t n) noexcept nogil:
     """Rank n elements, and return how many are numbers. The sorted values are then in r.b.
 
-    A straight line from the least to the greatest finite one gives each element 16 or 22 bits; two passes sort by these,
-    and what they leave open is nearly sorted: of 6000 random normals some ten pairs are not.
+    A straight line from the least to the greatest finite element gives each one 16 or 22 bits. Two passes sort by these,
+    after which elements are nearly in order: of 6000 random normals some ten pairs are not.
     """
     cdef uint64_t *a = r.a
     cdef uint64_t *b = r.b
@@ -426,7 +426,7 @@ cdef struct Pointer:
 
 
 cdef inline void follow(Ranks *r, Pointer *p, Py_ssize_t k) noexcept nogil:
-    """To the word with the k-th set bit."""
+    """Move a pointer to the word with the k-th set bit."""
     cdef Py_ssize_t here
     while k < p.below:
         p.word = previous_word(r, p.word)
@@ -519,7 +519,7 @@ cdef inline void rank_quantiles(
 # ---- the rank of the newest element
 
 cdef inline double normal_rank(Py_ssize_t below, Py_ssize_t count) noexcept nogil:
-    """From -1 to 1, in bottleneck's order of operations. `below`: elements less, plus elements less or equal."""
+    """A rank from -1 to 1, in bottleneck's order of operations. `below`: the elements less, plus those less or equal."""
     cdef double rank
     if count == 1:
         return 0
@@ -529,7 +529,7 @@ cdef inline double normal_rank(Py_ssize_t below, Py_ssize_t count) noexcept nogi
 
 
 cdef inline Py_ssize_t bits_before(Ranks *r, uint32_t at) noexcept nogil:
-    """How many set bits come before one. Sums of fixed length: loops that end where the data say cost 15 ns more."""
+    """How many set bits come before one. The sums have a fixed length: loops of which the data decide the end cost 15 ns more."""
     cdef Py_ssize_t total = 0, i, word = at >> 6, group = word // GROUP
     cdef uint64_t last = (<uint64_t> 1 << (at & 63)) - 1
     cdef const uint64_t *words = r.words[0] + group * GROUP
@@ -563,7 +563,7 @@ cdef inline void slide_rank(
         double *out) noexcept nogil:
     """`value` holds the sorted numbers of the run, which are in r.b."""
     cdef Py_ssize_t i, j, count = 0, below
-    cdef uint64_t *tie = r.a            # the first of the ranks that equal one, and the last one << 32
+    cdef uint64_t *tie = r.a            # for each rank, the first rank of equal elements, and the last one << 32
     cdef uint32_t enters, leaves
     for i in range(numbers):
         tie[i] = tie[i - 1] if i and value[i] == value[i - 1] else <uint64_t> i
@@ -601,8 +601,8 @@ cdef inline void slide_rank(
 
 cdef inline void whole_ranks(
         const double *v, Py_ssize_t n, Py_ssize_t w, Py_ssize_t min_count, double *out) noexcept nogil:
-    """The ranks of n elements, at most SOME, in windows that begin w - 1 elements before them. They go side by side:
-    numbers are doubles, which are counted exactly, since conversions of integers don't vectorise at v3."""
+    """The ranks of n elements, at most SOME, in windows that begin w - 1 elements before them, side by side. Counts are
+    doubles, which are exact here: conversions from integers don't vectorise at v3."""
     cdef double below[SOME]
     cdef double count[SOME]
     cdef const double *other
@@ -627,7 +627,7 @@ cdef inline void whole_ranks(
 
 cdef inline void direct_rank(
         const double *v, Py_ssize_t m, Py_ssize_t first, Py_ssize_t w, Py_ssize_t min_count, double *out) noexcept nogil:
-    """Compare with every element of the window: for gcc one loop, for the CPU four or eight at a time."""
+    """Compare an element with every element of its window, in one loop that vectorises."""
     cdef Py_ssize_t i, j, start, count = 0
     cdef int64_t below
     cdef double x
@@ -649,7 +649,7 @@ cdef inline void direct_rank(
 
 cdef inline void few_ranks(
         const double *v, Py_ssize_t m, Py_ssize_t first, Py_ssize_t w, Py_ssize_t min_count, double *out) noexcept nogil:
-    """The same for windows of few elements, of which some go side by side: half of the time at w = 5."""
+    """Compare elements with those of short windows, SOME windows side by side, which takes half of the time at w = 5."""
     cdef Py_ssize_t at = first if first > w - 1 else w - 1 if w - 1 < m else m
     direct_rank(v, at, first, w, min_count, out)        # windows that begin before the series
     while at + SOME <= m:
@@ -679,7 +679,7 @@ cdef inline void ranks_rank(
 
 cdef inline void keys_rank(
         Ranks *r, const uint64_t *v, Py_ssize_t m, Py_ssize_t first, Py_ssize_t min_count, double *out) noexcept nogil:
-    """The same for keys."""
+    """The rank of each key in the window that ends there."""
     cdef Py_ssize_t at = first, start, end
     while at < m:
         start = at - r.halo if at > r.halo else 0

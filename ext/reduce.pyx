@@ -25,12 +25,12 @@ from reals cimport (
     floating, int8_t, int16_t, integral, real, truth, uint8_t, uint16_t, uint32_t, uint64_t)
 
 cdef enum:
-    # 8 rows of lanes. NumPy's chains have 8 to 16 elements, depending on n: with 16 here, errors were up to 8% larger.
+    # A block has 8 rows of lanes. NumPy's chains have 8 to 16 elements, depending on n; with 16 here errors were up to 8% larger.
     BLOCK = 256
-    BLOCKS = 16             # in a leaf
-    COLUMNS = STRIP         # at most, in a strip
+    BLOCKS = 16             # blocks in a leaf
+    COLUMNS = STRIP         # columns in a strip, at most
 
-cdef enum Term:             # what of an element is summed
+cdef enum Term:             # what is summed
     PLAIN
     NUMBER                  # NaN counts as 0
     SQUARE
@@ -50,7 +50,7 @@ cdef inline double lanes_sum(double *lane) noexcept nogil:
 
 
 cdef inline double chosen(double v, bint wanted) noexcept nogil:
-    """v or 0.0, by its bits: where gcc sees a choice it may compute with both and choose later, which raises flags."""
+    """v or 0.0, chosen by bits: of a plain choice gcc may make two computations and choose afterwards, which raises flags."""
     cdef int64_t bits
     memcpy(&bits, &v, 8)
     bits &= -<int64_t> wanted
@@ -59,10 +59,10 @@ cdef inline double chosen(double v, bint wanted) noexcept nogil:
 
 
 cdef inline double lost(double a, double b, double total) noexcept nogil:
-    """What a + b lost when it was rounded to `total` (Knuth's two-sum); -0.0, which changes no sum, where that is nothing.
+    """What a + b lost when it was rounded to `total` (Knuth's two-sum); -0.0, which changes no sum, if nothing was lost.
 
-    Nothing is lost either where the total is not finite. That is told by its bits, and the sum is taken once more of
-    zeros then: inf - inf would raise the invalid flag.
+    Nothing counts as lost where the total is not finite. Bits tell that, and then the two-sum is one of zeros, because
+    inf - inf would raise the invalid flag.
     """
     cdef int64_t bits, exponent = <int64_t> 0x7FF << 52
     cdef double x, y, z, t
@@ -75,7 +75,7 @@ cdef inline double lost(double a, double b, double total) noexcept nogil:
 
 
 cdef inline double blocks_sum(double *block, Py_ssize_t blocks, double *rest) noexcept nogil:
-    """Neighbours in pairs, one left over with the last pair; the last two levels with what their rounding loses."""
+    """Add blocks, neighbours in pairs, one left over with the last pair. The last two levels keep what rounding loses."""
     cdef double a, b, c
     cdef Py_ssize_t i
     while blocks > 4:
@@ -106,15 +106,15 @@ cdef inline double term(real v, Term what) noexcept nogil:
     if real in floating:
         nothing = -0.0                                      # changes no sum
     if what == NUMBER:
-        return <double> (v if v == v else nothing)          # of a float before it is widened: half the work
+        return <double> (v if v == v else nothing)          # a float is tested before it is widened, which is half the work
     d = <double> v
     return d * d if what == SQUARE else d
 
 
 cdef inline real among(const real *row, Py_ssize_t l, Py_ssize_t rest, real other) noexcept nogil:
-    """Element l of a last row of which `rest` elements count; by its bits, see `chosen`.
+    """Element l of a last row of which `rest` elements count, chosen by bits: see `chosen`.
 
-    It is loaded whether it counts or not: so the loop around this is vectorised.
+    It is loaded whether it counts or not, so that the loop around this vectorises.
     """
     cdef real v = row[l]
     cdef int64_t a8, b8, mask8 = -<int64_t> (l < rest)
@@ -137,7 +137,7 @@ cdef inline real among(const real *row, Py_ssize_t l, Py_ssize_t rest, real othe
 
 cdef inline double line_sum(
         const real *v, const real *tail, Py_ssize_t n, Term what, double *rest) noexcept nogil:
-    """The sum, and what rounding it lost."""
+    """The sum of a leaf, and what its rounding has lost."""
     cdef double lane[LANES]
     cdef double block[BLOCKS]
     cdef Py_ssize_t i, l, end, at = 0, blocks = 0
@@ -171,7 +171,7 @@ cdef inline double line_sum(
 
 
 cdef inline Py_ssize_t line_count(const real *v, const real *tail, Py_ssize_t n) noexcept nogil:
-    """How many are not NaN, counted in lanes as wide as an element. Its own pass: counting while summing is slower."""
+    """How many elements are not NaN. Lanes are as wide as an element. Counting in the same loop as summing is slower."""
     cdef int32_t lane4[LANES]
     cdef int64_t lane8[LANES]
     cdef real c, nan = 0
@@ -208,7 +208,7 @@ cdef inline Py_ssize_t line_count(const real *v, const real *tail, Py_ssize_t n)
 
 cdef inline void rows_sum(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, Py_ssize_t ahead, Term what, double *total) noexcept nogil:
-    """Eight rows a step, in the order of single rows."""
+    """Sum each column of a leaf, eight rows a step, in the order of single rows."""
     cdef const real *a
     cdef Py_ssize_t i = 0, j, s = stride // <Py_ssize_t> sizeof(real)
     for j in range(cols):
@@ -231,7 +231,7 @@ cdef inline void rows_sum(
 
 cdef inline void rows_count(
         const real *v, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t cols, int64_t *count) noexcept nogil:
-    """How many of each column are not NaN."""
+    """How many elements of each column are not NaN."""
     cdef const real *a
     cdef Py_ssize_t i = 0, j, s = stride // <Py_ssize_t> sizeof(real)
     for j in range(cols):
@@ -328,7 +328,7 @@ cdef void nanmean_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
         count[j] += more[j]
 
 
-# ---- sum and ss of integers, in 64 bits with wrap-around: exact, so in any order
+# ---- sum and ss of integers, in 64 bits with wrap-around, where every order gives the same
 
 cdef void isum_line(
         const integral *v, const integral *tail, Py_ssize_t n, Py_ssize_t start, bint fresh, void **partial) noexcept nogil:
@@ -548,10 +548,10 @@ cdef void iprod_fold(void **a, void **b, Py_ssize_t width) noexcept nogil:
 
 # ---- var, nanvar: count, pivot, shift, m2
 #
-# The mean of a leaf is pivot + shift: pivot is the mean as one pass gives it, shift the mean of what is left when it is
-# subtracted, which is exact where elements are close to the pivot. m2 is the sum of squares around that mean, by the
-# corrected two-pass algorithm (Chan, Golub, LeVeque 1983). Merged by Chan's formula with the pivots subtracted from
-# each other, which loses nothing either: on 1e8 plus noise the error is 1e-16, where means alone give 2.5e-11.
+# The mean of a leaf is pivot + shift. The pivot is the mean as a first pass gives it, and shift is the mean of what is left
+# when the pivot is subtracted, which is exact where elements are close to it. m2 is the sum of squares around that mean, by
+# the corrected two-pass algorithm (Chan, Golub, LeVeque 1983). Leaves are merged by Chan's formula with the difference of
+# their pivots, which loses no digits either: on 1e8 plus noise the error is 1e-16, where means alone give 2.5e-11.
 
 cdef inline double deviation(real v, double pivot, bint skip) noexcept nogil:
     cdef double d = <double> v
@@ -567,10 +567,10 @@ cdef inline bint overflowed(double v) noexcept nogil:
 
 cdef inline void moments(double count, double pivot, double sum1, double sum2, double *shift, double *m2) noexcept nogil:
     cdef double mean = sum1 / count if count > 0 else 0.0
-    cdef bint overflow = overflowed(sum2)                           # stays inf, where inf - inf would be NaN
+    cdef bint overflow = overflowed(sum2)                           # then m2 stays inf; inf - inf would be NaN
     cdef double rest = sum2 if overflow else sum2 - sum1 * mean
     shift[0] = 0.0 if overflow else mean
-    # Rounding can leave less than nothing. A comparison with < would raise the invalid flag where rest is NaN.
+    # Rounding can leave a negative number. A comparison with < would raise the invalid flag where rest is NaN.
     m2[0] = 0.0 if signbit(rest) and rest == rest else rest
 
 
@@ -719,7 +719,7 @@ cdef void load_masked(
         to[i] = <double> v if mask[i * mask_stride] else NAN
 
 
-# ---- bools, of which any byte but 0 is true: how many are says it all, but in variances, which load them as 0 and 1
+# ---- bools, of which any byte but 0 is true. Their count is enough, but not for variances, which load them as 0 and 1
 
 cdef inline void bools_line(
         const uint8_t *v, const uint8_t *tail, Py_ssize_t n, bint product, bint integers, void **partial) noexcept nogil:
@@ -747,7 +747,7 @@ cdef inline void bools_rows(
     if integers:
         return
     for j in range(cols):
-        total[j] = <double> <int32_t> result[j]         # of 32 bits: vectors convert these
+        total[j] = <double> <int32_t> result[j]         # through 32 bits, which vectors can convert
     if not product:
         nothing_lost(<double *> partial[1], cols)
 
@@ -830,14 +830,14 @@ cdef enum Kernel:
 
 
 cdef void bind_real(Job *job, Kernel kernel, real *_) noexcept nogil:
-    """Elements of any type, accumulated in float64."""
+    """Set the functions for elements of any type that are accumulated in float64."""
     cdef real pad = 0
     if kernel == SUM:
         job.line = <line_function> <void *> sum_line[real]
         job.rows = <rows_function> <void *> sum_rows[real]
         job.fold = sum_fold
         if real in floating:
-            pad = -0.0                              # the one number that changes no sum
+            pad = -0.0                              # the only number that changes no sum
     elif kernel == SS:
         job.line = <line_function> <void *> ss_line[real]
         job.rows = <rows_function> <void *> ss_rows[real]
@@ -857,7 +857,7 @@ cdef void bind_real(Job *job, Kernel kernel, real *_) noexcept nogil:
 
 
 cdef void bind_floating(Job *job, Kernel kernel, floating *_) noexcept nogil:
-    """Elements that may be NaN, which is skipped."""
+    """Set the functions for elements among which there may be NaN, which is skipped."""
     cdef floating pad = NAN
     if kernel == NANSUM:
         job.line = <line_function> <void *> nansum_line[floating]
@@ -879,7 +879,7 @@ cdef void bind_floating(Job *job, Kernel kernel, floating *_) noexcept nogil:
 
 
 cdef void bind_integral(Job *job, Kernel kernel, integral *_) noexcept nogil:
-    """Integers, accumulated in 64 bits; or masked, as doubles with NaN."""
+    """Set the functions for integers, which are accumulated in 64 bits, or where masked are doubles with NaN."""
     cdef integral pad = 0
     if kernel == SUM:
         job.line = <line_function> <void *> isum_line[integral]
@@ -923,7 +923,7 @@ cdef void bind_bools(Job *job, Kernel kernel, bint integers) noexcept nogil:
 
 
 cdef bint bind(Job *job, Kernel kernel, char code, bint integers) noexcept nogil:
-    """Fill the job's functions. False where there is no kernel for these dtypes."""
+    """Set the job's functions. Returns False where there is no kernel for these dtypes."""
     cdef bint nan = kernel in (NANSUM, NANMEAN, NANPROD, NANVAR)
     job.line = NULL
     if code == b"?":
@@ -986,9 +986,9 @@ cdef int run(Kernel kernel, object x, object where, object cursor, tuple outputs
 
 
 cdef int merge(Kernel kernel, tuple outputs) except -1:
-    """What chunks left in the outputs, folded into the first part."""
+    """Fold what chunks left in the outputs into their first part."""
     cdef Job job
-    cdef char code = output_code(outputs[0])            # of the accumulator: what the elements were no longer matters
+    cdef char code = output_code(outputs[0])            # the dtype of the accumulator; that of the elements no longer matters
     job.load = NULL
     job.mask = NULL
     bind(&job, kernel, code, code != b"d")

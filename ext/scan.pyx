@@ -375,7 +375,7 @@ cdef inline bint any_low(const double *field, Py_ssize_t n) noexcept nogil:
 
 
 cdef void settle(Scan *it, Lanes *lanes) noexcept nogil:
-    """After some rows."""
+    """After some rows: multiply states whose counts are low by powers of two."""
     cdef double *known[FIELDS]
     cdef int f = count_of(it.kind)
     cdef Py_ssize_t l
@@ -408,7 +408,7 @@ cdef inline bint wakes(
 
 
 cdef inline void forget(Kind kind, int fields, double *s) noexcept nogil:
-    """Nothing before counts. That there was an element is no matter of weight: a sum is 0 then."""
+    """Forget everything before, but for the fact that there was an element: a sum is 0 then, not NaN."""
     cdef int f
     for f in range(fields):
         if kind != SUM or f != 1:
@@ -418,7 +418,7 @@ cdef inline void forget(Kind kind, int fields, double *s) noexcept nogil:
 
 
 cdef void join_one(Scan *it, double x, double y, double alpha, double *s) noexcept nogil:
-    """What `join` does to a row, to one state of any exponents."""
+    """Do to one state of any exponents what `join` does to a row of states."""
     cdef Kind kind = it.kind
     cdef int fields = it.fields
     cdef double decay = 1 - alpha, w, u, k, whole, d, e, near = s[fields + 3]
@@ -473,7 +473,7 @@ cdef void join_one(Scan *it, double x, double y, double alpha, double *s) noexce
 cdef void walk_lane(
         Scan *it, const double *x, Py_ssize_t x_step, const double *y, Py_ssize_t y_step, const double *alpha,
         Py_ssize_t alpha_step, Py_ssize_t rows, double *s, double *to, Py_ssize_t to_step) noexcept nogil:
-    """One lane from the state s on."""
+    """Compute one lane from the state s on, element by element."""
     cdef double *known[FIELDS]
     cdef Py_ssize_t r
     cdef int f
@@ -499,7 +499,7 @@ cdef inline bint can_transpose(Operand *operand, Lanes *lanes, int f, Py_ssize_t
 
 
 cdef inline void fetch(Lanes *lanes, int f, Py_ssize_t l, Py_ssize_t at) noexcept nogil:
-    """The next rows of four lines."""
+    """Transpose the next rows of four lines."""
     cdef int k
     for k in range(4):
         allcores_ahead_rows(lanes.first[f][l + k], 0, 1, ROWS * sizeof(double), (at + ROWS) * sizeof(double))
@@ -585,7 +585,7 @@ cdef inline void idle(double *to, Py_ssize_t used, Py_ssize_t rows) noexcept nog
 cdef void walk_again(
         Scan *it, Lanes *lanes, Py_ssize_t first, Py_ssize_t last, const bint *odd, double *saved, Py_ssize_t rows, Columns *a,
         Columns *b, Columns *alpha, Columns *out) noexcept nogil:
-    """Lanes of which the fast loops may be wrong. `saved` are their states before."""
+    """Compute those lanes once more for which the fast loops may be wrong. `saved` are their states before."""
     cdef double s[FIELDS]
     cdef Py_ssize_t l
     cdef int f
@@ -611,7 +611,7 @@ cdef void walk_again(
 cdef void chained(
         Job *job, Scan *it, Lanes *lanes, Py_ssize_t at, Py_ssize_t rows, double *x, double *y, double *alpha, double decayed,
         double *to) noexcept nogil:
-    """Rows join the states of their lanes, 16 lanes after 16, in registers; and give results."""
+    """Rows join the states of their lanes, 16 lanes at a time in registers, and give results."""
     cdef double *known[FIELDS]
     cdef double saved[FIELDS][LANES]
     cdef bint odd[LANES]
@@ -661,7 +661,7 @@ cdef void chained(
 cdef void joined(
         Job *job, Scan *it, Lanes *lanes, Py_ssize_t at, Py_ssize_t rows, double *x, double *y, double *alpha, double *decay,
         double *to) noexcept nogil:
-    """The same row by row, for any alpha, and with weights."""
+    """Rows join the states of their lanes one after the other, for any alpha, and with weights."""
     cdef double *known[FIELDS]
     cdef double saved[FIELDS][LANES]
     cdef double lost[LANES]
@@ -716,7 +716,7 @@ cdef int scan(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
                 lanes.known[f][l] = it.state[f][lanes.at[l]]
                 lanes.scaled |= it.fields + 2 <= f < it.fields + 4 and lanes.known[f][l] > 0
         for l in range(lanes.count, (lanes.count + WIDE - 1) // WIDE * WIDE):
-            lanes.known[f][l] = lanes.known[f][0]       # idle
+            lanes.known[f][l] = lanes.known[f][0]       # lanes beyond the last one compute in vain
     if it.constant:
         job.operand[it.given].take(lanes.first[it.given][0], 0, lanes.count, alpha, 1)
         for l in range(lanes.count):
@@ -743,12 +743,12 @@ cdef int scan(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
     return 0
 
 
-# ---- lines of counts, sums and means: no lanes are laid out
+# ---- counts, sums and means of lines, which need not be transposed into lanes
 
 cdef void means_of_stretch(
         const double **x, double **to, Py_ssize_t many, Py_ssize_t n, Powers *powers, f64x4 *total, f64x4 *count,
         double *far) noexcept nogil:
-    """Some elements at a time, and one line by itself where an element joins a count that has an exponent."""
+    """Compute some elements of each line at a time. A line where an element joins a count that has an exponent goes by itself."""
     cdef f64x4 totals[AT_ONCE]
     cdef f64x4 counts[AT_ONCE]
     cdef const double *a[AT_ONCE]
@@ -784,7 +784,7 @@ cdef void means_of_stretch(
 cdef void line_piece(
         Job *job, Scan *it, Lanes *lanes, Py_ssize_t first, Py_ssize_t many, Py_ssize_t at, Py_ssize_t n, f64x4 *total,
         f64x4 *count, double *far, double *room) noexcept nogil:
-    """Elements at.. of up to four lines."""
+    """Compute the elements at.. of up to four lines."""
     cdef const double *x[AT_ONCE]
     cdef double *to[AT_ONCE]
     cdef Operand *operand = &job.operand[0]
@@ -814,7 +814,7 @@ cdef void line_piece(
 
 
 cdef int lines_of_decays(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
-    """Four lines at a time, or one where their lengths differ."""
+    """Compute lines, four at a time, or one where their lengths differ."""
     cdef double *room = scratch(job, 2 * AT_ONCE * PIECE)
     cdef f64x4 total[AT_ONCE]
     cdef f64x4 count[AT_ONCE]
@@ -850,12 +850,12 @@ cdef int lines_of_decays(Job *job, Scan *it, Lanes *lanes) noexcept nogil:
     return 0
 
 
-# ---- the end of a leaf of a line by its definition, a sum of products: nothing waits, and no lanes have to be laid out.
+# ---- the state at the end of a leaf by its definition, a sum of products: nothing waits, and nothing is transposed.
 # Both passes of a sum take 2.1 instead of 3.6 ns an element, in cache.
 
 
 cdef double factors_of(double alpha, double *factor, double *exponent) noexcept nogil:
-    """Those of the elements of a leaf, 0 from where they underflow; and its decay."""
+    """The factors of the elements of a leaf, 0 from where they underflow, and the decay of the leaf."""
     cdef double d = 1 - alpha, here = 1, product, far = 0
     cdef Py_ssize_t i = LEAF
     cdef int shift
@@ -890,7 +890,7 @@ cdef double add_up(double *part) noexcept nogil:
 
 
 cdef double whole_products(const double *x, const double *factor) noexcept nogil:
-    """Of a leaf without missing elements; NaN if there is one."""
+    """The state at the end of a leaf without missing elements; NaN if one is missing."""
     cdef double sums[SUMS]
     cdef Py_ssize_t at = 0, l
     for l in range(SUMS):
@@ -919,7 +919,7 @@ cdef void products(const double *x, const double *factor, double *total, double 
 
 
 cdef void far_products(const double *x, double alpha, double *total, double *count, double *far) noexcept nogil:
-    """The same by factors that have exponents, relative to that of the last element: whatever comes after it."""
+    """The state at the end of a leaf by factors with exponents, which are relative to that of its last element."""
     cdef double factor[LEAF]
     cdef double exponent[LEAF]
     cdef double sums[SUMS]
@@ -954,7 +954,7 @@ cdef void far_products(const double *x, double alpha, double *total, double *cou
 
 cdef int ends_of_lines(
         Job *job, Scan *it, Py_ssize_t first, Py_ssize_t last, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """Leaves begin..end of lines first..last. Nobody asks for the end of a series."""
+    """Compute the ends of leaves begin..end of lines first..last. That of the last leaf of a series is not needed."""
     cdef Py_ssize_t leaves = (job.n + LEAF - 1) // LEAF, position, leaf, at
     cdef double *room = scratch(job, 2 * LEAF)
     cdef double *factor = room + LEAF
@@ -986,7 +986,7 @@ cdef int ends_of_lines(
                 if total != total:
                     products(x, factor, &total, &count)
                 if total != total or count < LOW:
-                    # An infinity times 0 perhaps, or long ago.
+                    # An element is missing, an infinity was multiplied by 0, or factors have underflowed.
                     far_products(x, alpha, &total, &count, &far)
             if it.kind == COUNT:
                 it.state[0][at] = lowered(count, far)
@@ -1034,7 +1034,7 @@ cdef int chunk_columns(
 
 cdef int chunk_lines(
         Job *job, Scan *it, Lanes *lanes, Py_ssize_t first, Py_ssize_t last, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """Leaves begin..end of lines first..last."""
+    """Compute leaves begin..end of lines first..last."""
     cdef Py_ssize_t leaves = (job.n + it.leaf - 1) // it.leaf, position = first, leaf = begin, l
     cdef int f
     cdef Operand *operand
@@ -1098,7 +1098,7 @@ cdef int drive(Job *job, Scan *it, Cursor *cursor) noexcept nogil:
 # ---- the states at the ends of leaves become those before them
 
 cdef void merge(Kind kind, int fields, double *a, double *b) noexcept nogil:
-    """a, which then decays, before b: into a. Weights are the caller's."""
+    """Merge a, which decays first, and b, which follows it, into a. The caller adds up weights."""
     cdef double decay = b[fields + 1], lost = b[fields + 4], far = a[fields + 2] + lost, near = a[fields + 3]
     cdef double w, n, u, k, d, e, top, u_low, k_low
     cdef int f, count = count_of(kind)
@@ -1123,7 +1123,7 @@ cdef void merge(Kind kind, int fields, double *a, double *b) noexcept nogil:
         a[count] = w
         a[fields + 2] = far
         return
-    # What has the larger weight keeps its scale.
+    # The one with the larger weight keeps its scale.
     top = far if far < b[fields + 2] else b[fields + 2]
     k_low = far - top
     u_low = b[fields + 2] - top
@@ -1226,7 +1226,7 @@ cdef int run(
             job.out = &job.operand[it.given + 1]
             describe(job.out, &view[taken + 1], True)
             job.out.flat = view[taken + 1].ndim == 3
-        first = taken + 1 if ends else taken + 2        # of the states, where there are any
+        first = taken + 1 if ends else taken + 2        # the first buffer of states, where there are any
         for f in range(FIELDS):
             it.state[f] = NULL
             if (ends or states is not None) and f < it.fields + MORE:
@@ -1268,10 +1268,10 @@ cdef int fold(Kind kind, tuple states) except -1:
         release(view, <int> len(states))
 
 
-# ---- the short way for small arrays: one alpha, no views, grids, cursors or tasks, which take 20 to 45 us
+# ---- the fast path of small arrays with one alpha: without views, grids, cursors and teams, which take 20 to 45 us
 
 cdef int compute_small(Job *job, Scan *it) noexcept nogil:
-    """One chunk a pass. -1 where there is no memory."""
+    """Compute each pass as one chunk. Returns -1 where there is no memory."""
     cdef Lanes lanes
     cdef Py_ssize_t leaves = (job.n + it.leaf - 1) // it.leaf
     cdef double *states = NULL
@@ -1309,7 +1309,7 @@ cdef inline bint same_shape(const Py_buffer *a, const Py_buffer *b) noexcept nog
 
 
 cdef int run_small(Scan *it, Py_buffer *view, double alpha, int along, object out) except -1:
-    """`view`: of the inputs. 0 where there is no kernel for these dtypes."""
+    """Compute from the buffers `view` of the inputs. Returns 0 where there is no kernel for these dtypes."""
     cdef Job job
     cdef Py_buffer to
     cdef Py_ssize_t nothing = 0
@@ -1375,7 +1375,7 @@ cdef object small(Kind kind, tuple inputs, object alpha, object min_weight, obje
     it.decays = it.fields <= 2 and it.least == 0 and share < 1
     try:
         for f in range(it.given):
-            # A mask would be lost. The first one is an ndarray.
+            # The first input is an ndarray; a mask of another one would be lost.
             if type(inputs[f]) is not type(inputs[0]) or not open_small(&view[f], inputs[f], axis, &along):
                 return None
             held += 1
@@ -1385,7 +1385,7 @@ cdef object small(Kind kind, tuple inputs, object alpha, object min_weight, obje
                 return None
             code = any_code(&view[f]) if code == 0 or code == any_code(&view[f]) else b"d"
         if kind == COUNT and code == b"e" and view[0].shape[along] > HALF_MOST:
-            return None                     # counts that float16 does not have
+            return None                     # float16 can't hold every count
         out = empty_like(inputs[0]) if code in (b"e", b"f") else empty_like(inputs[0], DOUBLE)
         return out if run_small(&it, view, share, along, out) else None
     finally:

@@ -1,7 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Searching in what is sorted, and moving elements: by positions, or in pieces.
+"""Searching in sorted arrays, and moving elements, by positions or in pieces.
 
-Up to 65,536 elements are searched as keys, 16 searches side by side, without branches; more of them where they are.
+A sorted array of up to 65,536 elements is searched as keys, by 16 searches side by side, without branches; a longer one is
+searched in place.
 """
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
@@ -14,7 +15,7 @@ from reals cimport uint32_t, uint64_t
 from views cimport Chunk, next_chunk
 
 cdef enum:
-    BLOCK = 2048            # keys at a time
+    BLOCK = 2048            # keys that are searched at a time
     AHEAD = 16              # searches side by side: one waits for memory while others go on
     TABLE = 65_536          # elements up to which keys of the sorted array are kept
 
@@ -22,7 +23,7 @@ cdef enum:
 # ---- moving elements
 
 def pack(source, begins, ends, cursor, out):
-    """Pieces of `source`, each to where it ends in `out`."""
+    """Copy pieces of `source` to `out`, where each has its place."""
     cdef Py_buffer view[5]
     cdef Cursor *shared
     cdef const int64_t *begin
@@ -136,7 +137,7 @@ cdef inline void search_table(
 cdef inline void search_array(
         char code, const char *x, Py_ssize_t stride, Py_ssize_t n, const char *sorter, Py_ssize_t step, const word *key,
         Py_ssize_t m, bint right, int64_t *out) noexcept nogil:
-    """The same in the array itself; its order is that of `sorter`, unless NULL."""
+    """Search in the array itself, in the order of `sorter` unless that is NULL."""
     cdef Py_ssize_t i, first, last, middle
     cdef int64_t at
     cdef word v

@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Order statistics: elements of given ranks, of many lines that fit into the caches or of one that does not.
 
-    pick     lines: a strip of them is brought into the scratch as keys, and searched there
-    selection_pass  one long line, in chunks: what lies around brackets is counted, what lies inside is kept
+    pick             whole lines: a strip of them is loaded into scratch as keys, and searched there
+    selection_pass   one long line, in chunks: what lies around brackets is counted, what lies inside is kept
 
-Ranks and brackets are the engine's (selection.py): a kernel knows neither quantiles nor methods.
+Ranks and brackets come from _families/selection.py: a kernel knows neither quantiles nor their methods.
 """
 from libc.float cimport DBL_MIN, FLT_MIN
 from libc.math cimport NAN, fabs
@@ -22,18 +22,18 @@ from sorting_network cimport WIDTH, sort_rows
 from reals cimport int32_t, int64_t, uint32_t
 
 cdef enum:
-    APART = 4               # brackets that are looked at one after the other
+    APART = 4               # up to so many brackets a key is compared with each; with more, the bracket is searched
 
 
 cdef struct Wanted:
-    # What is wanted of each line.
+    # Which ranks are wanted of each line, and where the results go.
     const Py_ssize_t *ranks
     Py_ssize_t m            # ranks of a line
-    int row                 # of the ranks: 0 the first for all lines, 1 by the count of numbers, 2 by the line
-    int64_t *counts         # of numbers, by line
+    int row                 # which row of ranks a line takes: 0 the first one, 1 that of its count of numbers, 2 its own
+    int64_t *counts         # how many elements of each line are not NaN
     char *values            # (m, lines)
-    Py_ssize_t *ordered     # ranks of one line in order, then where each goes
-    int64_t *found          # and their keys
+    Py_ssize_t *ordered     # the ranks of one line in order, then the place of each among the results
+    int64_t *found          # the keys of these ranks
 
 
 cdef inline const Py_ssize_t *ranks_of(Lines *job, Py_ssize_t line, Py_ssize_t count) noexcept nogil:
@@ -57,7 +57,7 @@ cdef inline void give_missing(Lines *job, Py_ssize_t line, key *_) noexcept nogi
 
 
 cdef inline Py_ssize_t numbers(const key *v, Py_ssize_t n) noexcept nogil:
-    """How many are not NaN."""
+    """How many keys are not that of NaN."""
     cdef Py_ssize_t at = 0, m, i, count = 0
     cdef key here, missing = largest(<key *> NULL)
     while at < n:
@@ -71,7 +71,7 @@ cdef inline Py_ssize_t numbers(const key *v, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline int search(Lines *job, Py_ssize_t begin, Py_ssize_t line, key *_) noexcept nogil:
-    """A line whose keys are in the arena, from `begin`; what comes after them is free."""
+    """Search a line whose keys are in the arena, from `begin`; what comes after them there is free to use."""
     cdef Wanted *own = <Wanted *> job.own
     cdef Py_ssize_t count = job.n, j, i, rank
     cdef const Py_ssize_t *ranks
@@ -84,7 +84,7 @@ cdef inline int search(Lines *job, Py_ssize_t begin, Py_ssize_t line, key *_) no
     if ranks == NULL:
         give_missing(job, line, <key *> NULL)
         return 0
-    for j in range(own.m):          # nearly in order as they are
+    for j in range(own.m):          # an insertion sort: ranks mostly are in order already
         rank = ranks[j]
         i = j
         while i > 0 and ordered[i - 1] > rank:
@@ -152,7 +152,7 @@ cdef inline int long_columns(Lines *job, char *line, Py_ssize_t lines, Py_ssize_
 
 
 cdef inline int strip(Lines *job, char **line, Py_ssize_t lines, Py_ssize_t first, key *_) noexcept nogil:
-    """Lines side by side: columns that adjoin, or lines."""
+    """Search the lines of a strip: columns that adjoin, or lines of their own."""
     cdef Py_ssize_t l
     if job.n <= SHORT:
         return short_lines(job, line, lines, first, <key *> NULL)
@@ -222,16 +222,16 @@ cdef struct Selection:
     bint may_miss
     const int64_t *brackets         # low, high; low, high; ... in order, apart from each other
     int groups
-    const int64_t *begin            # of each chunk: where in `kept` it may write,
-    const int64_t *room             # and how many
+    const int64_t *begin            # for each chunk, where in `kept` it may write
+    const int64_t *room             # for each chunk, how many keys it may write
     int64_t *counts                 # (chunks, 1 + 4 groups): numbers; below, at low, inside, at high of each bracket
     char *kept
 
 
 cdef inline Py_ssize_t classify(
         const key *v, Py_ssize_t n, const key *edges, Py_ssize_t half, int64_t *tally, key *inside) noexcept nogil:
-    """Add up in tally[2 e] the keys that have e edges below them, in tally[2 e + 1] those that equal edge e; keep those
-    between the edges of a bracket: after an odd number of edges. There are 2 half - 1 edges, in order."""
+    """Count in tally[2 e] the keys that have e edges below them, in tally[2 e + 1] those that equal edge e. Keep those
+    inside a bracket, which have an odd number of edges below them. There are 2 half - 1 edges, in order."""
     cdef Py_ssize_t i, j = 0, e, step
     cdef key k
     cdef bint equal
@@ -250,7 +250,7 @@ cdef inline Py_ssize_t classify(
 
 
 cdef inline int pass_classes(Selection *job, Py_ssize_t chunk, Py_ssize_t first, Py_ssize_t last, key *_) noexcept nogil:
-    """The same for many brackets: where a key is among their ends is searched. -1 where there is no memory."""
+    """`pass_chunk` for many brackets, among whose ends each key is searched. Returns -1 where there is no memory."""
     cdef key piece[PIECE]
     cdef key inside[PIECE + SLACK]
     cdef key *kept = <key *> job.kept + job.begin[chunk]
@@ -268,7 +268,7 @@ cdef inline int pass_classes(Selection *job, Py_ssize_t chunk, Py_ssize_t first,
         free(tally)
         free(edges)
         return -1
-    for i in range(2 * half):       # the largest key has no end above it
+    for i in range(2 * half):       # unused edges are the largest key, which no key is above
         edges[i] = <key> job.brackets[i] if i < 2 * job.groups else largest(<key *> NULL)
     counts[0] = 0
     while at < last:
@@ -380,7 +380,7 @@ def selection_pass(x, brackets, begin, room, cursor, counts, kept):
 cdef inline double quantile_of(
         Arena *arena, const Py_buffer *a, load_function load, bint may_miss, double q, Method method, bint skip, char code,
         key *_) noexcept nogil:
-    """The quantile of a line. NaN also where more is to be said than that."""
+    """The quantile of a line. NaN also where the fast path does not take it, because there may be something to warn of."""
     cdef Py_ssize_t n = a.shape[0], count = n
     cdef Py_ssize_t[2] ranks
     cdef key[2] found

@@ -1,17 +1,17 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Sorting and what follows from it: the order of elements, ranks, distinct values.
 
-Lines that fit into the caches are sorted one by one, as keys: see radix.pxd. Columns are brought up and put back some at a
-time. Short lines are sorted 16 side by side, all by the same comparisons. A long line is cut twice:
+Lines that fit into the caches are sorted one by one, as ordered keys: see radix.pxd. Columns are loaded and written back
+some at a time. Short lines are sorted 16 side by side, all by the same comparisons. A long line is cut twice:
 
-    in_order      a cheap look first: one that ascends or descends is copied, and that was all
+    in_order      a cheap look first: a line that ascends or descends is copied, and nothing else is done
     spread        runs of the line, each sorted into buckets, which are ranges of keys       claimed: runs
                   line     | run 0         | run 1         | ...
                   parts    | 0 0 1 2 2 2 3 | 0 1 1 1 2 3 3 | ...
     gather_*      the pieces of one bucket, in order, sorted in the caches                   claimed: buckets
 
-Both write once what they read once: no worker ever writes to more places at a time than its caches have room for.
-Integers from a narrow range are counted instead. Everything is stable; equal keys are never in two buckets.
+Both read each element once and write it once, and no worker writes to more places at a time than its caches have room for.
+Integers from a narrow range are counted instead. Every step is stable, and equal keys are always in the same bucket.
 """
 from libc.math cimport NAN
 from libc.stdint cimport int32_t, int64_t
@@ -29,25 +29,25 @@ from reals cimport uint8_t, uint16_t, uint32_t, uint64_t
 from views cimport Chunk, View, line_of, next_chunk, view_of
 
 cdef enum:
-    BLOCK = 2048            # keys at a time
+    BLOCK = 2048            # keys that are searched at a time
     AHEAD = 16              # searches side by side: one waits for memory while others go on
     WIDTH = 16              # short lines that are sorted side by side
-    SIDE_BYTES = 49_152     # of these, at most: in the first-level cache, or nearly
-    STRIP = 65_536          # keys of columns that are brought up together, about
-    COLUMNS = 16            # of these at most
-    ROWS = 16               # of them that are transposed at a time: whole cache lines of each column
+    SIDE_BYTES = 49_152     # bytes of these lines, at most, so that they nearly fit into the first-level cache
+    STRIP = 65_536          # keys of columns that are loaded together, about
+    COLUMNS = 16            # columns that are loaded together, at most
+    ROWS = 16               # rows of these that are transposed at a time: whole cache lines of each column
     PIECE = 32              # elements that may go to one bucket together
-    SMALL = 65_536          # bytes: less work than a dispatch to another thread
+    SMALL = 65_536          # bytes that are copied sooner than another thread could be asked to
     LARGE = 131_072         # elements of a bucket that may be one value
 
 
-# ---- where a worker sorts
+# ---- the scratch in which a worker sorts
 
 cdef struct Scratch:
     void *memory
     Py_ssize_t room         # keys in each of its arrays
     char *key
-    char *spare             # as long
+    char *spare             # an array as long as key
     uint64_t *item          # NULL unless positions are asked for
     uint64_t *other
     uint8_t *sign
@@ -55,7 +55,7 @@ cdef struct Scratch:
 
 
 cdef inline bint lay(Scratch *scratch, Py_ssize_t n, Py_ssize_t size, bint items) noexcept nogil:
-    """Room for n keys of `size` bytes: kept from line to line, enlarged where it is too small. 0: no memory."""
+    """Make room for n keys of `size` bytes. It is kept from line to line, and enlarged where it is too small. 0: no memory."""
     cdef char *p
     if n <= scratch.room:
         return True
@@ -90,9 +90,9 @@ cdef enum Method:           # the order is that of METHODS in the fallback
     ORDINAL
 
 
-cdef enum Missing:          # what NaN is, to ranks and to distinct values
-    DIFFERENT               # each another
-    NOTHING                 # without a rank
+cdef enum Missing:          # what NaN is for ranks and distinct values
+    DIFFERENT               # each NaN is another value
+    NOTHING                 # NaN has no rank
     EQUAL
 
 
@@ -100,12 +100,12 @@ cdef struct Ranking:
     Method method
     Missing missing
     bint integers           # int64 from 0, not float64 from 1
-    double before           # elements that are less
-    double distinct         # different ones of these
+    double before           # how many elements of the line are in buckets before
+    double distinct         # how many different values these have
 
 
 cdef inline void sort_on(Scratch *scratch, char code, Py_ssize_t n, word *key) noexcept nogil:
-    """Zeros of both kinds keep their order."""
+    """Sort the keys in scratch; zeros of both signs keep their order."""
     cdef Py_ssize_t zeros = 0
     if is_floating(code):
         zeros = note_zeros(key, n, scratch.sign)
@@ -135,7 +135,7 @@ cdef inline Py_ssize_t after_equals(
 cdef inline void give_ranks(
         const Scratch *scratch, char code, Py_ssize_t n, const word *key, const int64_t *at, const Ranking *how, char *out,
         Py_ssize_t stride) noexcept nogil:
-    """Of ordered keys. Key i is that of element at[i], or i."""
+    """Write the ranks of ordered keys. Key i is that of element at[i], or of element i where `at` is NULL."""
     cdef const uint64_t *item = scratch.item
     cdef Py_ssize_t i = 0, j, k, position
     cdef bint apart = is_floating(code) and how.missing == DIFFERENT
@@ -181,7 +181,7 @@ cdef enum Task:
 cdef inline bint do_line(
         Scratch *scratch, Task task, const View *x, const char *line, const View *to, char *out, const Ranking *how,
         word *_) noexcept nogil:
-    """0 where there is no memory."""
+    """Do the task for one line. Returns 0 where there is no memory."""
     cdef Py_ssize_t i
     cdef int64_t at
     cdef word *key
@@ -204,12 +204,12 @@ cdef inline bint do_line(
 
 
 cdef inline Py_ssize_t side_by_side(char code) noexcept nogil:
-    """Up to how many elements lines are sorted side by side."""
+    """Up to how many elements a line is sorted side by side with others."""
     return SIDE_BYTES // (8 if is_wide(code) else 4) // WIDTH
 
 
 cdef inline void transpose(const word *from_, Py_ssize_t rows, Py_ssize_t columns, word *to) noexcept nogil:
-    """Rows to columns."""
+    """Transpose rows to columns."""
     cdef Py_ssize_t i, j
     for i in range(rows):
         for j in range(columns):
@@ -219,7 +219,7 @@ cdef inline void transpose(const word *from_, Py_ssize_t rows, Py_ssize_t column
 cdef inline bint sort_side(
         Scratch *scratch, const View *x, char **line, Py_ssize_t width, const View *to, char **out, bint adjoin,
         word *_) noexcept nogil:
-    """`width` lines at once. -0.0 is left to those who put it back in order: then nothing is done, and 0 returned."""
+    """Sort `width` lines at once. A line with -0.0 has to be sorted by itself: then nothing is done, and 0 is returned."""
     cdef word *rows = <word *> scratch.key
     cdef word *lines = <word *> scratch.spare
     cdef Py_ssize_t i, l, size = x.inner_stride
@@ -254,7 +254,7 @@ cdef inline bint sort_side(
 
 
 cdef inline bint sort_short(Scratch *scratch, const View *x, const View *to, const Chunk *chunk, word *_) noexcept nogil:
-    """The lines of a chunk, WIDTH at a time. 0 where there is no memory."""
+    """Sort the lines of a chunk, WIDTH at a time. Returns 0 where there is no memory."""
     cdef char *line[WIDTH]
     cdef char *out[WIDTH]
     cdef Py_ssize_t position = chunk.first, column = chunk.left, width, l
@@ -281,7 +281,7 @@ cdef inline bint sort_short(Scratch *scratch, const View *x, const View *to, con
 
 
 cdef inline void read_columns(const View *x, const char *line, Py_ssize_t width, word *key) noexcept nogil:
-    """Columns that adjoin, one after the other; a block of rows at a time."""
+    """Load columns that adjoin, one after the other, a block of rows at a time."""
     cdef Py_ssize_t i = 0, rows, l
     while i < x.n:
         rows = ROWS if i + ROWS < x.n else x.n - i
@@ -304,7 +304,7 @@ cdef inline void write_columns(const View *to, char *line, Py_ssize_t width, con
 
 
 cdef inline bint sort_columns(Scratch *scratch, const View *x, const View *to, const Chunk *chunk, word *_) noexcept nogil:
-    """The columns of a chunk, a cache line or two of them at a time. 0 where there is no memory."""
+    """Sort the columns of a chunk, a cache line or two of them at a time. Returns 0 where there is no memory."""
     cdef Py_ssize_t most = STRIP // x.n // 8 * 8, position, column, width, l
     cdef word *key
     most = 8 if most < 8 else COLUMNS if most > COLUMNS else most
@@ -325,7 +325,7 @@ cdef inline bint sort_columns(Scratch *scratch, const View *x, const View *to, c
 
 
 cdef int do_lines(Task task, x, const Ranking *how, cursor, out) except -1:
-    """Each line of `x` to that of `out`, which may be the same memory."""
+    """Do the task for each line of `x`, to that of `out`, which may be the same memory."""
     cdef Py_buffer view[3]
     cdef View a, to
     cdef Chunk chunk
@@ -405,7 +405,7 @@ def rankdata(a, method, missing, cursor, out):
     return 0
 
 
-# ---- short ways for small arrays: no views, grid, cursor or task, which take ten times as long
+# ---- the fast path of small arrays: without views, a grid, a cursor and a team, which take ten times as long
 
 cdef object small(Task task, a, out):
     """Lines along the last axis of contiguous arrays; None for what is not that, or not small."""
@@ -468,13 +468,13 @@ cdef inline bint go_on(char code, const char *x, Py_ssize_t stride, Py_ssize_t n
 
 cdef inline bint copy_in_order(
         const View *x, Chunk *chunk, bint down, char *out, Py_ssize_t stride, bint positions, word *block) noexcept nogil:
-    """Copy the elements, or their positions, as long as they are in order. `out` NULL: look only."""
+    """Copy the elements, or their positions, as long as they are in order; where `out` is NULL only look."""
     cdef Py_ssize_t at = chunk.begin, n, i, size = -stride if down else stride
     cdef char *to
     cdef int64_t position
     while at < chunk.end:
         n = BLOCK if at + BLOCK < chunk.end else chunk.end - at
-        # One more, that of the next block or chunk, so that nothing between two of them is missed.
+        # The first key of the next block or chunk is looked at as well, so that every two neighbours are compared.
         if not go_on(x.code, x.data + at * x.n_stride, x.n_stride, n + (at + n < x.n), down, block):
             return False
         if out != NULL:
@@ -521,7 +521,7 @@ def in_order(a, down, positions, cursor, kept, out):
                 good[chunk.part] = fine
                 allcores_fetch_add(&shared.done, 1)
                 if not fine:
-                    allcores_fetch_add(&shared.next, shared.end)    # no need to look at any other
+                    allcores_fetch_add(&shared.next, shared.end)    # no worker claims another chunk
         return 0
     finally:
         release(view, 4)
@@ -531,12 +531,12 @@ def in_order(a, down, positions, cursor, kept, out):
 
 ctypedef fused counter:
     int64_t
-    uint8_t                 # a mark: whether there is one
+    uint8_t                 # a mark that the value occurs
 
 
 cdef inline bint count_run(
         const View *x, const Chunk *chunk, word least, word width, counter *count, word *block) noexcept nogil:
-    """0 where one is not in the range."""
+    """Count keys, or mark them. Returns 0 where one is not in the range."""
     cdef Py_ssize_t at = chunk.begin, n, i
     cdef word k
     memset(count, 0, <Py_ssize_t> width * sizeof(counter))
@@ -592,7 +592,7 @@ def tally(a, least, cursor, kept, counts):
                 (<uint8_t *> view[1].buf)[chunk.part] = fine
                 allcores_fetch_add(&shared.done, 1)
                 if not fine:
-                    allcores_fetch_add(&shared.next, shared.end)    # no need to look at any other
+                    allcores_fetch_add(&shared.next, shared.end)    # no worker claims another chunk
         return 0
     finally:
         release(view, 4)
@@ -623,7 +623,7 @@ cdef inline void fill_run(
 
 
 def refill(ends, least, cursor, out):
-    """Keys from `least` on, in order. ends[i]: how many elements are not greater than the i-th of them."""
+    """Write keys from `least` on, in order. ends[i]: how many elements are not greater than the i-th of them."""
     cdef Py_buffer view[3]
     cdef uint64_t block[BLOCK]
     cdef Chunk chunk
@@ -659,10 +659,10 @@ def refill(ends, least, cursor, out):
 cdef struct Splits:
     uint64_t low            # the key with which the table begins
     int shift               # bits of a key that are not looked up
-    const uint16_t *table   # the bucket of each range of keys; the last one is for all beyond
+    const uint16_t *table   # the bucket of each range of keys; the last entry is for all keys beyond
     Py_ssize_t top          # its last index
-    const uint64_t *split   # or: the first keys of all buckets but the first, for keys that no table tells apart
-    Py_ssize_t count        # of these: a power of two, less one
+    const uint64_t *split   # in place of a table that does not separate the keys: the first keys of all buckets but the first
+    Py_ssize_t count        # how many these are: a power of two, less one
 
 
 cdef inline void classify(const Splits *splits, const word *key, Py_ssize_t n, uint16_t *bucket) noexcept nogil:
@@ -677,7 +677,7 @@ cdef inline void classify(const Splits *splits, const word *key, Py_ssize_t n, u
         return
     i = 0
     while i < n:
-        # Side by side: each waits for the one before in its own search alone.
+        # These searches go side by side: each comparison waits only for those of its own search.
         width = AHEAD if i + AHEAD < n else n - i
         for l in range(AHEAD):
             ats[l] = 0
@@ -692,7 +692,7 @@ cdef inline void classify(const Splits *splits, const word *key, Py_ssize_t n, u
 
 
 cdef inline bint one_bucket(const uint16_t *bucket, Py_ssize_t n) noexcept nogil:
-    """Of PIECE elements: of lines that ascend for a while, most pieces are in one bucket."""
+    """Whether PIECE elements go to one bucket, as most do where a line ascends for a while."""
     cdef Py_ssize_t i
     cdef uint16_t differ = 0
     if n != PIECE:
@@ -705,7 +705,7 @@ cdef inline bint one_bucket(const uint16_t *bucket, Py_ssize_t n) noexcept nogil
 cdef inline void spread_run(
         const View *x, const Chunk *chunk, const Splits *splits, Py_ssize_t buckets, uint16_t *bucket, uint32_t *next,
         int32_t *counts, word *parts, uint16_t *places, word *block) noexcept nogil:
-    """One run, sorted by bucket: positions are noted where there is room for them."""
+    """Sort one run by bucket; note positions if there is room for them."""
     cdef Py_ssize_t at = chunk.begin, n, i, j, m, first
     cdef uint32_t to
     cdef int32_t total = 0
@@ -816,9 +816,9 @@ def spread(a, table, split, low, shift, cursor, counts, parts, places):
 
 # ---- long lines: buckets in order
 
-cdef struct Buckets:           # what `spread` has left
+cdef struct Buckets:           # what `spread` leaves of a line
     char code
-    Py_ssize_t run, runs, count      # elements of a run, runs, buckets
+    Py_ssize_t run, runs, count      # elements of a run, number of runs, number of buckets
     const int32_t *counts
     const int64_t *offset   # of each bucket in the sorted line
     void *parts
@@ -853,7 +853,7 @@ cdef inline void collect_places(const Buckets *buckets, Py_ssize_t bucket, int64
 
 
 cdef inline bint all_equal(const Buckets *buckets, Py_ssize_t bucket, bint exactly, word *found) noexcept nogil:
-    """Whether the keys of a bucket are one. Zeros of two kinds are, but for `exactly`."""
+    """Whether all keys of a bucket are equal. Zeros of both signs are, unless `exactly`."""
     cdef const word *parts = <const word *> buckets.parts
     cdef const int32_t *ends
     cdef Py_ssize_t run, i
@@ -921,7 +921,7 @@ cdef inline Py_ssize_t give_first(
     return m
 
 
-cdef enum Want:             # of a bucket
+cdef enum Want:             # what is wanted of a bucket
     VALUES
     POSITIONS
     RANKS
@@ -933,14 +933,14 @@ cdef struct Results:
     Want want
     char *out               # sorted values, positions or ranks; distinct values or first positions
     Py_ssize_t stride
-    Ranking how             # RANKS: which. DISTINCT and FIRST: what NaN is
+    Ranking how             # RANKS: which ones. DISTINCT and FIRST: what NaN is
     const int64_t *distinct     # RANKS: different elements before each bucket, or NULL
     int64_t *times          # DISTINCT and FIRST: how often each occurs, or NULL
-    int64_t *number         # and how many a bucket has
+    int64_t *number         # DISTINCT and FIRST: how many values a bucket has
 
 
 cdef inline bint do_bucket(Scratch *scratch, const Buckets *buckets, Py_ssize_t bucket, Results *to, word *_) noexcept nogil:
-    """0 where there is no memory."""
+    """Sort one bucket. Returns 0 where there is no memory."""
     cdef Py_ssize_t begin = buckets.offset[bucket], n = buckets.offset[bucket + 1] - begin, i
     cdef word *key
     cdef int64_t *at
@@ -954,7 +954,7 @@ cdef inline bint do_bucket(Scratch *scratch, const Buckets *buckets, Py_ssize_t 
             to.number[bucket] = 0
         return True
     if to.want == VALUES and n > LARGE and all_equal(buckets, bucket, True, &v):
-        # A value that is there so often needs no scratch, however often.
+        # Where a bucket is one value, however large it is, no scratch is needed.
         for i in range(n):
             write_keys(buckets.code, &v, 1, out + i * to.stride, to.stride)
         return True
@@ -1098,7 +1098,7 @@ def gather_distinct(parts, counts, offsets, run, missing, cursor, values, number
 
 
 def gather_first(parts, places, counts, offsets, run, code, missing, cursor, first, number, times):
-    """The same by position: where each different value occurs first."""
+    """The positions in the line at which each different value occurs first, at the offset of its bucket in `first`."""
     cdef Py_buffer view[3]
     cdef Results to
     memset(&to, 0, sizeof(Results))

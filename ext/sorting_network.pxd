@@ -1,4 +1,4 @@
-"""Short lines sorted side by side: row i holds element i of WIDTH lines, and a comparator is a loop over two rows."""
+"""A sorting network for short lines side by side. Row i holds element i of WIDTH lines; a comparator is a loop over two rows."""
 from keys cimport key
 from reals cimport int32_t, int64_t
 

@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Suffixes and prefixes of groups side by side, and the windows made of them: in registers.
+"""Suffixes and prefixes of groups side by side, and the windows made of them, scanned in registers.
 
 A tile holds groups as columns, row p their elements p: columns of an array as they are, or groups of lines, transposed.
-Scans go up or down the rows, WIDE columns at a time: four chains of operations, which hide each other's latency. Widths
-are multiples of that, and nothing is missing.
+Scans go up or down the rows, WIDE columns at a time: four chains of operations, which hide each other's latency. The width
+of a tile is a multiple of WIDE, and no element is missing.
 """
 from f64x4 cimport (
     add, anything, broadcast, div, f64x4, greater, lesser, load, missing, mul, root, store, sub, zeros)
@@ -11,24 +11,24 @@ from groups cimport WIDE
 from merges cimport MAX, MEAN, MIN, MOST, PROD, STD, SUM, VAR, Kind
 
 cdef struct Weights:        # of merged moments: u = nb / (na + nb), and na * u
-    double scan[MOST]       # so many elements, and one more
+    double scan[MOST]       # p elements merged with one more
     double scan_n[MOST]
-    double head[MOST]       # the suffix with which a window that ends in this row starts, and whole groups
+    double head[MOST]       # the suffix with which a window starts that ends in row p, merged with whole groups
     double head_n[MOST]
-    double join[MOST]       # these, and the prefix
+    double join[MOST]       # both merged with the prefix
     double join_n[MOST]
 
 
 cdef struct Before:         # what windows that end in a group consist of before it
     double *early[2]        # row 0 of the suffixes of those that end before row `rest`, in the column of their end
-    double *late[2]         # of the others
-    double *between[2]      # totals of the whole groups between; NULL: the group itself is a window, there are none
-    double *fewer[2]        # one less, for the others
-    const double *early_pivot       # of moments, what the means of each are relative to
+    double *late[2]         # row 0 of the suffixes of the other windows
+    double *between[2]      # totals of the whole groups between; NULL where there are none, because a window is one group
+    double *fewer[2]        # totals of one group less, for the other windows
+    const double *early_pivot       # of moments: the elements that the means of each are relative to
     const double *late_pivot
     const double *between_pivot
     const double *fewer_pivot
-    Py_ssize_t step         # from row to row of suffixes
+    Py_ssize_t step         # how far apart rows of suffixes are
     Py_ssize_t rest
 
 
@@ -73,7 +73,7 @@ cdef inline void forth_step(
         Kind kind, bint between, bint first, bint has_suffix, const double *x, const double *suffix, const double *middle,
         f64x4 size, double *to, f64x4 *known) noexcept nogil:
     cdef f64x4 v = load(x)
-    if first:                   # and no sum is -0.0
+    if first:                   # adding 0.0 makes sure that no sum is -0.0
         known[0] = add(v, zeros()) if kind == SUM or kind == MEAN else v
     else:
         known[0] = merged4(kind, known[0], v)
@@ -86,7 +86,7 @@ cdef inline void forth_step(
 
 
 cdef inline void add_elements(const double *x, f64x4 pivot, f64x4 u, f64x4 nu, f64x4 *mean, f64x4 *square) noexcept nogil:
-    """One more element."""
+    """Merge one more element into means and sums of squares."""
     cdef f64x4 d = sub(sub(load(x), pivot), mean[0])
     mean[0] = add(mean[0], mul(d, u))
     square[0] = add(square[0], mul(mul(d, d), nu))
@@ -100,7 +100,7 @@ cdef inline void back_step_two(
 
 
 cdef inline void merge_two(f64x4 *mean, f64x4 *square, f64x4 by, f64x4 m, f64x4 s, f64x4 u, f64x4 nu) noexcept nogil:
-    """m and s after the others; `by` is what their pivot is beyond that of these."""
+    """Merge m and s into the mean and the sum of squares before them; `by` is how far their pivot is above that of the mean."""
     cdef f64x4 d = add(by, sub(m, mean[0]))
     mean[0] = add(mean[0], mul(d, u))
     square[0] = add(add(square[0], s), mul(mul(d, d), nu))
@@ -135,7 +135,7 @@ cdef inline void forth_step_two(
 cdef inline bint back_one(
         Kind kind, const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width, double *to,
         Py_ssize_t to_step) noexcept nogil:
-    """Suffixes: row p has what is known of elements p.. of each column. False where an element is missing."""
+    """Scan suffixes: row p gets what is known of elements p.. of each column. Returns False where an element is missing."""
     cdef f64x4 known[4]
     cdef f64x4 found = zeros()
     cdef const double *v
@@ -164,7 +164,7 @@ cdef inline bint back_one(
 cdef inline void forth_one(
         Kind kind, bint between, const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width, Before *before,
         double window, double *to, Py_ssize_t to_step) noexcept nogil:
-    """The windows that end in these rows."""
+    """Compute the windows that end in these rows."""
     cdef f64x4 known[4]
     cdef f64x4 size = broadcast(window)
     cdef const double *suffix
@@ -195,7 +195,7 @@ cdef inline void forth_one(
 cdef inline bint back_two(
         const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width, const Weights *weights,
         double *to, double *squares, Py_ssize_t to_step) noexcept nogil:
-    """Means and sums of squares, relative to the last element of each column."""
+    """Scan suffixes of means and sums of squares, relative to the last element of each column."""
     cdef f64x4 mean[4]
     cdef f64x4 square[4]
     cdef f64x4 pivot[4]
@@ -237,14 +237,14 @@ cdef inline void forth_two(
     cdef f64x4 mean[4]
     cdef f64x4 square[4]
     cdef f64x4 degrees = broadcast(freedom)
-    cdef const double *a             # of suffixes: pivots
-    cdef const double *m             # means
-    cdef const double *s             # and sums of squares
-    cdef const double *b             # of whole groups between
+    cdef const double *a             # pivots of suffixes
+    cdef const double *m             # means of suffixes
+    cdef const double *s             # sums of squares of suffixes
+    cdef const double *b             # pivots of the whole groups between
     cdef const double *mb
     cdef const double *sb
     cdef const double *v
-    cdef const double *c             # of the group itself, its first elements
+    cdef const double *c             # pivots of the prefixes: the first elements of the group itself
     cdef double *there
     cdef Py_ssize_t tile, p
     cdef bint more
@@ -279,7 +279,7 @@ cdef inline void forth_two(
             there += to_step
 
 
-# ---- for kinds that are known when it runs
+# ---- for kinds that are known at run time only
 
 cdef inline bint back(
         Kind kind, const double *x, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t width,

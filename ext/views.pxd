@@ -1,4 +1,4 @@
-"""An operand as a kernel walks it, (outer..., n, inner), and the chunks of a grid that it claims."""
+"""An operand as a kernel walks it, a view (outer..., n, inner), and the chunks of a grid that a kernel claims."""
 from libc.stdint cimport int64_t
 
 from buffers cimport dtype_code

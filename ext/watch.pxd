@@ -1,29 +1,29 @@
 """How work inside of a chunk learns that it should stop: where windows are long, a chunk takes seconds.
 
-Between chunks `claim` looks, and a kernel returns to Python in time for signals to be handled. Within one the kernel
-asks here, with what it has done since it last asked: some elements at a time it looks whether a stop is asked for, and
-after PATIENCE has Python handle signals, which do so on the main thread alone. Once `halt` is set everything returns, the
-output is unspecified, and scratch is freed as always.
+Between chunks `claim` sees a stop, and a kernel returns to Python in time for signals to be handled. Within a chunk the
+kernel calls `halted` with the number of elements that it has done since its last call. Every OFTEN elements that looks
+whether a stop is asked for, and after PATIENCE it has Python handle signals, which happens on the main thread alone. Once
+`halt` is set everything returns, the output is unspecified, and scratch is freed as always.
 """
 from libc.stdint cimport int64_t
 
 from cursor cimport PATIENCE, Cursor, allcores_clock, allcores_load
 
 cdef extern from "Python.h":
-    # Without `except`: what a signal's handler raised stays set until the kernel is back where it may raise.
+    # Declared without `except`: what a signal's handler raised stays set until the kernel is back where it may raise.
     int PyErr_CheckSignals() noexcept
 
 cdef enum:
     OFTEN = 32_768          # elements between two looks, about
-    ITERATIONS = 4096            # of a loop that asks, between two questions; a power of two
+    ITERATIONS = 4096            # iterations of a loop between two calls of `halted`; a power of two
 
 cdef enum Halt:
     RUNNING
-    STOPPED                 # the call's other workers know
-    INTERRUPTED             # an exception is set
+    STOPPED                 # the call was told to stop, as its other workers were
+    INTERRUPTED             # a signal handler has raised an exception, which is set
 
 cdef struct Watch:
-    Cursor *cursor          # NULL: the work is short
+    Cursor *cursor          # NULL where the work is too short to look
     int64_t deadline        # when signals are to be handled
     Py_ssize_t left         # elements until the next look
     Halt halt

@@ -8,9 +8,9 @@
         n |  0 1 2 3 .. 63                     lane 0  ----- n ---->
           v  a row of a strip adjoins          lane 1  ----- n ---->
 
-A kernel supplies one function: the outputs begin..end of every lane of a strip. What it needs of the elements before
-and after them it takes itself, with `take`; what it computes it writes with `give`. Elements are float64 in
-between, whatever the dtypes of x and out: float16 and the other byte order, too.
+A kernel supplies one function, which computes the outputs begin..end of every lane of a strip. It loads the elements that
+it needs with `take`, also those before and after begin..end, and writes results with `give`. In between elements are
+float64, whatever the dtypes of x and out are; these may also be float16 or in the other byte order.
 """
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
@@ -39,7 +39,7 @@ cdef extern from *:
         memcpy(&v, &bits, 8);
         return v;
     }
-    /* Rounds once, to the nearest, ties to even. */
+    /* A double as float16, rounded once, to the nearest, ties to even. */
     static inline uint16_t allcores_to_half(double v) {
         uint64_t bits, digits, lost, whole;
         int exponent, drop;
@@ -65,21 +65,21 @@ cdef extern from *:
     uint16_t to_half "allcores_to_half"(double v) noexcept nogil
 
 cdef extern from "Python.h":
-    # Without `except`: an array that has no buffer is the engine's business.
+    # Declared without `except`: an array that has no buffer is left to the engine.
     int get_buffer "PyObject_GetBuffer"(object a, Py_buffer *view, int flags)
     void PyErr_Clear()
     long PyLong_AsLongAndOverflow(object, int *overflow)
 
 cdef enum:
-    LANES = 64              # in a strip, at most
-    OPERANDS = 3            # inputs, at most
-    SHORT = 2048            # elements: shorter lines are taken several at a time
-    SMALL = 16_384          # elements: below, no team pays
+    LANES = 64              # lanes in a strip, at most
+    OPERANDS = 3            # inputs of a kernel, and out after them
+    SHORT = 2048            # lines of fewer elements are taken several at a time
+    SMALL = 16_384          # arrays of up to so many elements take the fast path
     HALF_MOST = 2048        # float16 has all integers up to this one
 
-# n elements, `stride` bytes apart, as float64 at to, to + step, ...
+# A take function writes n elements, `stride` bytes apart, as float64 to to[0], to[step], ...
 ctypedef void (*take_function)(const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step) noexcept nogil
-# The reverse: n numbers, `step` apart, to where elements are `stride` bytes apart.
+# A give function writes n numbers, `step` apart, to elements that are `stride` bytes apart.
 ctypedef void (*give_function)(const double *v, Py_ssize_t step, Py_ssize_t n, char *out, Py_ssize_t stride) noexcept nogil
 
 
@@ -90,15 +90,15 @@ cdef struct Operand:
     bint flat                       # one outer axis for all of the job's: a result on its way to another process
     Py_ssize_t n_stride
     Py_ssize_t inner_stride
-    bint may_miss                   # floats: there may be NaN
+    bint may_miss                   # elements are floats, among which there may be NaN
     bint is_double
-    char code                       # any_code
-    bint swapped                    # of the other byte order
+    char code                       # of the dtype, in any byte order: see any_code
+    bint swapped                    # elements are in the other byte order
     take_function take
     give_function give
 
 
-# Outputs begin..end of every lane of the strip. -1 where there is no memory.
+# A fill function computes outputs begin..end of every lane of the strip. It returns -1 where there is no memory.
 ctypedef int (*fill_function)(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
 
 
@@ -116,15 +116,15 @@ cdef struct Job:
     int outer_ndim
     Py_ssize_t *outer_shape
     Py_ssize_t outer, n, inner
-    void *parameters                # the kernel's own
+    void *parameters                # what the kernel needs besides
     fill_function fill
     double *scratch                 # of this worker, for one strip at a time: see scratch()
     Py_ssize_t room
-    Watch watch             # fills of long windows ask it, and return where it says so
+    Watch watch             # fill functions ask it whether to stop, where windows are long
 
 
 cdef inline double *scratch(Job *job, Py_ssize_t numbers) noexcept nogil:
-    """Memory for so many numbers, kept from strip to strip: malloc would ask the system for fresh pages each time."""
+    """Memory for so many numbers, which is kept from strip to strip: malloc would ask for fresh pages each time."""
     if numbers > job.room:
         free(job.scratch)
         job.scratch = <double *> malloc(numbers * sizeof(double))
@@ -132,7 +132,7 @@ cdef inline double *scratch(Job *job, Py_ssize_t numbers) noexcept nogil:
     return job.scratch
 
 
-# ---- elements to float64 and back. A memcpy of constant size is one move, and unlike a typed load it may be unaligned.
+# ---- elements to float64 and back. A memcpy of constant size is one instruction, which may be unaligned; a typed load not.
 
 cdef inline void take_typed(
         const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step, real *_) noexcept nogil:
@@ -172,7 +172,7 @@ cdef inline void give_typed(
 
 cdef inline void take_swapped(
         const char *x, Py_ssize_t stride, Py_ssize_t n, double *to, Py_ssize_t step, real *_) noexcept nogil:
-    """Of the other byte order."""
+    """`take_typed` for elements in the other byte order."""
     cdef Py_ssize_t i
     cdef real v
     for i in range(n):
@@ -429,7 +429,7 @@ cdef inline int lines(
 cdef inline int drive(Job *job, Cursor *cursor) noexcept nogil:
     """Claim chunks until there are none, or until it is time to look at signals. -1 where there is no memory."""
     cdef Strip strip
-    cdef Py_ssize_t run = cursor.leaves             # elements: windows have no leaves
+    cdef Py_ssize_t run = cursor.leaves             # in a run grid a leaf is one element
     cdef Py_ssize_t parts = (job.n + run - 1) // run
     cdef Py_ssize_t tiles = (job.inner + cursor.tile - 1) // cursor.tile
     cdef Py_ssize_t part, tile, first, last, end, right
@@ -459,14 +459,15 @@ cdef inline int drive(Job *job, Cursor *cursor) noexcept nogil:
 # ---- from Python arrays to a job, and back
 
 cdef inline int describe(Operand *operand, Py_buffer *view, bint written) except -1:
-    """A view (outer..., n, inner)."""
+    """Fill an operand from a view (outer..., n, inner)."""
     if not describe_axes(operand, view, written, view.ndim - 2, view.ndim - 1):
         raise TypeError("no kernel for arrays of this dtype")
     return 0
 
 
 cdef inline bint describe_axes(Operand *operand, Py_buffer *view, bint written, int n, int inner) noexcept nogil:
-    """n and inner are axes of the view, inner may be -1; others are outer ones. Whether there is a kernel for it."""
+    """Fill an operand from a view of which `n` and `inner` are axes (inner may be -1: none) and the others are outer. Returns
+    whether its dtype has a kernel."""
     cdef char code = any_code(view)
     cdef bint swapped = not is_native(view)
     operand.data = <char *> view.buf
@@ -485,7 +486,7 @@ cdef inline bint describe_axes(Operand *operand, Py_buffer *view, bint written, 
 
 
 cdef inline int run_windows(fill_function fill, void *parameters, tuple inputs, object cursor, object out) except -1:
-    """What every kernel does around its function `fill`: open the arrays, compute without the GIL for at most PATIENCE."""
+    """What every kernel does around its function `fill`: it opens the arrays, and computes without the GIL for some 20 ms."""
     cdef Job job
     cdef Py_buffer view[OPERANDS + 2]
     cdef int given = <int> len(inputs), f, failed, d
@@ -519,7 +520,7 @@ cdef inline int run_windows(fill_function fill, void *parameters, tuple inputs, 
         release(view, given + 2)
 
 
-# ---- the short way for small arrays: no views, grid, cursor or task, which take 10 us
+# ---- the fast path of small arrays: without views, a grid, a cursor and a team, which take 10 us
 
 cdef inline bint open_small(Py_buffer *view, object a, object axis, int *along) noexcept:
     """Whether a small array of one or two dimensions could be opened, and the axis is an integer in bounds."""
@@ -538,13 +539,13 @@ cdef inline bint open_small(Py_buffer *view, object a, object axis, int *along) 
 
 
 cdef inline bint columns_adjoin(const Py_buffer *view, int along) noexcept nogil:
-    """Of two axes: whether the other one's elements lie closer together."""
+    """Whether elements lie closer together along the other one of two axes than along this one."""
     cdef Py_ssize_t n_stride = view.strides[along], stride = view.strides[1 - along]
     return (stride if stride > 0 else -stride) < (n_stride if n_stride > 0 else -n_stride)
 
 
 cdef inline int run_small(fill_function fill, void *parameters, Py_buffer *view, int along, object out) except -1:
-    """One chunk, whole. 0 where there is no kernel for these dtypes."""
+    """Compute the whole array as one chunk. Returns 0 where there is no kernel for these dtypes."""
     cdef Job job
     cdef Strip strip
     cdef Py_buffer to

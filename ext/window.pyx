@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Moving sums, extrema and moments: what can be merged, and is never taken out again.
+"""Moving sums, extrema and moments, by merging runs of elements.
 
 A window is never updated by adding what enters and subtracting what leaves. Each line is cut into groups of L elements
 at absolute positions (van Herk 1992, Gil and Werman 1993, there for minima with L = window):
@@ -10,9 +10,9 @@ at absolute positions (van Herk 1992, Gil and Werman 1993, there for minima with
 
     window = (suffix of the group where it starts + whole groups between) + prefix of the group where it ends
 
-Suffixes and prefixes are scans inside a group; sums of whole groups come by doubling over the totals of groups. Three
-merges an element whatever the window, no cancellation, and what has left leaves no trace. Up to MOST elements the
-window itself is the group, L = window, and there is nothing between.
+Suffixes and prefixes are scans inside a group; sums of whole groups are found by doubling over the totals of groups. That
+makes three merges an element whatever the window. Nothing cancels, and elements that have left a window leave no trace. A
+window of up to MOST elements is itself a group (L = window), so that there are no whole groups between.
 
 Groups lie side by side in scratch: row p holds the elements p of all groups of a block, so that every merge is a loop
 over adjoining numbers, the same for lines and for columns. A block without missing elements merges with constant
@@ -46,12 +46,12 @@ DOUBLE = dtype("d")
 
 cdef enum:
     GROUP = 32              # elements in a group of larger windows
-    BLOCK = 4096            # elements in a batch, about: some arrays of this size stay in the first-level cache
-    SPAN = 4                # windows in a run, where it is longer than a batch
-    KEEP = 262_144          # numbers of suffixes that are kept: 2 MiB, and the elements besides
-    KEEP_TILES = 1_048_576  # without missing elements: 8 MiB
+    BLOCK = 4096            # elements in a batch of groups, about: some arrays of this size fit into the first-level cache
+    SPAN = 4                # windows in a run of groups, where these are longer than a batch
+    KEEP = 262_144          # numbers of suffixes that are kept at most, 2 MiB; the elements take as much again
+    KEEP_TILES = 1_048_576  # the same where nothing is missing, 8 MiB
     TILE = 2048             # elements in a tile, about
-    TILES = 8               # in a run of windows that are one group
+    TILES = 8               # tiles in a run of groups, where a window is one group
     LOOKED = 256            # elements that are looked at for their scale at a time
     LOOK = 32768            # integers that are looked at, at least, before they are computed
 
@@ -59,7 +59,7 @@ cdef enum:
 cdef struct Block:
     Py_ssize_t step         # numbers from row to row
     double *field[FIELDS]
-    double *count           # of elements that are not missing
+    double *count           # how many elements are not missing
     double *pivot[INPUTS]   # of moments: for each period a row of elements that means are relative to
 
 
@@ -83,7 +83,7 @@ cdef void mask_one(Py_ssize_t n, double nothing, row x, row count) noexcept nogi
 
 
 cdef void mask_two(Py_ssize_t n, row x, row y, row count) noexcept nogil:
-    """A pair of which one is missing is missing."""
+    """Make both elements of a pair missing where one is."""
     cdef Py_ssize_t j
     cdef double v, w
     cdef bint both
@@ -105,8 +105,8 @@ cdef void multiply(Py_ssize_t n, row x, double by) noexcept nogil:
 cdef bint bring(
         Job *job, Strip *strip, Window *it, Block *block, Py_ssize_t at, Py_ssize_t group, Py_ssize_t groups,
         bint counted, bint look) noexcept nogil:
-    """Take groups, into columns `at`... False, unless they are to be counted, where something is missing; of NaN, if
-    asked to look."""
+    """Load groups into columns `at`... Returns False where something is missing that is not to be counted; it looks for
+    NaN if it is asked to."""
     cdef Py_ssize_t length = it.group, width = groups * strip.lanes, p, g, l
     cdef int f
     cdef double *to
@@ -133,7 +133,7 @@ cdef bint bring(
 
 
 cdef void mask(Window *it, Block *block, Py_ssize_t at, Py_ssize_t width) noexcept nogil:
-    """Count what is not missing in a row, and put what changes nothing where an element is missing."""
+    """Count what is not missing in a row, and replace missing elements by one that changes nothing."""
     cdef Py_ssize_t j
     if it.inputs == 2:
         mask_two(width, block.field[0] + at, block.field[1] + at, block.count + at)
@@ -160,7 +160,7 @@ cdef inline Run row_of(Window *it, Block *block, Py_ssize_t at, bint counted, do
 
 
 cdef inline Run elements(Window *it, Block *block, Py_ssize_t at, bint counted, double *zeros) noexcept nogil:
-    """A row of elements as runs of one: their sums of squares are zero."""
+    """A row of elements as runs of one element each, whose sums of squares are zero."""
     cdef Run run
     cdef int f
     cdef int given = given_of(it)
@@ -172,14 +172,14 @@ cdef inline Run elements(Window *it, Block *block, Py_ssize_t at, bint counted, 
 
 
 cdef inline void relate(Window *it, Run *run, Block *block, Py_ssize_t at) noexcept nogil:
-    """Tell a run of moments what its means are relative to."""
+    """Set the pivots of a run: the elements that its means are relative to."""
     cdef int f
     for f in range(it.pivots):
         run.pivot[f] = block.pivot[f] + at
 
 
 cdef inline void advance(Run *run, Py_ssize_t by, int fields) noexcept nogil:
-    """To another row: cheaper than to begin anew for each row of some 80 numbers."""
+    """Move a run to another row, which is cheaper than making a new one for each row of some 80 numbers."""
     cdef int f
     for f in range(fields):
         run.field[f] += by
@@ -197,7 +197,7 @@ cdef inline void copy(Window *it, Py_ssize_t n, Run *a, Run *to) noexcept nogil:
 
 
 cdef void begin_runs(Window *it, Py_ssize_t n, Run *element, Run *to) noexcept nogil:
-    """Elements as runs of one, which are their own pivots: their means are 0, or NaN of what is infinite."""
+    """Make elements runs of one, which are their own pivots: their means are 0, or NaN where an element is infinite."""
     cdef Py_ssize_t j
     cdef int f
     cdef double *x
@@ -219,7 +219,7 @@ cdef void choose(Py_ssize_t n, row count, row a, row b, row to) noexcept nogil:
 
 
 cdef void pass_on(Window *it, Py_ssize_t n, Run *a, Run *b, Run *to) noexcept nogil:
-    """The pivots of merged moments: those of a, or of b where a is empty."""
+    """Set the pivots of merged moments: those of a, or of b where a is empty."""
     cdef int f
     for f in range(it.pivots):
         if a.count == NULL:
@@ -231,16 +231,16 @@ cdef void pass_on(Window *it, Py_ssize_t n, Run *a, Run *b, Run *to) noexcept no
 # ---- a run of groups, of all lanes of a strip
 
 cdef struct Room:           # the scratch
-    Py_ssize_t batch        # groups that are brought up at a time
+    Py_ssize_t batch        # groups that are loaded at a time
     bint keep               # suffixes of all groups of a run are kept; otherwise they are scanned again
-    Block start             # elements of a batch of groups, where windows start
+    Block start             # elements of the batch of groups in which windows start
     Block stop              # and where they end
     Block suffix
-    Block work              # four rows: prefixes, by turns, and a window as it is merged
-    Block totals            # of groups, one after the other
-    Block fewer             # of q - 1 groups in a row
-    Block between           # of q groups in a row
-    Block power             # of 1, 2, 4, ... groups in a row
+    Block work              # four rows: prefixes (two rows alternate), and a window as it is merged
+    Block totals            # what is known of each group, one after the other
+    Block fewer             # what is known of q - 1 groups in a row
+    Block between           # what is known of q groups in a row
+    Block power             # what is known of 1, 2, 4, ... groups in a row
     Block spare
     double *zeros
     double *full
@@ -248,7 +248,7 @@ cdef struct Room:           # the scratch
 
 
 cdef inline double *part(double **at, Py_ssize_t numbers) noexcept nogil:
-    """Numbers of the scratch, from where the last part ended."""
+    """Take so many numbers of the scratch, after those that were taken before."""
     cdef double *here = at[0]
     at[0] += numbers
     return here
@@ -266,23 +266,23 @@ cdef inline void reserve(
 
 
 cdef inline Py_ssize_t spaced(Py_ssize_t width) noexcept nogil:
-    """Numbers from row to row: rows a power of two apart would share a few sets of the cache."""
+    """How far apart rows are: rows a power of two apart would share a few sets of the cache."""
     cdef Py_ssize_t step = (width + 7) // 8 * 8
     return step + 8 if step % 32 == 0 else step
 
 
 cdef struct Tiles:
     Py_ssize_t batch        # groups in a tile
-    Py_ssize_t width        # columns of a tile: their lanes, and more to make them a multiple of WIDE
-    bint straight           # columns of doubles: scanned where they are
+    Py_ssize_t width        # columns of a tile, rounded up to a multiple of WIDE
+    bint straight           # elements are columns of doubles, which are scanned where they are
     bint straight_out
     double *x               # a tile of elements
-    double *to              # of results
+    double *to              # a tile of results
     Py_ssize_t step
-    double *suffix[2]       # of windows that are one group: of the group before a tile, then of those of the tile
+    double *suffix[2]       # where a window is one group: suffixes of the group before a tile, then of those of the tile
     double *pivot           # what their means are relative to
-    Py_ssize_t apart        # from row to row of these
-    Block kept              # suffixes of all groups of a run, of longer windows
+    Py_ssize_t apart        # how far apart rows of suffixes are
+    Block kept              # where windows are longer: suffixes of all groups of a run
     Weights weights
 
 
@@ -291,7 +291,7 @@ cdef inline Py_ssize_t rounded(Py_ssize_t width) noexcept nogil:
 
 
 cdef bint furnish(Job *job, Strip *strip, Window *it, Room *room, Tiles *tiles, Py_ssize_t total) noexcept nogil:
-    """Lay the scratch out for runs of so many groups in which windows end. False where there is no memory."""
+    """Lay the scratch out for runs of so many groups in which windows end. Returns False where there is no memory."""
     cdef Py_ssize_t lanes = strip.lanes, step, most, kept, own, wide = 0, j
     cdef Py_ssize_t periods = it.group // it.period
     cdef int f, given = given_of(it), pivots = it.pivots
@@ -339,7 +339,7 @@ cdef bint furnish(Job *job, Strip *strip, Window *it, Room *room, Tiles *tiles, 
 
 
 cdef void scan_suffixes(Window *it, Room *room, Py_ssize_t width, Py_ssize_t at, bint counted) noexcept nogil:
-    """Row p of the suffixes, in columns `at`...: elements p.. of each group, merged from the last one on."""
+    """Scan suffixes in columns `at`...: row p merges elements p.. of each group, from the last one on."""
     cdef Py_ssize_t step = room.start.step
     cdef Run a = elements(it, &room.start, (it.group - 1) * step + at, counted, room.zeros)
     cdef Run b, to = row_of(it, &room.suffix, (it.group - 1) * step + at, counted, 1)
@@ -362,10 +362,10 @@ cdef void scan_suffixes(Window *it, Room *room, Py_ssize_t width, Py_ssize_t at,
 cdef bint scan(
         Job *job, Strip *strip, Window *it, Room *room, Py_ssize_t group, Py_ssize_t count, Py_ssize_t at,
         bint counted) noexcept nogil:
-    """Bring groups up and scan their suffixes, in columns `at`... False where something is missing, unless counted."""
+    """Load groups and scan their suffixes, in columns `at`... Returns False where something is missing that is not counted."""
     cdef Py_ssize_t width = count * strip.lanes, p
     cdef int f
-    # What is added or multiplied makes NaN of NaN: to look at whole groups is enough, and saves 0.1 ns an element.
+    # Sums and products of NaN are NaN, so it is enough to look at those of whole groups, which saves 0.1 ns an element.
     cdef bint look = it.kind in (COUNT, MIN, MAX, ARGMIN, ARGMAX)
     if not bring(job, strip, it, &room.start, at, group, count, counted, look):
         return False
@@ -384,7 +384,7 @@ cdef bint scan(
 cdef void add_up(
         Window *it, Py_ssize_t width, Block *x, Block *y, Py_ssize_t shift, Block *to, bint counted,
         Py_ssize_t groups, Py_ssize_t more) noexcept nogil:
-    """Runs of so many groups, each merged with one of `more` groups, `shift` further on."""
+    """Merge runs of so many groups, each with the run of `more` groups that is `shift` further on."""
     cdef Run a = row_of(it, x, 0, counted, groups * it.group)
     cdef Run b = row_of(it, y, shift, counted, more * it.group)
     cdef Run c = row_of(it, to, 0, counted, 0)
@@ -396,7 +396,7 @@ cdef void add_up(
 
 
 cdef void copy_runs(Window *it, Py_ssize_t n, Block *x, Py_ssize_t at, Block *to, Py_ssize_t there, bint counted) noexcept nogil:
-    """Runs of a row 0, with their pivots."""
+    """Copy the runs of a row 0, with their pivots."""
     cdef Run a = row_of(it, x, at, counted, 0)
     cdef Run b = row_of(it, to, there, counted, 0)
     cdef int f
@@ -406,7 +406,7 @@ cdef void copy_runs(Window *it, Py_ssize_t n, Block *x, Py_ssize_t at, Block *to
 
 
 cdef void whole_groups(Job *job, Window *it, Room *room, Py_ssize_t known, Py_ssize_t lanes, bint counted) noexcept nogil:
-    """From the totals of so many groups, but for the first one, to those of q - 1 and of q groups in a row, by doubling."""
+    """Make the totals of q - 1 and of q groups in a row, by doubling, of those of so many groups but for the first one."""
     cdef Py_ssize_t q = it.between, have = 0, power = 1
     cdef Block swap
     copy_runs(it, known * lanes, &room.totals, lanes, &room.power, 0, counted)
@@ -434,7 +434,7 @@ cdef void whole_groups(Job *job, Window *it, Room *room, Py_ssize_t known, Py_ss
 
 
 cdef void never_negative_zero(Py_ssize_t n, double *v) noexcept nogil:
-    """Every window has a prefix, and no sum that contains 0.0 is -0.0: as in NumPy, and as after `finish`."""
+    """Add 0.0 to a row of prefixes. Every window has a prefix, so that no sum is -0.0: as in NumPy, and as after `finish`."""
     cdef Py_ssize_t j
     for j in range(n):
         v[j] = v[j] + 0.0
@@ -443,9 +443,9 @@ cdef void never_negative_zero(Py_ssize_t n, double *v) noexcept nogil:
 cdef void windows(
         Window *it, Room *room, Py_ssize_t lanes, Py_ssize_t group, Py_ssize_t count, Py_ssize_t first,
         bint counted) noexcept nogil:
-    """The values of all windows that end in a batch of groups, into their rows of `stop`, which are used up in this order."""
+    """Write the values of all windows that end in a batch of groups to the rows of `stop`, whose elements are no longer needed."""
     cdef Py_ssize_t q = it.between, length = it.group, width = count * lanes, step = room.stop.step, p, g, l, left
-    # The first of the batch among the columns of the suffixes, and where its elements are.
+    # The column of the first group of the batch among the suffixes, and that of its elements.
     cdef Py_ssize_t from_ = (group - first) * lanes if room.keep else 0
     cdef Py_ssize_t at = from_ + (q + 1) * lanes if room.keep else 0
     cdef int given = given_of(it)
@@ -454,10 +454,10 @@ cdef void windows(
     cdef Run other = row_of(it, &room.work, room.work.step, counted, 1)
     cdef Run head = row_of(it, &room.work, 2 * room.work.step, counted, 0)
     cdef Run whole = row_of(it, &room.work, 3 * room.work.step, counted, 0)
-    # A window starts `rest` elements before element p of a group: at first in the group before.
+    # A window that ends at element p of a group starts `rest` elements before: in the group before, as long as p < rest.
     cdef Run suffix = row_of(it, &room.suffix, (length - it.rest) * room.suffix.step + from_, counted, length)
     cdef Run middle, swap
-    # Without missing elements a sum, product or extremum is the value: it is merged where it is to be.
+    # Where nothing is missing, a sum, product or extremum is the result: it is merged into its place.
     cdef bint direct = not counted and it.kind in (SUM, PROD, MIN, MAX)
     cdef bint moments = is_moment(it.kind)
     cdef int f
@@ -492,7 +492,7 @@ cdef void windows(
                 relate(it, &suffix, &room.suffix, from_ + lanes)
                 middle = row_of(it, &room.fewer, (group - first + 1) * lanes, counted, (q - 1) * length)
                 relate(it, &middle, &room.fewer, (group - first + 1) * lanes)
-        left = (p + length - it.rest) % it.period           # of a group, before the window
+        left = (p + length - it.rest) % it.period           # elements of a group before the window
         suffix.number = it.period - left
         if it.kind == ARGMIN or it.kind == ARGMAX:
             for g in range(count):
@@ -510,7 +510,7 @@ cdef void windows(
         elif left:
             merge(it.kind, width, &suffix, &prefix, &whole)
         elif direct:
-            copy(it, width, &prefix, &whole)    # the last element of a group that is the window
+            copy(it, width, &prefix, &whole)    # at the last element of a group that is the window, the prefix is the window
         if not direct:
             finish(it, width, &whole if q or left else &prefix, room.full, room.ends, room.stop.field[0] + p * step + at)
         advance(&suffix, room.suffix.step, it.fields)
@@ -520,8 +520,8 @@ cdef void windows(
 cdef bint run_of_groups(
         Job *job, Strip *strip, Window *it, Room *room, Py_ssize_t first, Py_ssize_t last,
         Py_ssize_t begin, Py_ssize_t end, bint counted) noexcept nogil:
-    """Outputs begin..end, as far as their windows end in groups first..last. False, and to be repeated with counts, where
-    an element is missing."""
+    """Compute outputs begin..end, as far as their windows end in groups first..last. Returns False where an element is
+    missing: then it is to be repeated with counts."""
     cdef Py_ssize_t lanes = strip.lanes, q = it.between, group = first - q - 1, count, at
     cdef Py_ssize_t known = last if not room.keep else last + 1
     cdef int f
@@ -566,7 +566,7 @@ cdef bint run_of_groups(
 # ---- tiles of groups without missing elements: see tiles.pxd
 
 cdef Py_ssize_t tiles_of(Job *job, Strip *strip, Window *it, Tiles *tiles, Py_ssize_t groups) noexcept nogil:
-    """How many groups a tile has; none where tiles don't serve."""
+    """How many groups a tile has; 0 where tiles are of no use."""
     cdef Py_ssize_t lanes = strip.lanes, batch
     if it.kind == VAR or it.kind == STD:
         if it.window <= it.ddof:
@@ -588,7 +588,7 @@ cdef Py_ssize_t tiles_of(Job *job, Strip *strip, Window *it, Tiles *tiles, Py_ss
 
 cdef const double *tile_of(
         Job *job, Strip *strip, Window *it, Tiles *tiles, Py_ssize_t group, Py_ssize_t count, Py_ssize_t *step) noexcept nogil:
-    """The elements of some groups, and how far apart rows are."""
+    """Load the elements of some groups; say where they are, and how far apart their rows are."""
     cdef Operand *x = &job.operand[0]
     cdef char *here = strip.lane[0][0] + group * it.group * x.n_stride
     cdef Py_ssize_t p, c
@@ -607,7 +607,7 @@ cdef const double *tile_of(
 cdef bint tile_back(
         Strip *strip, Window *it, Tiles *tiles, const double *x, Py_ssize_t step, Py_ssize_t count,
         double **to, Py_ssize_t to_step, double *pivot) noexcept nogil:
-    """Suffixes of the groups of a tile, and for moments their last elements. False where an element is missing."""
+    """Scan the suffixes of the groups of a tile; for moments keep their last elements. Returns False where one is missing."""
     cdef Py_ssize_t p = 0
     cdef double *at[2]
     while p < it.group:
@@ -624,7 +624,7 @@ cdef bint tile_back(
 cdef void tile_forth(
         Job *job, Strip *strip, Window *it, Tiles *tiles, const double *x, Py_ssize_t step, Py_ssize_t group,
         Py_ssize_t count, Before *before, double **suffix, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """The windows that end in the groups of a tile, given to the output. Within a group of several, `suffix` is of the same."""
+    """Compute the windows that end in the groups of a tile, and write them to the output. `suffix` is of the groups before."""
     cdef Operand *out = job.out
     cdef Py_ssize_t at = group * it.group - it.offset, to_step = tiles.step, p = 0
     cdef char *here = strip.out[0] + at * out.n_stride
@@ -651,7 +651,7 @@ cdef bint short_tiles(
         Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     """`run_of_groups` without counts, of windows that are one group: suffixes are kept for one tile, and the group before it."""
     cdef Py_ssize_t lanes = strip.lanes, group = first, count, step, p
-    cdef Py_ssize_t behind = (it.group - it.period + 1) * tiles.apart       # where the window of a group's element 0 starts
+    cdef Py_ssize_t behind = (it.group - it.period + 1) * tiles.apart       # where the window of element 0 starts
     cdef const double *x = tile_of(job, strip, it, tiles, first - 1, 1, &step)
     cdef double *suffix[2]
     cdef Before before
@@ -687,7 +687,7 @@ cdef bint short_tiles(
 cdef bint long_tiles(
         Job *job, Strip *strip, Window *it, Room *room, Tiles *tiles, Py_ssize_t first, Py_ssize_t last,
         Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """The same for windows of several groups: suffixes of all groups are kept."""
+    """`run_of_groups` without counts, of windows of several groups: suffixes of all groups are kept."""
     cdef Py_ssize_t lanes = strip.lanes, q = it.between, group = first - q - 1, count, step, at, f
     cdef const double *x
     cdef double *to[2]
@@ -742,7 +742,8 @@ cdef bint uncounted(
 
 cdef int scales_held(
         Job *job, Strip *strip, Window *it, int f, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    """Which scales the elements of an input may ask for: sums of squares are also zero of constants, and NaN of infinities."""
+    """Which scales the elements of an input may need. A sum of squares alone does not tell: it is also zero where elements are
+    constant, and NaN where one is infinite."""
     cdef Operand *x = &job.operand[f]
     cdef Py_ssize_t begin = (first - it.between - 1) * it.group, end = (last + 1) * it.group, n, l, j
     cdef double room[LOOKED]
@@ -785,7 +786,7 @@ cdef int fill(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept
     cdef Room room
     cdef Tiles tiles
     cdef Py_ssize_t lanes = strip.lanes, q = it.between
-    cdef Py_ssize_t first = (begin + it.offset) // it.group         # of the groups in which windows end
+    cdef Py_ssize_t first = (begin + it.offset) // it.group         # the first group in which a window ends
     cdef Py_ssize_t last = (end - 1 + it.offset) // it.group
     cdef Py_ssize_t most = last - first + 1, stop
     cdef Py_ssize_t inside = job.n // it.group                      # whole groups of the series
@@ -795,7 +796,7 @@ cdef int fill(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept
     room.batch = 1 if room.batch < 1 else room.batch
     room.batch = most if room.batch > most else room.batch
     tiles.batch = tiles_of(job, strip, it, &tiles, most)
-    # Runs are some windows long, or nothing but their beginnings would be computed.
+    # Runs are some windows long, or most of the work would be at their beginnings.
     stop = SPAN * q if q else TILES * tiles.batch
     stop = room.batch if stop < room.batch else stop
     most = most if most < stop else stop
@@ -812,7 +813,7 @@ cdef int fill(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept
             stop = q if q < stop else stop
         elif first < inside and stop >= inside:
             stop = inside - 1
-        # Where much is missing, don't look for runs without at every one: 2.0 instead of 2.2 ns for sums.
+        # Where much is missing, most runs are counted at once, without a first attempt: 2.0 instead of 2.2 ns for sums.
         counted = pause > 0 or first < q + 1 or (stop + 1) * it.group > job.n
         pause -= pause > 0
         if not counted:
@@ -830,12 +831,12 @@ cdef int fill(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept
 
 
 cdef int fill_exact(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """The same, but for integers that float64 can't tell apart. Some outputs at a time are looked at and then computed, so
-    that their elements are still in the second-level cache."""
+    """Compute outputs begin..end, in integers where float64 can't tell them apart. Some outputs at a time are looked at and
+    then computed, so that their elements are still in the second-level cache."""
     cdef Window *it = <Window *> job.parameters
     cdef int digits = exact_digits(it), failed
     cdef Py_ssize_t step = LOOK // strip.lanes, low, high, stop
-    if digits_of(job.operand[0].code) <= digits:            # the dtype has no such integers
+    if digits_of(job.operand[0].code) <= digits:            # no integer of this dtype has so many digits
         return fill(job, strip, begin, end)
     step = step if step > 32 * it.window else 32 * it.window
     while begin < end:
@@ -856,7 +857,7 @@ cdef int fill_exact(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) no
     return 0
 
 
-# ---- kernels: window, offset of the last element from the output's position, fewest elements
+# ---- kernels; `offset` is how far the last element of a window is from the output's position
 
 cdef void open_window(
         Window *it, Kind kind, int inputs, Py_ssize_t window, Py_ssize_t offset, Py_ssize_t min_count,
@@ -866,7 +867,7 @@ cdef void open_window(
     it.offset = offset
     it.min_count = min_count
     it.ddof = ddof
-    # Short groups are brought up together: a window of 5 elements takes 1.5 instead of 2 ns.
+    # Short groups are loaded together: a window of 5 elements takes 1.5 instead of 2 ns.
     it.period = window if window <= MOST else GROUP
     it.group = it.period * (GROUP // it.period if it.period < GROUP else 1)
     it.between = (window - 1) // it.group if window > MOST else 0
@@ -904,7 +905,7 @@ cdef object small(Kind kind, object a, object window, object min_count, object a
         if w == 0 or least < 0 or (floats and not is_native(&view)):
             return None
         if any_code(&view) == b"e" and kind in (COUNT, ARGMIN, ARGMAX) and w > HALF_MOST:
-            return None                     # counts and positions that float16 does not have
+            return None                     # float16 can't hold every count and position
         open_window(&it, kind, 1, w, (w - 1) // 2 if center else 0, least, ddof)
         out = empty_like(a) if floats else empty_like(a, DOUBLE)
         return out if run_small(fill_exact, &it, &view, along, out) else None

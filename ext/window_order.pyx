@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Moving medians, quantiles and ranks: pieces of a lane are brought up with their halo, quantiles.pxd and ranks.pxd slide.
+"""Moving medians, quantiles and ranks: pieces of a lane are loaded with their halo, for quantiles.pxd and ranks.pxd.
 
-Results are elements of the window, or what lies between two of them: it does not matter where pieces begin. Nor does it
-which pieces are taken as integers, because float64 can't tell these apart: see integers.pxd.
+Results are elements of the window, or lie between two of them, so it does not matter where pieces begin. Nor does it matter
+which pieces are computed as integers because float64 can't tell their elements apart: see integers.pxd.
 """
 from libc.math cimport NAN
 from libc.stdint cimport uint64_t
@@ -18,17 +18,17 @@ from window cimport Job, Operand, Strip, run_windows, scratch
 cdef enum:
     PIECE = 16384           # outputs of a line that are computed at a time, at least
     ROWS = 512              # rows of a strip of columns
-    HALVES = DIGITS - 1     # of integers whose differences, and the halves of these, are exact
+    HALVES = DIGITS - 1     # digits of integers of which differences, and halves of differences, are exact in float64
 
 
 cdef struct Order:
     Py_ssize_t window, offset, min_count, n
-    Py_ssize_t piece        # outputs at a time
-    Py_ssize_t *q_offset    # of each q: bytes from the first one's results to its own
+    Py_ssize_t piece        # outputs that are computed at a time
+    Py_ssize_t *q_offset    # for each q, bytes from the results of the first q to its own
     Quantiles quantiles
     Pointer *pointers
     QuantileRanks *wanted
-    Ranks ranks             # of move_rank; for quantiles, opened where integers are met that need them
+    Ranks ranks             # of move_rank; of quantiles only where integers need them
 
 
 cdef inline Py_ssize_t low_of(Order *it, Py_ssize_t begin) noexcept nogil:
@@ -43,8 +43,8 @@ cdef inline Py_ssize_t high_of(Order *it, Py_ssize_t end) noexcept nogil:
 
 
 cdef inline Py_ssize_t bring_up(Job *job, Order *it, char *lane, Py_ssize_t begin, Py_ssize_t end, double *v) noexcept nogil:
-    """The elements of the windows of outputs begin..end, at v; missing ones after the end. Returns how many are before
-    the end of the first window."""
+    """Load the elements of the windows of outputs begin..end to v, and NaN after the end of the series. Returns how many come
+    before the end of the first window."""
     cdef Operand *x = &job.operand[0]
     cdef Py_ssize_t low = low_of(it, begin), high = high_of(it, end), i
     x.take(lane + low * x.n_stride, x.n_stride, high - low, v, 1)
@@ -90,7 +90,7 @@ cdef int fill_quantiles(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end
 cdef int integer_quantiles(
         Job *job, Order *it, char *lane, Py_ssize_t begin, Py_ssize_t end, uint64_t *v, double *result,
         Py_ssize_t q_stride) noexcept nogil:
-    """Of the windows of outputs begin..end of a lane, as line_quantiles; v is scratch."""
+    """`line_quantiles` of the windows of outputs begin..end of a lane; v is scratch."""
     cdef Operand *x = &job.operand[0]
     cdef Quantiles *s = &it.quantiles
     cdef Py_ssize_t low = low_of(it, begin), high = high_of(it, end), first = begin + it.offset - low
@@ -114,7 +114,7 @@ cdef int open_integers(Order *it, uint64_t flip) noexcept nogil:
 
 
 cdef int fill_rows(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """Columns that adjoin, by networks down the rows."""
+    """Compute columns that adjoin, by networks down the rows."""
     cdef Order *it = <Order *> job.parameters
     cdef Quantiles *s = &it.quantiles
     cdef Operand *x = &job.operand[0]
@@ -193,7 +193,7 @@ cdef int fill_ranks(Job *job, Strip *strip, Py_ssize_t begin, Py_ssize_t end) no
 cdef void rank_last(
         Order *it, const ordered *v, Py_ssize_t low, Py_ssize_t high, Py_ssize_t begin, Py_ssize_t end,
         double *result) noexcept nogil:
-    """Of windows that reach beyond the series: the last element's rank, as elements leave at the other end. v[0] is the
+    """Ranks in windows that reach beyond the series: that of its last element, as elements leave at the other end. v[0] is
     element `low`, and `high` is the end of the series."""
     cdef Py_ssize_t leaving = low_of(it, begin), i
     cdef Py_ssize_t below = 0, same = 0, above = 0
@@ -224,7 +224,7 @@ cdef int start(Order *it, object a, Py_ssize_t window, Py_ssize_t offset, Py_ssi
     it.n = a.shape[a.ndim - 2]
     it.pointers = NULL
     it.ranks.memory = NULL
-    # Ranks sort runs of twice the window and more: pieces that are whole ones sort nothing twice.
+    # Ranks sort runs of at least twice the window; pieces that are whole runs sort nothing more often than needed.
     it.piece = PIECE if 2 * window <= PIECE else 2 * window
     it.piece = it.piece if it.piece < it.n else it.n
     return 0
@@ -252,7 +252,7 @@ cdef int quantiles(
         start(&it, a, window, offset, min_count)
         longest = it.piece + window
         failed = open_quantiles(&it.quantiles, window, min_count, points, nq, method, longest, total, rows)
-        if not failed and rows and it.quantiles.tile == 0:          # too long for networks: column by column
+        if not failed and rows and it.quantiles.tile == 0:          # windows too long for networks: column by column
             close_quantiles(&it.quantiles)
             failed = open_quantiles(&it.quantiles, window, min_count, points, nq, method, longest, total, False)
         if failed:

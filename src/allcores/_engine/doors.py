@@ -1,4 +1,4 @@
-"""The compiled short way for small arrays; see ext/door.pxd. It returns None for what it does not take.
+"""The fast path: compiled functions for small arrays; see ext/door.pxd. They return None for what they do not take.
 
 Public functions try it first where all but `a`, `axis` and `keepdims` is left at its default; arguments.py turns other
 calls into such ones. Here, under their public names, doors hide the builtins: no code but this is to live here.

@@ -1,4 +1,4 @@
-"""Warnings: from what happened in any thread to what NumPy would say under the caller's `np.errstate`."""
+"""Floating-point warnings: from flags of any thread to what NumPy would say under the caller's `np.errstate`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 DIVIDE, OVER, UNDER, INVALID = 1, 2, 4, 8
 
-# Bit of a floating-point status as NumPy numbers them, name in np.geterr(), text, and an operation that raises it.
+# For each flag its bit, as NumPy numbers them, its name in np.geterr(), its text, and an operation that raises it.
 KINDS: tuple[tuple[int, str, str, Callable[[], Any]], ...] = (
     (DIVIDE, "divide", "divide by zero", lambda: np.true_divide(np.ones(1), np.zeros(1))),
     (OVER, "over", "overflow", lambda: np.add.reduce(np.array([1.7e308, 1.7e308]))),

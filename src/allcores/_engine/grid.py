@@ -16,8 +16,8 @@ ROWS_LEAF = 32  # rows in a leaf where inner > 1
 
 CHUNK = 131_072  # elements: 1 MiB of float64, some 40 us of work, so that claiming one costs nothing
 TILE = 1024  # columns: the accumulators of a leaf stay in the first-level cache
-NARROW = 128  # columns of the narrowest tile that is read as fast
-PARTIALS = 4 << 20  # bytes of partial results in one pass; finishing needs as much again, or twice
+NARROW = 128  # columns of the narrowest tile that is read as fast as wider ones
+PARTIALS = 4 << 20  # bytes of partials in one pass; finishing needs as much again, or twice as much
 
 
 def ceil_div(a: int, b: int) -> int:
@@ -51,7 +51,7 @@ class Grid:
 
     @property
     def parts(self) -> int:
-        """Chunks along n: as many partial results does each output position have."""
+        """Chunks along n, which is how many partials each output position has."""
         return ceil_div(self.n, self.run)
 
     @property
@@ -87,8 +87,8 @@ def cut(shape: tuple[int, ...], chunk: int = CHUNK, size: int = 8, workers: int 
     """A grid for a view of `shape` (outer..., n, inner) with some `chunk` elements in a chunk; up to 16 times as many
     where eight chunks a worker remain.
 
-    `size` is that in bytes of what is kept for each part of an output position: parts are merged into longer
-    ones where they would take more than PARTIALS bytes.
+    `size` is how many bytes the partial of a part has: parts are merged into longer ones where all partials would take
+    more than PARTIALS bytes.
     """
     outer, n, inner = prod(shape[:-2]), shape[-2], shape[-1]
     large = max(chunk, min(16 * chunk, outer * n * inner // (8 * workers)))
@@ -113,9 +113,10 @@ def cut(shape: tuple[int, ...], chunk: int = CHUNK, size: int = 8, workers: int 
 
 @dataclass(frozen=True, slots=True)
 class RunGrid(Grid):
-    """A grid of which each chunk writes as many results as it has positions: a moving window.
+    """A grid for kernels that write as many results as there are positions, such as moving windows.
 
-    Chunks end anywhere: a leaf is one element, and a kernel reads what it needs beyond the ends of its chunk.
+    Chunks are cut into runs that end anywhere: a leaf is one element, and a kernel reads what it needs beyond the ends
+    of its chunk.
     """
 
     @property
@@ -133,9 +134,9 @@ LONGEST = 8 << 20  # elements in a chunk, however long the window: some 30 ms
 
 @lru_cache(maxsize=256)
 def cut_windows(shape: tuple[int, ...], window: int | None, chunk: int = CHUNK, workers: int = 1) -> RunGrid:
-    """A grid for windows along n, with some `chunk` elements in a chunk: smaller where there would be too few of them,
-    larger where a chunk would be less than four windows long, whose beginnings are computed twice. None as the window:
-    lines stay whole."""
+    """A grid for windows along n, with some `chunk` elements in a chunk. Chunks are smaller where there would be too
+    few of them, and larger where one would be less than four windows long, since beginnings of chunks are computed
+    twice. With None as the window lines stay whole."""
     outer, n, inner = prod(shape[:-2]), shape[-2], shape[-1]
     chunk = max(1, min(chunk, outer * n * inner // (8 * workers)))
     tile = min(inner, STRIP)
@@ -152,11 +153,12 @@ def cut_windows(shape: tuple[int, ...], window: int | None, chunk: int = CHUNK, 
 
 
 SCAN_LEAF = 512  # elements of a leaf of a long series
-ENOUGH = 256  # series: as many lanes as leaves could give
+ENOUGH = 256  # so many series are as many lanes as leaves could give
 
 
 def scan_leaf(series: int, n: int) -> int:
-    """Elements of a series that are computed in order: all where there are as many series as leaves would be lanes."""
+    """How many elements of a series are computed in order: all, if there are as many series as leaves would make
+    lanes."""
     return n if series >= ENOUGH or series * SCAN_LEAF >= n else SCAN_LEAF
 
 
@@ -173,7 +175,7 @@ def cut_scans(shape: tuple[int, ...], leaf: int, chunk: int = CHUNK, workers: in
         return RunGrid(outer, n, inner, 1, min(leaves * leaf, n), tile)
     lines = 1
     if inner == 1:
-        lines = min(outer, max(8, chunk // n))  # lines are lanes: one alone would wait for itself
+        lines = min(outer, max(8, chunk // n))  # lines are lanes here: one alone would wait for its own results
     return RunGrid(outer, n, inner, lines, n, tile)
 
 
@@ -184,12 +186,12 @@ def leaves_of(grid: RunGrid, leaf: int) -> RunGrid:
 
 # ---- pieces of what is not in memory
 
-PIECE = 4 << 20  # bytes: read at a time by each worker
+PIECE = 4 << 20  # bytes that each worker reads at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """A box cut along each axis. Pieces that differ along reduced axes alone are parts of one result."""
+    """How a box is cut along each axis. Pieces that differ only along reduced axes are parts of one result."""
 
     shape: tuple[int, ...]
     size: tuple[int, ...]
@@ -212,7 +214,7 @@ class Pieces:
 
     @property
     def elements(self) -> int:
-        """Of a whole piece."""
+        """How many elements a whole piece has."""
         return prod(self.size)
 
     def region(self, result: int, part: int) -> tuple[slice, ...]:
@@ -245,7 +247,7 @@ def cut_flat(shape: tuple[int, ...], itemsize: int, most: int = PIECE) -> tuple[
     tile = inner
     if inner * min(n, leaf) > elements:
         tile = max(2, elements // min(n, leaf))
-        while inner % tile == 1:  # never one column alone: it would be read as a line, in another order
+        while inner % tile == 1:  # one column alone would be read as a line, in another order
             tile += 1
     run = n if n * tile <= elements else leaf << (max(1, elements // (leaf * tile)).bit_length() - 1)
     lines = [1] * len(outer)
@@ -256,7 +258,7 @@ def cut_flat(shape: tuple[int, ...], itemsize: int, most: int = PIECE) -> tuple[
 
 def cut_stored(shape: tuple[int, ...], chunks: tuple[int, ...], itemsize: int, most: int = PIECE) -> tuple[int, ...]:
     """Sizes of pieces that are whole stored chunks: one, or twice as many along an axis, last axis first, while they
-    have less than `most` bytes. Depends on nothing else, since the order of operations follows."""
+    have less than `most` bytes. They depend on nothing else, since the order of operations follows them."""
     return widened(shape, chunks, reversed(range(len(shape))), most // itemsize)
 
 

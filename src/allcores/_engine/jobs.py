@@ -6,8 +6,8 @@
                              | a context variable
     execute.run, blocks of a user's function: they enter themselves as parts before they begin
 
-A call may have several parts, one after the other: a pass over each slab, say. One that would begin after `stop`
-doesn't. Calls that take the compiled short way know nothing of this.
+A call may have several parts, one after the other: a pass over each slab, say. A part that would begin after `stop`
+does not begin. Calls that take the fast path know nothing of this.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Stopped(BaseException):
 
 
 class Part(Protocol):
-    """A number of chunks under way."""
+    """Chunks that are being computed."""
 
     def stop(self) -> None:
         """Have nobody begin another chunk. Called from any thread."""
@@ -57,7 +57,7 @@ class Job:
 
     @contextmanager
     def part(self, part: Part) -> Iterator[None]:
-        """While a part is under way."""
+        """Enter a part for as long as it is computed."""
         with self._lock:
             if self.stopped:
                 raise Stopped
@@ -73,7 +73,7 @@ class Job:
             raise Stopped
 
 
-# The job of this context, if it is one.
+# The job of this context, if it belongs to a call in the background.
 current: ContextVar[Job | None] = ContextVar("allcores_job", default=None)
 
 

@@ -41,9 +41,9 @@ _arrays: ContextVar[bool] = ContextVar("allcores_executor_for_arrays", default=F
 _budget: ContextVar[int | None] = ContextVar("allcores_memory_budget", default=None)
 _limit: ContextVar[Limit | None] = ContextVar("allcores_limit", default=None)
 
-# Positive: small arrays may take the compiled short way. Each `use_backend` that is open anywhere in the process, and
-# each call that sends arrays to an executor, closes it, since reading a context variable would cost as much as the
-# door: other threads are slower meanwhile, no more.
+# Positive: small arrays may take the fast path. Each `use_backend` that is open anywhere in the process, and each call
+# that sends arrays to an executor, closes it, since reading a context variable would cost as much as the door: other
+# threads are slower meanwhile, no more.
 doors = 1
 _doors_lock = threading.RLock()  # garbage collection and signals may enter anywhere
 

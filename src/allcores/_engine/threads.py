@@ -56,10 +56,10 @@ class Threads:
         for function in functions:
             self._unfinished.append(None)
             self._calls.put(function)
-        # What is put before this is looked at comes before the word to end.
+        # What is put before `_closed` is read here comes before the None that ends the threads.
         if _closed:
             raise RuntimeError("cannot schedule new futures after interpreter shutdown")
-        # Threads never leave. Calls that others put from now on they look after themselves.
+        # Threads never end before that. Calls that others put from now on are looked after by those who put them.
         if self._short():
             _thread.start_new_thread(self._recruit, ())
 
@@ -79,7 +79,7 @@ class Threads:
     def _recruit(self) -> None:
         with self._recruiting:
             while self._short():
-                # It is told whether it is a daemon, or it would look at what started it, a thread that nobody knows.
+                # With `daemon` given, it does not ask the thread that starts it, which threading does not know.
                 name = f"{self._name}_{len(self._threads)}"
                 thread = threading.Thread(target=self._work, name=name, daemon=not _joined)
                 try:
@@ -90,7 +90,7 @@ class Threads:
             if self._threads:
                 return
             self._threads.append(None)
-        self._work()  # there is this one
+        self._work()  # no thread could be started, so this one works
 
     def _work(self) -> None:
         self._prepare()
@@ -102,7 +102,7 @@ class Threads:
                 _base.LOGGER.exception("exception in a thread of allcores")
             del function
             unfinished.pop()
-        calls.put(None)  # for the next one
+        calls.put(None)  # for the next thread
 
     def _close(self) -> None:
         self._calls.put(None)
@@ -131,7 +131,7 @@ def at_exit(function: Call) -> bool:
 
 
 def closed() -> bool:
-    """Whether there are no threads any more."""
+    """Whether the interpreter goes down, so that there are no threads any more."""
     return _closed
 
 

@@ -6,7 +6,7 @@
     C-contiguous, reduce all             ->       (84000, 1)
 
 Nothing is copied. The longest reduced axis becomes n; all other axes are carried along, reduced ones among them, whose
-partial results are folded afterwards. Carried axes that are faster in memory than n become inner where they adjoin.
+partials are folded afterwards. Carried axes that are faster in memory than n become inner where they adjoin.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-# Elements up to which an array that is scattered in memory is copied: faster than describing how it is scattered.
+# Up to so many elements an array that is scattered in memory is copied, which is faster than describing it.
 SMALL = 131_072
 
 
@@ -34,7 +34,7 @@ def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def in_native(a: Array) -> Array:
-    """The array, or a copy in the machine's byte order of one in the other."""
+    """The array if it is in the machine's byte order, else a copy in that order."""
     return a if a.dtype.isnative else a.astype(native(a.dtype))
 
 
@@ -128,7 +128,7 @@ def scattered(a: Array, reduced: Sequence[int], mask: Array | None, ordered: boo
 
 @lru_cache(maxsize=256)
 def memory_order(shape: tuple[int, ...], strides: tuple[int, ...], size: int) -> tuple[int, ...]:
-    """The order of axes in which an array is C-contiguous; nothing where there is none."""
+    """The order of axes in which an array is C-contiguous; an empty tuple if there is none."""
     order = tuple(sorted(range(len(shape)), key=lambda axis: -strides[axis]))
     for axis in reversed(order):
         if shape[axis] > 1 and strides[axis] != size:
@@ -145,7 +145,7 @@ def reduced_last(ndim: int, reduced: tuple[int, ...]) -> tuple[tuple[int, ...], 
 
 
 def lines_of(a: Array, reduced: tuple[int, ...]) -> Array:
-    """A contiguous (kept, n) of the elements: the reduced axes last, in their order."""
+    """The elements as a contiguous array (kept, n): the reduced axes come last, in their order."""
     order, _ = reduced_last(a.ndim, reduced)
     lines = np.ascontiguousarray(a.transpose(order))
     return lines.reshape(-1, prod(lines.shape[-len(reduced) :]))
@@ -158,7 +158,7 @@ def relined(a: Array, reduced: tuple[int, ...]) -> Array:
 
 
 def adjoining(a: Array, reduced: Sequence[int]) -> Canonical:
-    """The same for most arrays, C-contiguous and reduced along one axis or all: a tenth of the work.
+    """`canonical` for most arrays, which are C-contiguous and reduced along one axis or all: a tenth of the work.
 
     After a pass over large arrays Python's own data are no longer in the caches, and every step costs several times.
     """
@@ -175,7 +175,7 @@ def adjoining(a: Array, reduced: Sequence[int]) -> Canonical:
 
 
 def adjoin(slow: Axis, fast: Axis) -> bool:
-    """Whether the two make one axis."""
+    """Whether two axes adjoin in memory, so that they make one."""
     return slow.stride == fast.stride * fast.length and slow.mask_stride == fast.mask_stride * fast.length
 
 
@@ -218,7 +218,7 @@ def side_by_side(arrays: Sequence[Array], axis: int, inputs: int) -> list[Array]
             groups.append((shape[i], strides))
     along = shape[axis], [a.strides[axis] for a in arrays]
     inner = 1, [a.itemsize for a in arrays]
-    # Columns only where they adjoin, more or less, or n does not.
+    # Axes become columns only where these lie closer together in memory than the elements along n.
     if groups and 0 < abs(groups[-1][1][0]) < abs(along[1][0]):
         inner = groups.pop()
     layout = [*(groups or [(1, [0] * len(arrays))]), along, inner]

@@ -1,11 +1,11 @@
-"""Partitions: from arguments to kernels that divide lines around elements of given ranks, or find the first ones.
+"""Partitions: from arguments to kernels that divide lines around elements of given ranks, or find the first elements.
 
     a  ->  lines; the elements of some ranks are pivots  ->  less, equal, between, equal, ..., greater
 
-Within a class elements keep their order. That makes the result the same for all kernels, chunks and workers, which
-NumPy's order is not.
+Within a class elements keep their order. So the result is the same for all kernels, chunks and workers, unlike the
+order that NumPy leaves.
 
-    lines that fit into the caches     one pass: pivots are searched, elements distributed
+    lines that fit into the caches     one pass, which searches the pivots and distributes the elements
     long lines, one by one             pivots, as for quantiles; the last pass for these mostly tells how much of
                                        each class a chunk has, else another one counts; a pass that puts each
                                        element where it belongs
@@ -32,7 +32,7 @@ from . import selection
 from .quantiles import kernel_dtype
 from .selection import POSITION, Selected, cut_long, run_selection_pass, select_long, spread
 
-FEW = 64  # times as long is a line of which few elements are the first
+FEW = 64  # a line that is so many times as long as its result has few first elements
 
 
 def partition(name: str, a: Any, kth: Any, axis: Any, kind: Any, order: Any, workers: int | None) -> Any:
@@ -58,7 +58,7 @@ def partition(name: str, a: Any, kth: Any, axis: Any, kind: Any, order: Any, wor
 
 
 def good_ranks(kth: Any, n: int) -> Array | None:
-    """Ranks in order, each once; None where NumPy is to complain."""
+    """The ranks in order, each once; None where NumPy raises."""
     if type(kth) is int and -n <= kth < n:
         return np.array([kth % n], np.intp)
     if is_more(kth):
@@ -97,12 +97,12 @@ def divide(a: Array, result: Array, axis: int, ranks: Array, positions: bool, ba
 
 
 def first_of_long(x: Array, out: Array, backwards: bool, workers: int) -> bool:
-    """Positions of the first elements of one line, if they are few: from those beyond an element of a sample.
+    """Find the positions of the first elements of one line, if they are few, among those beyond an element of a sample.
 
-    False where the sample has misled: there are fewer of these, too many in a chunk, or all are.
+    Returns False where the sample has misled: there are fewer such elements, too many in a chunk, or all are such.
     """
     info = np.iinfo(key_dtype(x.dtype))
-    top = int(info.max) - (x.dtype.kind == "f")  # NaN is beyond
+    top = int(info.max) - (x.dtype.kind == "f")  # NaN has a greater key
     sample = to_keys(x[spread(len(x), selection.sample_size)])
     sample = np.sort(sample[sample <= top])
     likely = len(out) * len(sample) / len(x)
@@ -128,7 +128,7 @@ def first_of_long(x: Array, out: Array, backwards: bool, workers: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class AmongNumbers:
-    """Ranks as they are, or the last one; backwards, from the other end."""
+    """The ranks, or the last one alone; with `backwards`, from the other end."""
 
     ranks: tuple[int, ...]
     backwards: bool
@@ -141,7 +141,7 @@ class AmongNumbers:
 
 
 def divide_long(x: Array, out: Array, ranks: Array, positions: bool, backwards: bool, workers: int) -> None:
-    """One line, of one dimension. Backwards, there is one rank."""
+    """Divide one line, of one dimension. With `backwards` there is one rank."""
     top = int(np.iinfo(key_dtype(x.dtype)).max)
     last: list[Selected] = []
     keys, count = select_long(x, AmongNumbers(tuple(ranks.tolist()), backwards, len(ranks)), True, workers, last)
@@ -161,7 +161,7 @@ def divide_long(x: Array, out: Array, ranks: Array, positions: bool, backwards: 
         less, ends = below, np.array(pivots, np.int64)
     lengths = np.full(grid.chunks, grid.run)
     lengths[-1] = len(x) - grid.run * (grid.chunks - 1)
-    # What comes up to each border between two classes, then how much is in each class.
+    # How many elements come up to each border between two classes, then how many are in each class.
     borders = np.stack([less, less + same], axis=2).reshape(grid.chunks, -1)
     classes = np.diff(borders, axis=1, prepend=0, append=lengths[:, None])
     totals = classes.sum(axis=0)
@@ -199,12 +199,12 @@ def topk(a: Any, k: Any, axis: Any, largest: bool, ordered: bool, workers: int |
 
 
 def taken(a: Array, indices: Array, axis: int) -> Array:
-    """np.take_along_axis, which takes 5 us for one dimension, too."""
+    """`np.take_along_axis`, which by itself would take 5 us even for one dimension."""
     return a[indices] if a.ndim == 1 else np.take_along_axis(a, indices, axis)
 
 
 def in_order(a: Array, axis: int, largest: bool) -> Array:
-    """Positions in order of dtypes without a kernel, by NumPy: equal ones by position, what is missing last."""
+    """Positions in order for dtypes without a kernel, by NumPy: equal elements by position, missing ones last."""
     strings = a.dtype.kind == "T"
     missing = is_missing(a) if strings or largest else None
     if strings:  # None among them can't be compared

@@ -1,7 +1,7 @@
 """Medians and quantiles: from the arguments of NumPy's signatures to ranks, and from elements to results.
 
-Elements are picked by kernels; what is computed of them is computed here, by NumPy, in NumPy's order of operations and
-dtypes. So there is nothing to round differently: the same bits as NumPy's, of float16 and other byte orders, too.
+Kernels select elements. Everything that is computed of these is computed here, by NumPy, in NumPy's order of operations
+and dtypes. So nothing is rounded in another way, and results have NumPy's bits, also for float16 and other byte orders.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .lazy_quantiles import select_from
 from .selection import select_along
 
 CELLS = SELECTIONS["pick"].cells
-SMALL = 16384  # elements that one core searches before a second one would have begun
+SMALL = 16384  # up to so many elements one core is done before a second one would have begun
 MEDIAN = QUANTILE_METHODS.index("median")
 DISCRETE = ("inverted_cdf", "closest_observation", "lower", "higher", "nearest")
 BETWEEN = tuple(method for method in QUANTILE_METHODS[:MEDIAN] if method not in DISCRETE)  # whose results are float64
@@ -42,7 +42,7 @@ class Selection(Request):
     workers: int
 
     def pick(self, ranks: Any, skip: bool) -> tuple[Array, Array]:
-        """Elements in the user's dtype, and numbers in each line."""
+        """Elements of some ranks in the user's dtype, and how many numbers each line has."""
         if isinstance(self.a, Source) or settings.sends_arrays():
             values, counts = select_from(self.a, self.searched, self.reduced, ranks, skip, Call(self.workers))
         else:
@@ -51,7 +51,7 @@ class Selection(Request):
 
 
 def kernel_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
-    """The dtype in which elements are searched, without loss; None where there is none."""
+    """The dtype in which elements are searched, which loses nothing; None where there is none."""
     if dtype.char == "e":
         return np.dtype(np.float32)
     return native(dtype) if dtype.char in CELLS and dtype.names is None else None
@@ -60,7 +60,7 @@ def kernel_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
 def prepare(
     a: Any, axis: Any, out: Any, keepdims: Any, dtype: Any, leading: tuple[int, ...], workers: int
 ) -> Selection | None:
-    """A request where kernels cover the call; None where NumPy is to answer, or to complain. `dtype`: the result's."""
+    """A request if kernels cover the call; None where NumPy answers, or raises. `dtype` is that of the result."""
     if a.ndim == 0 or a.size == 0 or not (keepdims is NoValue or isinstance(keepdims, (bool, np.bool_))):
         return None
     searched = kernel_dtype(a.dtype)
@@ -94,7 +94,7 @@ def warn_of_empty(counts: Array, skip: bool) -> None:
 
 
 def short_way(a: Any, q: float, method: int, axis: Any, skip: bool, workers: Any) -> Any:
-    """The result of a small array of one dimension, by the compiled door; None where it does not take it."""
+    """The result of a small array of one dimension by its door; None where that does not take it."""
     if (
         type(a) is not np.ndarray
         or a.ndim != 1
@@ -143,18 +143,19 @@ def median(name: str, a: Any, axis: Any, out: Any, keepdims: Any, workers: int |
 
 
 def mean_of_two(low: Array, high: Array, even: Array | bool) -> Array:
-    """As np.mean has it: float16 is added in float32, and integers are added in float64. Of one, that one."""
+    """The mean of two elements, as np.mean computes it: float16 is added in float32, integers in float64. Where the
+    number of elements is odd it is the middle one."""
     wide = np.dtype(np.float64) if low.dtype.kind != "f" else low.dtype.newbyteorder("=")
     inner = np.dtype(np.float32) if wide.char == "e" else wide
     mean = np.array(low, inner)
     if even is True:
         mean += high
         mean /= 2
-        mean += 0  # what underflows is a positive zero, too
+        mean += 0  # a result that underflows becomes a positive zero, too
     elif even is not False and even.any():
         np.add(mean, high, out=mean, where=even)
         np.divide(mean, 2, out=mean, where=even)
-        mean += 0  # what underflows is a positive zero, too
+        mean += 0  # a result that underflows becomes a positive zero, too
     return mean.astype(wide, copy=False)
 
 
@@ -162,9 +163,9 @@ def mean_of_two(low: Array, high: Array, even: Array | bool) -> Array:
 
 
 def virtual(counts: Array, q: Array, method: str) -> tuple[Array, Array, Array | None]:
-    """Of lines of so many numbers, (lines,), and quantiles, (k,): two ranks, and the weight of the second one.
+    """For lines of so many numbers, (lines,), and quantiles, (k,): two ranks, and the weight of the second one.
 
-    (lines, k) each. No weight: the element as it is, and the ranks are the same.
+    Each has the shape (lines, k). Without a weight the element is taken as it is, and the ranks are the same.
     """
     n, less = counts.astype(q.dtype)[:, None], (counts - 1).astype(q.dtype)[:, None]
     last = (counts - 1)[:, None]
@@ -191,7 +192,7 @@ def virtual(counts: Array, q: Array, method: str) -> tuple[Array, Array, Array |
     low = low.astype(np.intp)
     inside = (index >= 0) & (index < last)
     low = np.clip(low, 0, last)
-    # Beyond the ends both are the same element, whatever the weight.
+    # Beyond the ends both ranks are those of the same element, whatever the weight.
     return low, low + inside, np.where(inside, weight, 1.0).astype(index.dtype)
 
 
@@ -225,7 +226,7 @@ class Quantiles:
         return low if weight is None else np.stack([low, high], axis=2).reshape(len(counts), -1)
 
     def weights(self, counts: Array) -> Array:
-        """Of the second element of each two, (lines, k)."""
+        """The weight of the second element of each two, (lines, k)."""
         weight = virtual(np.maximum(counts, 1), np.frombuffer(self.q, self.char), self.method)[2]
         assert weight is not None
         return weight
@@ -273,7 +274,7 @@ def quantile(
     if request is not None and points is not None and weights is not None:
         values = with_weights(request, points.reshape(-1), method, weights, axis, skip)
         if values is not None:
-            # A single one of NumPy's is an array of no dimensions, but for NaN.
+            # A single quantile of NumPy's is an array of no dimensions, unless it is NaN.
             single = points.ndim == 0 and request.whole
             if single and not skip and np.isnan(values).all():
                 values = values.astype(request.dtype.newbyteorder("="), copy=False)
@@ -300,7 +301,7 @@ def quantile(
 
 
 def with_weights(request: Selection, q: Array, method: str, weights: Any, axis: Any, skip: bool) -> Array | None:
-    """None where NumPy is to complain, to convert weights, or is faster."""
+    """Quantiles of weighted elements; None where NumPy raises, converts weights, or is faster."""
     a = request.a
     if method != "inverted_cdf" or not isinstance(a, np.ndarray) or settings.sends_arrays():
         return None
@@ -318,7 +319,7 @@ def with_weights(request: Selection, q: Array, method: str, weights: Any, axis: 
 
 
 def good_points(q: Any, method: str, percent: bool) -> Array | None:
-    """The quantiles as an array; None where NumPy is to complain, or to find a dtype that nobody expects."""
+    """The quantiles as an array; None where NumPy raises, or finds a dtype that nobody expects."""
     if is_more(q):
         return None
     try:
@@ -338,7 +339,7 @@ def good_points(q: Any, method: str, percent: bool) -> Array | None:
 
 
 def interpolated_dtype(dtype: np.dtype[Any], points: np.dtype[Any], weak: bool) -> np.dtype[Any] | None:
-    """What NumPy makes of elements and weights. It subtracts, which bools don't."""
+    """What NumPy makes of elements and weights. It subtracts elements, which fails for bools."""
     if dtype.kind not in "iuf":
         return None
     if weak:
@@ -347,7 +348,7 @@ def interpolated_dtype(dtype: np.dtype[Any], points: np.dtype[Any], weak: bool) 
 
 
 def interpolate(a: Array, b: Array, t: Array, weak: bool) -> Array:
-    """From a to b by t, from the nearer end.
+    """Interpolate between a and b by t, from the nearer end.
 
     The difference of integers is taken as unsigned: NumPy's own wraps around where it does not fit.
     """
@@ -358,10 +359,10 @@ def interpolate(a: Array, b: Array, t: Array, weak: bool) -> Array:
     else:
         span = b - a
     rest, nearer = 1 - t, t >= 0.5
-    if weak and a.dtype.kind == "f" and a.dtype != t.dtype:  # as Python's floats are
+    if weak and a.dtype.kind == "f" and a.dtype != t.dtype:  # NumPy treats `t` like one of Python's floats here
         with np.errstate(under="ignore"):
             t, rest = t.astype(a.dtype), rest.astype(a.dtype)
     result = np.asarray(a + span * t)
     np.subtract(b, span * rest, out=result, where=nearer, casting="unsafe", dtype=result.dtype)
-    result += 0  # what underflows is a positive zero, too
+    result += 0  # a result that underflows becomes a positive zero, too
     return result

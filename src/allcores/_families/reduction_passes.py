@@ -1,8 +1,8 @@
 """From a checked array and its axes to the values of a reduction: passes over slabs of the result.
 
-A pass runs one kernel over one canonical view; its partial results are folded over the chunks and over the reduced
-axes that were carried along; `finish` turns what is known of each output position into its value. Results of which
-too much would have to be known at once are computed slab by slab: no reduction needs more than some 16 MB of its own.
+A pass runs one kernel over one canonical view. Its partials are folded over the chunks, and over the reduced axes that
+were carried along; `finish` makes a value of the partial of each output position. Where partials of all positions would
+take too much memory, results are computed slab by slab: no reduction needs more than some 16 MB of its own.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from .._engine.registry import REDUCTIONS, ReduceKernel
 from .._engine.view import Array, Canonical, canonical
 from .._kernels.common import Flags, Partials, tree
 
-# Of every output position: its partial, and how many elements went into it.
+# What makes the values of a result, from the partial of each output position and how many elements went into it.
 Finish = Callable[[Partials, Array | int], tuple[Array, ...]]
 
 
-# A row, a view (outer..., n, inner), a mask, whether results are integers, the call.
+# What runs a pass, from a row, a view (outer..., n, inner), a mask, whether results are integers, and the call.
 Pass = Callable[[ReduceKernel, Array, "Array | None", bool, "Call"], Partials]
 
 

@@ -1,6 +1,6 @@
 """From the arguments of a NumPy signature to a reduction that kernels cover.
 
-Bad arguments are not examined here beyond noticing them: NumPy is asked, and raises its own error.
+Bad arguments are only noticed here. NumPy is then asked, and raises its own error.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SIGNED = "?bhilq"
 
 POSITIONS = frozenset(name for name, row in REDUCTIONS.items() if row.ordered)
 
-# How `initial` takes part where it is not a number more to add or to multiply.
+# How `initial` takes part where it is not simply added or multiplied.
 EXTREMA: dict[str, Callable[..., Any]] = {"min": np.minimum, "max": np.maximum, "nanmin": np.fmin, "nanmax": np.fmax}
 
 
@@ -44,10 +44,10 @@ class Reduction(Request):
         return reduce(kernel, self.a, self.reduced, finish, where=self.where, call=self.call, **options)
 
     def deliver(self, result: Array, *, root: bool = False) -> Any:
-        """Warn of what happened, then hand the result over as NumPy does.
+        """Warn of the flags that were raised, then return the result as NumPy does.
 
-        Of an underflow only where a result, or its square if it is a `root`, is that small. Elsewhere it was in our own
-        arithmetic, or something that disappears beside larger elements.
+        An underflow is told only where a result, or its square if it is a `root`, is that small. Elsewhere it happened
+        in our own arithmetic, or to something that disappears beside larger elements.
         """
         status = self.call.status
         if status & UNDER:
@@ -70,8 +70,7 @@ def prepare(
     workers: int | None = None,
     same_axes: bool = True,
 ) -> tuple[Any, Reduction | None]:
-    """The operand, and a request where kernels cover the call; otherwise None: `ask_numpy` is to answer, or to
-    complain."""
+    """The operand, and a request if kernels cover the call. Otherwise None: then `ask_numpy` answers, or raises."""
     with briefly:
         workers = settings.resolve_workers(workers)
     return examine(kernel, a, axis, out, keepdims, where, workers, same_axes)
@@ -82,7 +81,7 @@ def examine(
 ) -> tuple[Any, Reduction | None]:
     if isinstance(a, Source) and a.size > SMALL and a.dtype.char in REDUCTIONS[kernel].cells:
         plain = True
-    else:  # what is no larger, and what no kernel covers, is like any array
+    else:  # small sources, and those that no kernel covers, are loaded like any array
         a, plain = as_operand(a)
     if not plain or a.dtype.char not in REDUCTIONS[kernel].cells or a.ndim == 0 or a.size == 0:
         return a, None
@@ -141,10 +140,10 @@ def short_way(
     where: Any = NoValue,
     initial: Any = NoValue,
 ) -> Any:
-    """The result by the short way, in `out` if there is one; or None, with nothing changed.
+    """The result by the fast path, in `out` if there is one; or None, with nothing changed.
 
-    `dtype` and `out` may be what the result has anyway. What the door does not take as it is, scattered arrays and
-    tuples of axes, it gets as a copy.
+    `dtype` and `out` may be what the result has anyway. Scattered arrays and tuples of axes, which the door does not
+    take as they are, are copied for it.
     """
     if settings.doors <= 0 or type(a) is not np.ndarray or not (workers is None or settings.is_count(workers)):
         return None
@@ -193,7 +192,7 @@ def short_way(
 
 @cache
 def named_axes(axes: tuple[int, ...], ndim: int) -> tuple[int, ...]:
-    """`reduced_axes` of plain integers."""
+    """`reduced_axes` for plain integers, which takes less time."""
     reduced = {i + ndim if i < 0 else i for i in axes}
     if len(reduced) < len(axes) or not reduced <= set(range(ndim)):
         return ()
@@ -201,7 +200,7 @@ def named_axes(axes: tuple[int, ...], ndim: int) -> tuple[int, ...]:
 
 
 def by_copy(name: str, a: Array, axis: Any, keepdims: Any, mask: Array | None, more: tuple[Any, ...]) -> Any:
-    """What the door says of several axes, and of scattered arrays laid out in lines."""
+    """The door's answer for several axes, and for scattered arrays, which are laid out in lines."""
     door = getattr(doors, name)
     if axis is None:
         reduced = tuple(range(a.ndim))
@@ -215,7 +214,7 @@ def by_copy(name: str, a: Array, axis: Any, keepdims: Any, mask: Array | None, m
     if keepdims is not True and keepdims is not False and keepdims is not NoValue:
         return None
     if not scattered(a, reduced, mask, name in POSITIONS):
-        # Perhaps one of those that it takes as they are, said with a tuple; or transposed.
+        # Perhaps the door takes this array as it is: with one axis in a tuple, or transposed.
         if type(axis) is tuple and (whole or len(reduced) == 1):
             result = door(a, None if whole else reduced[0], keepdims, *more)
             if result is not None:
@@ -237,7 +236,7 @@ def by_copy(name: str, a: Array, axis: Any, keepdims: Any, mask: Array | None, m
 
 
 def transposed(door: Any, a: Array, reduced: tuple[int, ...], keepdims: Any, more: tuple[Any, ...]) -> Any:
-    """What the door says of an array that is C-contiguous once its axes are in another order."""
+    """The door's answer for an array that is C-contiguous once its axes are in another order."""
     order = memory_order(a.shape, a.strides, a.itemsize)
     if len(reduced) != 1 or not order or order == tuple(range(a.ndim)):
         return None

@@ -1,6 +1,6 @@
 """Elements of given ranks: from an array and its axes to what the kernels of ext/select.pyx find.
 
-    lines that fit into the caches      one pass: each worker brings up a few lines as keys, and searches them
+    lines that fit into the caches      one pass: each worker loads a few lines as ordered keys, and searches them
       numbers counted beforehand        where ranks depend on that, and a table of all counts would be long
     long lines, one by one              sample -> brackets around the ranks
                                         pass: what is below, at the ends, inside; what is inside is kept
@@ -30,10 +30,10 @@ from .reduction_passes import arrange, one_pass
 
 # Tests change these: results must not.
 longest = 1 << 17  # elements of a line that is searched by one worker
-budget = 1 << 19  # keys that are kept of a long line: 4 MB, and twice that to search them
+budget = 1 << 19  # keys that are kept of a long line: 4 MB, and searching them takes twice that
 sample_size = 1 << 14
 
-MOST_RANKS = 512  # of a line, in one pass
+MOST_RANKS = 512  # ranks of a line that are searched in one pass, at most
 
 POSITION = np.dtype(np.int64)
 
@@ -45,10 +45,10 @@ class Ranks(Protocol):
 
     @property
     def m(self) -> int:
-        """How many of a line."""
+        """How many ranks of a line are wanted."""
 
     def __call__(self, counts: Array) -> Array:
-        """Of numbers in a line, (lines,), the ranks, (lines, m)."""
+        """The ranks, (lines, m), for lines with so many numbers, (lines,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,14 @@ class Part:
 
 @lru_cache(maxsize=64)
 def table(ranks: Ranks, n: int, every: bool) -> Array:
-    """The ranks of a line of n numbers; or of up to n, by their number."""
+    """The ranks for a line of n numbers, or a table for up to n numbers."""
     counts = np.arange(n + 1) if every else np.full(1, n)
     return np.ascontiguousarray(ranks(counts), np.intp)
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """The lines of an array: what its reduced axes make of it."""
+    """The lines of an array, each of which makes one result."""
 
     a: Array  # with the user's axes
     reduced: tuple[int, ...]
@@ -104,11 +104,11 @@ def lines_of(a: Array, reduced: tuple[int, ...]) -> Lines:
 
 
 def select_along(a: Array, reduced: tuple[int, ...], ranks: Ranks, skip: bool, workers: int) -> tuple[Array, Array]:
-    """`select`, of an array and the axes that make its lines."""
+    """`select` for an array and the axes that make its lines."""
     n = a.shape[reduced[0]]
     if len(reduced) > 1 or not a.flags.c_contiguous or n > longest or ranks.m > MOST_RANKS:
         return select(lines_of(a, reduced), ranks, skip, workers)
-    # Most arrays, in a third of the time: small ones notice.
+    # Most arrays come here. It takes a third of the time of what follows, which matters for small ones.
     before, after = a.shape[: reduced[0]], a.shape[reduced[0] + 1 :]
     outer, inner = prod(before), prod(after)
     values, counts = np.empty((ranks.m, outer, inner), a.dtype), np.empty((outer, inner), POSITION)
@@ -117,9 +117,10 @@ def select_along(a: Array, reduced: tuple[int, ...], ranks: Ranks, skip: bool, w
 
 
 def select(lines: Lines, ranks: Ranks, skip: bool, workers: int) -> tuple[Array, Array]:
-    """Elements of the ranks of each line, (m, kept...), and how many numbers a line has, (kept...).
+    """The elements of the ranks of each line, (m, kept...), and how many numbers each line has, (kept...).
 
-    `skip`: NaN is left out. Otherwise the results of a line that has one are NaN, and so are those of no numbers.
+    With `skip` NaN is left out. Otherwise the results of a line with a NaN are NaN, and so are those of one without
+    numbers.
     """
     x = lines.view.x
     shape = prod(x.shape[:-2]), x.shape[-1]
@@ -157,20 +158,20 @@ def pick(x: Array, ranks: Array, row: int, values: Array, counts: Array, workers
 
 # ---- long lines
 
-APART = 4  # brackets that are looked at one after the other
-SAMPLED = 3  # passes with brackets from a sample; then keys are halved
-DEVIATIONS = 3.5  # of a rank in a sample: half the width of its bracket
+APART = 4  # up to so many brackets are compared with a key one after the other
+SAMPLED = 3  # passes with brackets from a sample; after these the range of keys is halved
+DEVIATIONS = 3.5  # half the width of a bracket, in standard deviations of a rank in a sample
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Where some of the ranks are: between two keys, without these."""
+    """Where some of the ranks are: between two keys, both excluded."""
 
     ranks: list[int]  # in order
     low: int
     high: int
-    base: int  # elements up to `low`
-    size: int  # elements between, more or less
+    base: int  # how many elements are not greater than `low`
+    size: int  # about how many elements are between
 
 
 Bracket = tuple[int, int]
@@ -202,12 +203,12 @@ Search = Generator["int | list[Bracket]", Any, tuple[Array, int]]
 
 
 def search(n: int, dtype: np.dtype[Any], ranks: Ranks, skip: bool, budget: int) -> Search:
-    """Find keys of the ranks of one line, (m,), and how many numbers it has: asks for samples, of so many keys, and for
-    passes, with brackets. Of what is inside brackets up to `budget` keys can be kept."""
+    """Find the keys of the ranks of one line, (m,), and how many numbers it has. The generator yields numbers, to ask
+    for a sample of so many keys, and brackets, to ask for a pass, which can keep up to `budget` keys inside these."""
     info = np.iinfo(key_dtype(dtype))
     floats = dtype.kind == "f"
-    top = int(info.max) if floats else int(info.max) + 1  # NaN is beyond
-    # The larger the sample, the narrower are brackets: all that is inside them should fit.
+    top = int(info.max) if floats else int(info.max) + 1  # NaN has a greater key
+    # A larger sample makes narrower brackets, so that all keys inside them fit into the budget.
     fits = int((DEVIATIONS * ranks.m / 2 * n / budget) ** 2)
     ordered: Array = yield max(sample_size, min(fits, 16 * sample_size))
     count = n
@@ -224,7 +225,7 @@ def search(n: int, dtype: np.dtype[Any], ranks: Ranks, skip: bool, budget: int) 
         if passes:
             ordered = yield 16 * sample_size
         brackets = brackets_of(intervals, ordered, passes, budget)
-        del ordered  # what is kept may need the memory
+        del ordered  # the keys that a pass keeps may need its memory
         selected: Pass = yield brackets
         if passes == 0:
             count = selected.numbers
@@ -271,7 +272,7 @@ def brackets_of(intervals: list[Interval], sample: Array, done: int, budget: int
         if few:
             brackets.append((low, high))
             continue
-        # What is counted as inside: the least and the greatest key, too, as long as these are not known to be outside.
+        # The least and the greatest key may be inside, too, as long as they are not known to be outside.
         first = np.searchsorted(sample, low, "right") if interval.low == low else 0
         last = np.searchsorted(sample, high, "left") if interval.high == high else len(sample)
         inside = sample[first:last]
@@ -290,8 +291,8 @@ def brackets_of(intervals: list[Interval], sample: Array, done: int, budget: int
 
 
 def around(interval: Interval, inside: Array, low: int, high: int) -> list[Bracket]:
-    """A bracket for each rank, so wide that it will hardly miss it; brackets that overlap are joined. They may share an
-    end: of few distinct values all would be inside, if such brackets were joined."""
+    """A bracket for each rank, wide enough that it hardly ever misses it. Brackets that overlap are joined. Those that
+    share an end are not: among few distinct values nearly all would be inside then."""
     brackets: list[Bracket] = []
     for rank in interval.ranks:
         share = min((rank - interval.base + 0.5) / interval.size, 1.0)
@@ -307,14 +308,14 @@ def around(interval: Interval, inside: Array, low: int, high: int) -> list[Brack
 
 
 def apart(inside: Array) -> list[Bracket]:
-    """Keys at regular places of a sample, two a bracket. Of ranks so dense that brackets around them leave nothing out
-    it says between which of these each one is, and that is narrow."""
+    """Brackets between keys at regular places of a sample, for ranks so dense that brackets around each of them would
+    leave nothing out. A pass says between which of these keys each rank is, and that is narrow."""
     pivots = np.unique(inside[:: max(1, len(inside) // (2 * MOST_RANKS))]).tolist()
     return list(zip(pivots[::2], [*pivots[1::2], *pivots[-1:]], strict=False))
 
 
 class Pass(Protocol):
-    """What a pass over a long line has found."""
+    """What a selection pass over a long line has found."""
 
     brackets: list[Bracket]
     kept: Array  # keys inside brackets
@@ -325,17 +326,17 @@ class Pass(Protocol):
 
     @property
     def totals(self) -> list[list[int]]:
-        """Of each bracket, how many keys are below, at the low end, inside, at the high end."""
+        """For each bracket how many keys are below, at the low end, inside, and at the high end."""
 
 
 @dataclass(slots=True)
 class Selected:
-    """That, chunk by chunk."""
+    """The same, chunk by chunk."""
 
     brackets: list[Bracket]
     grid: RunGrid
     counts: Array  # (chunks, 1 + 4 brackets)
-    begin: Array  # where in `kept` those of each chunk begin
+    begin: Array  # where in `kept` the keys of each chunk begin
     kept: Array
     complete: bool  # whether all keys inside brackets were kept
 
@@ -349,7 +350,7 @@ class Selected:
         return totals
 
     def classes(self, key: int) -> tuple[Array, Array] | None:
-        """Of each chunk: how many keys are less, and how many are the same. None where the pass does not tell."""
+        """How many keys of each chunk are less, and how many are equal. None where the pass does not tell."""
         for (low, high), count in zip(
             self.brackets, self.counts[:, 1:].reshape(-1, len(self.brackets), 4).transpose(1, 2, 0), strict=True
         ):
@@ -364,17 +365,17 @@ class Selected:
         return None
 
     def chunkwise(self, wanted: Array) -> Array:
-        """How many of the kept are wanted, of each chunk."""
+        """How many of the kept keys of each chunk are wanted."""
         return np.diff(np.searchsorted(np.flatnonzero(wanted), [*self.begin, len(wanted)]))
 
 
 def cut_long(n: int, brackets: int, workers: int) -> RunGrid:
-    """Chunks of a long line. Counts of many brackets take memory, for each chunk."""
+    """Chunks of a long line, larger ones for many brackets, whose counts take memory in each chunk."""
     return cut_windows((1, n, 1), 1, execute.output_chunk * max(1, brackets // 64), workers)
 
 
 def selection_pass(x: Array, brackets: list[Bracket], sample: Sample, workers: int) -> Selected:
-    """One pass. A sample says how many keys will be inside the brackets, and in which chunks."""
+    """One pass over a long line. A sample says how many keys will be inside the brackets, and in which chunks."""
     grid = cut_long(len(x), len(brackets), workers)
     lows, highs = np.array(brackets, sample.keys.dtype).T
     inside = np.searchsorted(sample.ordered, highs, "left") - np.searchsorted(sample.ordered, lows, "right")
@@ -385,7 +386,7 @@ def selection_pass(x: Array, brackets: list[Bracket], sample: Sample, workers: i
     if mean > room[0]:
         room[:] = 0  # not all fits: nothing is kept
     elif len(brackets) <= APART:
-        # Where the line has an order some chunks need more.
+        # Where the elements of a line have some order, some chunks need more room than others.
         likely = np.zeros(grid.chunks)
         for low, high in zip(lows, highs, strict=True):
             here = sample.positions[(sample.keys > low) & (sample.keys < high)]
@@ -404,7 +405,7 @@ def run_selection_pass(x: Array, brackets: list[Bracket], grid: RunGrid, room: A
     keys = key_dtype(x.dtype)
     begin = np.cumsum(room) - room
     counts = np.empty((grid.chunks, 1 + 4 * len(brackets)), np.int64)
-    kept = np.full(int(room.sum()), np.iinfo(keys).max, keys)  # what is not filled comes last in order
+    kept = np.full(int(room.sum()), np.iinfo(keys).max, keys)  # places that are not filled come last in order
     operands = (x, np.array(brackets, np.int64), begin, room)
     ns = SELECTIONS["selection_pass"].ns * len(brackets)
     execute.run("selection_pass", operands, (), grid, (counts, kept), workers, ns)
@@ -416,7 +417,7 @@ def locate(intervals: list[Interval], selected: Pass, known: dict[int, int]) -> 
     """Put the keys of ranks that a pass has found into `known`; return where the other ranks are."""
     totals = selected.totals
     left: list[Interval] = []
-    among_kept: list[tuple[int, int]] = []  # a rank, and which one it is among the kept
+    among_kept: list[tuple[int, int]] = []  # a rank, and its rank among the kept keys
 
     def still(rank: int, low: int, high: int, base: int, size: int) -> None:
         if left and left[-1].low == low and left[-1].high == high:
@@ -425,7 +426,7 @@ def locate(intervals: list[Interval], selected: Pass, known: dict[int, int]) -> 
             left.append(Interval([rank], low, high, base, size))
 
     starts = [below for below, *_ in totals]
-    before = np.cumsum([0, *(between for _, _, between, _ in totals)]).tolist()  # kept of earlier brackets
+    before = np.cumsum([0, *(between for _, _, between, _ in totals)]).tolist()  # keys kept of earlier brackets
     for interval in intervals:
         stop = interval.base + interval.size
         for rank in interval.ranks:

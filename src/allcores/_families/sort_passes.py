@@ -3,7 +3,7 @@
     lines up to LONG     one pass over (outer..., n, inner): each line is sorted in the caches of one worker
                          sort_lines    by NumPy, where that is faster; longer ones too, if there are many
 
-    a longer line        in_order   it ascends, or descends: copied, and that was all
+    a longer line        in_order   it ascends or descends: then it is copied, and nothing else is done
                          tally, refill    integers from a narrow range: counted, written anew
                          splits     a sample of the keys says where buckets begin, each of some BUCKET elements
                          spread     runs of the line, each sorted into buckets     claimed: runs
@@ -12,8 +12,8 @@
     or, by NumPy         count_classes, to_classes   into some classes a worker    claimed: runs
                          sort_classes                each by NumPy's sort          claimed: classes
 
-A bucket is a range of keys, so equal keys are in one, and what is wanted of sorted keys, their positions, ranks, or
-different values, is found bucket by bucket. How a line is cut changes no bit: the stable order is one.
+A bucket is a range of keys, so equal keys are in the same one. Sorted keys, their positions, their ranks and the
+different values are all found bucket by bucket. How a line is cut changes no bit, since there is only one stable order.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ from .._kernels.keys import elements_of, evened, keys_of
 LONG = 65_536  # elements of a line that is sorted whole, at most
 RUN = 65_536  # elements that are spread at a time, at most: their places have 16 bits
 BUCKET = 16_384  # elements of a bucket, about
-BUCKETS = 1024  # at most: more pieces would be shorter than a few cache lines
+BUCKETS = 1024  # buckets, at most: the pieces of more would be shorter than a few cache lines
 BINS = 1 << 17  # ranges of keys that a table tells apart
-FEWER_BINS = 1 << 12  # where they do: the table stays in the first-level cache
+FEWER_BINS = 1 << 12  # fewer ranges, where they suffice: then the table stays in the first-level cache
 SAMPLE = 16_384
 LONGEST_CLASS = 1 << 23  # elements that NumPy sorts at a time, about: some 30 ms, in which nothing is interrupted
-CLASSES = 16  # at most: of more, a pass that puts elements into classes takes longer than sorting gains
-CLASSED = ("v4",)  # where NumPy's sort of these, and what puts them into classes, has the widest vectors
+CLASSES = 16  # classes, at most: with more, putting elements into them takes longer than sorting gains
+CLASSED = ("v4",)  # levels at which NumPy's sort, and what puts elements into classes, have the widest vectors
 LEAST, ANY = 32, 1 << 62  # elements of a line that NumPy sorts, at least and at most
-# Where it has vectors for it: measured.
+# The bounds within which NumPy has vector code and was measured to be faster:
 BY_NUMPY = {
     "v3": {("f", 4): ANY, ("f", 8): ANY, ("i", 4): 256, ("u", 4): 256, ("i", 8): 128, ("u", 8): 128},
     "v4": {("f", 4): ANY, ("f", 8): ANY, ("i", 4): ANY, ("u", 4): ANY, ("i", 8): ANY, ("u", 8): ANY},
 }
-LONGEST_OF_MANY = 1 << 20  # elements of a line that is sorted whole where there are some for each worker
+LONGEST_OF_MANY = 1 << 20  # elements of a line that is sorted whole where each worker has some such lines
 COUNTED = 1 << 17  # different integers that are counted, at most: the counters stay in the caches
-MARKED = 1 << 22  # and that are marked, a byte each
+MARKED = 1 << 22  # different integers that are marked, at most, a byte each
 
 POSITION = np.dtype(np.int64)
 WORDS = {8: np.dtype(np.uint64)}
@@ -74,7 +74,7 @@ def runs(n: int, run: int) -> RunGrid:
 
 
 def shares(n: int, workers: int) -> RunGrid:
-    """Runs of a long line: some for each worker."""
+    """A grid that cuts a long line into runs, some for each worker."""
     return runs(n, min(RUN, ceil_div(n, 4 * workers)))
 
 
@@ -87,7 +87,7 @@ def one_pass(
     workers: int,
     cost: float = 1.0,
 ) -> None:
-    """One pass; `cost`: elements a unit of the grid's n."""
+    """Run one pass. `cost` is how many elements a unit of the grid's n stands for."""
     execute.run(name, operands, parameters, grid, outputs, workers, SORTS[name].ns * cost)
 
 
@@ -95,14 +95,14 @@ def one_pass(
 
 
 def lines(name: str, a: Array, result: Array, axis: int, parameters: tuple[Any, ...], workers: int) -> None:
-    """The kernel `name` on each line of `a` along `axis`, whole."""
+    """Run the kernel `name` on each whole line of `a` along `axis`."""
     view, output = side_by_side([a, result], axis, 1)
     grid = cut_windows(output.shape, None, execute.output_chunk, workers)
     one_pass(name, (view,), parameters, grid, (output,), workers)
 
 
 def each_line(a: Array, result: Array, axis: int) -> Any:
-    """Lines along an axis, one after the other, with where results go."""
+    """The lines along an axis, one after the other, each with the place of its results."""
     for at in np.ndindex(*a.shape[:axis], *a.shape[axis + 1 :]):
         index = (*at[:axis], slice(None), *at[axis:])
         yield a[index], result[index]
@@ -169,14 +169,15 @@ def already(line: Array, output: Array, positions: bool, workers: int) -> bool:
 
 
 def sample_of(line: Array, size: int) -> Array:
-    """Sorted keys, at positions that look random but are the same for each array of this length."""
+    """A sorted sample of keys, from positions that look random but are the same for each array of this length."""
     with np.errstate(over="ignore"):
         at = np.arange(size, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(11)
     return np.sort(evened(keys_of(line[(at % np.uint64(len(line))).astype(np.intp)]), line.dtype))
 
 
 def narrow(line: Array, most: int) -> tuple[int, int]:
-    """Of integers from a narrow range: its first key, and how many keys it has, up to `most`; no keys of others."""
+    """The first key of the narrow range of some integers, and how many keys it has, up to `most`; 0 if there is
+    none."""
     n = len(line)
     if line.dtype.kind == "f":
         return 0, 0
@@ -187,20 +188,20 @@ def narrow(line: Array, most: int) -> tuple[int, int]:
     span = int(sample[-1]) - int(sample[0]) + 1
     if 3 * span > min(most, n):
         return 0, 0
-    # As far again on both sides, for what is not in the sample.
+    # The range is widened by its own width on both sides, for elements that are not in the sample.
     least = max(0, int(sample[0]) - span)
-    return least, min(3 * span, int(np.iinfo(sample.dtype).max) + 1 - least)  # beyond it keys begin anew
+    return least, min(3 * span, int(np.iinfo(sample.dtype).max) + 1 - least)  # keys wrap around beyond the greatest one
 
 
 def tally(line: Array, least: int, run: int, counts: Array, workers: int) -> bool:
-    """Count in each run what is in a narrow range; whether that is all."""
+    """Count the keys of a narrow range in each run. Returns whether there are no others."""
     kept = np.zeros(len(counts), np.uint8)
     one_pass("tally", (line.reshape(1, -1, 1),), (least,), runs(len(line), run), (kept, counts), workers)
     return bool(kept.all())
 
 
 def counted(line: Array, workers: int) -> tuple[int, Array] | None:
-    """Of integers from a narrow range: its first key, and how often each occurs. None for others."""
+    """The first key of the narrow range of some integers, and how often each key occurs; None if there is none."""
     least, width = narrow(line, COUNTED)
     if not width:
         return None
@@ -210,7 +211,7 @@ def counted(line: Array, workers: int) -> tuple[int, Array] | None:
 
 
 def marked(line: Array, workers: int) -> Array | None:
-    """The different ones of integers from a range that is not too wide. None of others."""
+    """The different values of integers from a range that is not too wide; None for others."""
     least, width = narrow(line, MARKED)
     if not width:
         return None
@@ -222,13 +223,13 @@ def marked(line: Array, workers: int) -> Array | None:
 
 
 def found_from(line: Array, least: int, at: Array) -> Array:
-    """The elements of which the keys are so far beyond the first one."""
+    """The elements whose keys are so far beyond the first key."""
     word = keys_of(line[:1]).dtype
     return elements_of(at.astype(word) + word.type(least), line.dtype)
 
 
 def count(line: Array, output: Array, workers: int) -> bool:
-    """Sort integers from a narrow range, if they are that."""
+    """Sort integers, if they are from a narrow range."""
     found = counted(line, workers)
     if found is None:
         return False
@@ -267,8 +268,8 @@ def in_classes(line: Array, output: Array, workers: int) -> bool:
 
 
 def order_zeros(line: Array, result: Array) -> None:
-    """Put zeros of both signs in order of position. NumPy's sort is not stable, and its vectors may give both of two
-    zeros one's sign, so `result` doesn't say whether there is a negative one."""
+    """Put zeros of both signs in order of position. NumPy's sort is not stable, and its vector code may give two zeros
+    the same sign, so that `result` does not tell whether there is a negative one."""
     zero = line.dtype.type(0)
     first, last = (int(result.searchsorted(zero, side)) for side in ("left", "right"))
     if last - first > 1:
@@ -286,7 +287,7 @@ class Buckets:
     ends: tuple[Array, Array]  # of the buckets in each run, and in the sorted line
     run: int
     grid: RunGrid  # of buckets
-    cost: float  # elements of a bucket
+    cost: float  # elements of a bucket, on average
 
     @property
     def operands(self) -> tuple[Any, ...]:
@@ -327,7 +328,7 @@ def splits(line: Array, buckets: int) -> tuple[Array, Array, int, int]:
         if number.max() * buckets <= 2 * size:
             break
     if number.max() * 32 <= size:
-        # A bin is in the bucket of its middle.
+        # A bin belongs to the bucket in which its middle is.
         table = np.zeros((high - low >> shift) + 1, np.uint16)
         bucket = (first + number // 2) * buckets // size
         table[bins[first]] = np.diff(bucket, prepend=0)
@@ -345,8 +346,8 @@ def splits(line: Array, buckets: int) -> tuple[Array, Array, int, int]:
 def distinct_of(
     buckets: Buckets, dtype: np.dtype[Any], missing: int, first: bool, times: bool, workers: int
 ) -> tuple[Array, Array, Array | None]:
-    """Of each bucket: how many different elements; then, one after the other, these, or where each occurs first; and
-    how often each does, if asked for."""
+    """How many different elements each bucket has; then these elements, or where each occurs first; and how often each
+    occurs, if asked for."""
     counts, offsets = buckets.ends
     n = len(buckets.parts)
     number: Array = np.empty(buckets.grid.n, POSITION)
@@ -364,7 +365,7 @@ def distinct_of(
 
 
 def packed(source: Array, offsets: Array, number: Array, workers: int) -> Array:
-    """The first `number` elements of each bucket, side by side."""
+    """The first `number` elements of each bucket, one after the other."""
     ends = np.cumsum(number)
     total = int(ends[-1])
     if len(number) == 1:
@@ -406,7 +407,8 @@ DENSE = 3
 def unique(
     a: Array, index: bool, inverse: bool, counts: bool, missing: int, workers: int
 ) -> tuple[Array, Array | None, Array | None, Array | None]:
-    """Of a line: the different elements in order, where each occurs first, which of them each element is, how often."""
+    """The different elements of a line in order, where each occurs first, which of them each element is, and how often
+    each occurs."""
     if not (index or inverse or counts) and len(a) > LONG:
         found = marked(a, workers)
         if found is not None:
@@ -428,14 +430,14 @@ def unique(
 
 
 def take(a: Array, index: Array, workers: int) -> Array:
-    """a[index], of lines."""
+    """a[index] for lines."""
     out: Array = np.empty(len(index), a.dtype)
     one_pass("take", (a, index), (), shares(len(index), workers), (out,), workers)
     return out
 
 
 def lexsort(keys: list[Array], result: Array, axis: int, workers: int) -> None:
-    """The order by the last key; of what is equal in it, by the one before; and so on."""
+    """The order by the last key; where that is equal, by the one before; and so on."""
 
     def along(a: Array, order: Array) -> Array:
         return take(a, order, workers) if a.ndim == 1 else np.take_along_axis(a, order, axis)

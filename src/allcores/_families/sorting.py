@@ -22,13 +22,13 @@ from .reductions import truth
 from .sort_passes import POSITION, covered
 
 KINDS = (None, "quicksort", "heapsort", "mergesort", "stable")
-SMALL = 8192  # elements up to which the short way is asked
-LOOKED_AT = 256  # floats from which a look at what NumPy has sorted pays
+SMALL = 8192  # elements up to which the fast path is tried
+LOOKED_AT = 256  # from so many floats on it pays to let NumPy sort and to look at the result
 POLICIES = (None, "propagate", "omit", "raise")
 
 
 def line_or_axis(a: Array, axis: Any) -> tuple[Array, int] | None:
-    """The array to work on, and a good axis of it; None where NumPy is to complain."""
+    """The array to work on, and a good axis of it; None where NumPy raises."""
     if axis is None:
         return a.reshape(-1), 0
     along = reduced_axes(axis, a.ndim, several=())
@@ -38,7 +38,7 @@ def line_or_axis(a: Array, axis: Any) -> tuple[Array, int] | None:
 def prepare(
     a: Any, axis: Any, kind: Any, order: Any, stable: Any, descending: Any
 ) -> tuple[Any, tuple[Array, int] | None, dict[str, Any]]:
-    """The operand; what kernels are to sort, if they cover it; and arguments for NumPy if not, whose sort is stable."""
+    """The operand; what kernels sort, if they cover it; and else arguments with which NumPy's sort is stable."""
     a, plain = as_operand(a)
     arguments = {"axis": axis, "kind": kind, "order": order, "stable": stable}
     if descending is not None:  # from NumPy 2.5
@@ -62,7 +62,8 @@ def same_memory(a: Array, b: Array) -> bool:
 
 
 def small(name: str, a: Any, axis: Any, dtype: Any, workers: Any) -> Any:
-    """What the short way gives for a small array, if it is for it: elements in order, or positions of `dtype`."""
+    """The result of the fast path for a small array, elements in order or positions of `dtype`; None where that does not
+    take it."""
     if settings.doors <= 0 or type(a) is not np.ndarray or not 0 < a.ndim <= 2 or type(axis) is not int:
         return None
     if (axis != -1 and axis != a.ndim - 1) or not (workers is None or settings.is_count(workers)):

@@ -1,4 +1,4 @@
-"""Quantiles of elements with weights: the first element up to which the weights add up to the share that is asked for.
+"""Weighted quantiles: the first element up to which the weights add up to the share that is asked for.
 
     lines up to sort_passes.LONG    blocks of lines, each by one worker
     longer lines, one by one    positions in order, and weights in that order, by all workers
@@ -25,15 +25,15 @@ from .sort_passes import POSITION
 
 # Tests change this: results must not.
 block = 1 << 16  # elements that a worker takes at a time, about
-few = 2048  # elements, of few lines: NumPy's way takes half the time
+few = 2048  # up to so many elements in few lines are left to NumPy, which takes half the time
 few_lines = 8
 
-NS = 30.0  # an element
+NS = 30.0  # nanoseconds an element
 GATHER_NS = 3.0
 
 
 class Refused(Exception):
-    """Weights that NumPy is to judge."""
+    """Raised for weights that NumPy is to judge."""
 
 
 @cache
@@ -63,7 +63,7 @@ def weights_of(weights: Any, shape: tuple[int, ...], axis: Any, reduced: tuple[i
 
 
 def quantiles(a: Array, weights: Array, q: Array, skip: bool, workers: int) -> tuple[Array, Array]:
-    """Of lines (lines, n): elements, (q, lines), and how many numbers a line has, if NaN is left out."""
+    """From lines (lines, n): their elements, (q, lines), and how many numbers each has if NaN is left out."""
     if weights.min() < 0 or not (skip or 0 < weights.max() < np.inf):
         raise Refused
     if skips_zeros():
@@ -76,7 +76,7 @@ def quantiles(a: Array, weights: Array, q: Array, skip: bool, workers: int) -> t
     def some(number: int, workers: int) -> None:
         part = slice(number * size, (number + 1) * size)
         own = weights if len(weights) == 1 else weights[part]
-        # Of what is worth a warning NumPy is to judge: totals of weights that are not finite are refused.
+        # Whatever is worth a warning is left to NumPy; it refuses weights whose totals are not finite.
         with np.errstate(all="ignore"):
             values[:, part], counts[part] = of_block(a[part], own, q, skip, workers)
 
@@ -89,7 +89,7 @@ def quantiles(a: Array, weights: Array, q: Array, skip: bool, workers: int) -> t
 
 
 def each(count: int, do: Callable[[int], None], elements: int, ns: float, workers: int) -> None:
-    """Each piece by one of the workers."""
+    """Have each piece computed by one of the workers."""
     if count == 1:
         do(0)
         return
@@ -140,7 +140,7 @@ def in_order(weights: Array, order: Array, workers: int) -> Array:
 
 
 def first_not_below(sums: Array, total: Array, q: Array) -> Array:
-    """Of each row, where sums reach these shares of the total, (rows, q): np.searchsorted of all rows at once."""
+    """Where the sums of each row reach these shares of the total, (rows, q): np.searchsorted for all rows at once."""
     rows, n = sums.shape
     if rows == 1:
         return np.array([np.searchsorted((sums[0] / total[0]).astype(q.dtype, copy=False), q)])

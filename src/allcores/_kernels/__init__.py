@@ -36,7 +36,7 @@ LEVELS = {"base": 0, "v2": 2, "v3": 3, "v4": 4}
 
 @cache
 def built() -> tuple[str, ...]:
-    """The compiled backends in this installation."""
+    """The compiled backends of this installation."""
     return tuple(level for level in LEVELS if "reduce" in families(level))
 
 
@@ -44,7 +44,7 @@ def built() -> tuple[str, ...]:
 def families(level: str) -> frozenset[str]:
     """The families that were built for a level."""
     found: set[str] = set()
-    for directory in __path__:  # two of them in an editable installation
+    for directory in __path__:  # an editable installation has two directories
         with suppress(OSError):
             found.update(name.partition(".")[0] for name in os.listdir(os.path.join(directory, level)))
     return frozenset(found)
@@ -113,4 +113,4 @@ def choose() -> tuple[str, str]:
 
 
 DEFAULT, REASON = choose()
-load(DEFAULT)  # now: at interpreter exit nothing can be imported any more
+load(DEFAULT)  # loaded now, because nothing can be imported when the interpreter goes down

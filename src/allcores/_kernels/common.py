@@ -46,7 +46,9 @@ def truths(a: Array) -> Array:
 
 
 RANK_METHODS = ("average", "min", "max", "dense", "ordinal")  # the order is that of Method in ext/sort.pyx
-DIFFERENT, NOTHING, EQUAL = range(3)  # what NaN is to ranks: each another, without a rank, all the same
+DIFFERENT, NOTHING, EQUAL = range(
+    3
+)  # what NaN is for ranks: each another value, without a rank, or all of them one value
 
 
 def ranks(
@@ -58,13 +60,13 @@ def ranks(
     distinct: int = 0,
     absent: Array | None = None,
 ) -> Array:
-    """Of the elements of a line, from 1, after `before` elements that are less, `distinct` different ones. `absent`:
-    which are NaN, where not those that differ from themselves: missing strings do not."""
+    """The ranks of the elements of a line, from 1, after `before` elements that are less and have `distinct` different
+    values. `absent` says which elements are missing, where these do not differ from themselves as NaN does: strings."""
     n = len(v)
     ordered = v[order]
     gaps = ordered != ordered if absent is None else absent[order]
     new = np.ones(n, dtype=bool)
-    there = n - np.count_nonzero(gaps)  # what is missing is last
+    there = n - np.count_nonzero(gaps)  # missing elements come last
     new[1:there] = ordered[1:there] != ordered[: max(there - 1, 0)]
     if missing != DIFFERENT and n:
         new[1:] &= ~gaps[:-1]

@@ -1,4 +1,4 @@
-"""What is known of a run of elements and of the run after it, made one. Partials are tuples of arrays, one a field."""
+"""Folds: one partial of a run of elements and the run after it. Partials are tuples of arrays, one a field."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def add(a: Partials, b: Partials) -> Partials:
 
 
 def two_sum(a: np.ndarray, b: np.ndarray) -> Partials:
-    """a + b, and what its rounding lost (Knuth): -0.0 where that is nothing, or the sum is not finite."""
+    """a + b, and what its rounding has lost (Knuth's two-sum): -0.0 if that is nothing, or the sum is not finite."""
     total = np.add(a, b)
     finite = np.isfinite(total)
     x, y = np.where(finite, a, 0.0), np.where(finite, b, 0.0)
@@ -52,7 +52,7 @@ def moments(a: Partials, b: Partials) -> Partials:
 
 
 def minimum(a: Partials, b: Partials) -> Partials:
-    """NaN wins; of equals the first."""
+    """A minimum in which NaN wins, and the first of equal elements."""
     return tuple(np.where((y < x) | (y != y) & (x == x), y, x) for x, y in zip(a, b, strict=True))
 
 
@@ -61,7 +61,7 @@ def maximum(a: Partials, b: Partials) -> Partials:
 
 
 def nanminimum(a: Partials, b: Partials) -> Partials:
-    """NaN loses; of equals the first."""
+    """A minimum in which NaN loses, and the first of equal elements wins."""
     return tuple(np.where((y < x) | (x != x), y, x) for x, y in zip(a, b, strict=True))
 
 
@@ -79,7 +79,7 @@ def _with_index(take: np.ndarray, a: Partials, b: Partials) -> Partials:
 
 
 def first_minimum(a: Partials, b: Partials) -> Partials:
-    """(value, index): the first NaN, otherwise the first of the least."""
+    """(value, index) of the first NaN, or if there is none of the first of the least elements."""
     return _with_index((b[0] < a[0]) | (b[0] != b[0]) & (a[0] == a[0]), a, b)
 
 
@@ -88,7 +88,7 @@ def first_maximum(a: Partials, b: Partials) -> Partials:
 
 
 def first_nanminimum(a: Partials, b: Partials) -> Partials:
-    """(value, index) of the first of the least that is not NaN; an index of -1 says that there is none."""
+    """(value, index) of the first of the least numbers; an index of -1 says that there is none but NaN."""
     return _with_index((b[1] >= 0) & ((a[1] < 0) | (b[0] < a[0])), a, b)
 
 

@@ -27,7 +27,7 @@ def to_keys(v: Array) -> Array:
 
 
 def from_keys(keys: Array, dtype: np.dtype[Any]) -> Array:
-    """The elements that have these keys; of the largest one, NaN."""
+    """The elements that have these keys; the largest key is that of NaN."""
     info = np.iinfo(keys.dtype)
     if dtype.kind == "f":
         return np.asarray((keys ^ ((keys >> (8 * dtype.itemsize - 1)) & info.max)).view(dtype))
@@ -63,7 +63,7 @@ def keys_of(a: Array) -> Array:
 
 
 def elements_of(keys: Array, dtype: np.dtype) -> Array:
-    """The reverse."""
+    """The elements that have these keys: the reverse of `keys_of`."""
     top = keys.dtype.type(1) << keys.dtype.type(8 * keys.dtype.itemsize - 1)
     if dtype.kind == "f":
         return np.where(keys & top, keys ^ top, ~keys).view(dtype)
@@ -74,7 +74,7 @@ def elements_of(keys: Array, dtype: np.dtype) -> Array:
 
 
 def evened(keys: Array, dtype: np.dtype) -> Array:
-    """Both zeros made equal."""
+    """The keys, with that of -0.0 made equal to that of 0.0."""
     if dtype.kind != "f":
         return keys
     zero = keys.dtype.type(1) << keys.dtype.type(8 * keys.dtype.itemsize - 1)

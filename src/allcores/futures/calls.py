@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .worker import Answer, Call
 
 PACKET = 1 << 13  # small, so that the calls of many workers fit into the socket's buffer
-PATIENCE = 10  # seconds after which a worker may let go of what it keeps
+PATIENCE = 10  # seconds without a call, after which a worker may let go of what it keeps
 STOP, CALL, FETCH = b"\0", b"\1", b"\2"
 NUMBER = struct.Struct("=Q")
 
@@ -34,7 +34,7 @@ class CallQueue:
     def __init__(self, most: int) -> None:
         self._most = most
         self._writer, self._reader = self._ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        # For all readers. To wait for the socket with `select` would wake all of them for each call: 30 us.
+        # This holds for all readers. Waiting with `select` would wake all of them for each call, which takes 30 us.
         self._reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", PATIENCE, 0))
         self._unsent: deque[bytes] = deque()
         self._large: dict[int, bytes] = {}
@@ -82,14 +82,14 @@ class CallQueue:
     _terminate_broken = forget = __del__ = close
 
     def join_thread(self) -> None:
-        """There is none."""
+        """There is no feeder thread to wait for."""
 
     def __reduce__(self) -> Any:
         context.assert_spawning(self)
         return _calls, (reduction.DupFd(self._reader.fileno()),)
 
     def worker_end(self) -> Calls:
-        """In a forked worker."""
+        """The end that a forked worker gets."""
         return Calls(self._reader)
 
 
@@ -107,11 +107,11 @@ class Calls:
         return self
 
     def forget(self) -> None:
-        """In a forked child."""
+        """Close this end in a forked child."""
         self._reader.close()
 
     def next_call(self, sender: Sender, ask: Answer) -> Call | None:
-        """The next call; None: there will be no more. `queue.Empty` where there was none for some seconds.
+        """The next call, or None if there will be no more. `queue.Empty` where there was none for some seconds.
 
         `ask` is the message that asks for the rest of a large one.
         """

@@ -21,10 +21,10 @@ from collections.abc import Sequence
 from multiprocessing import context, reduction
 from typing import Any, NamedTuple
 
-PACKET = 1 << 16  # of some 200 KiB that a socket's buffer holds by default
+PACKET = 1 << 16  # a part of the some 200 KiB that a socket's buffer holds by default
 LENGTHS = struct.Struct("=QQQ")
 LENGTH = struct.Struct("=Q")
-# Flag: descriptors that arrive are closed in programs that are started, as all are that Python makes.
+# A flag: descriptors that arrive are closed in programs that are started, as are all that Python makes.
 NOT_FOR_PROGRAMS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 RIGHTS = 253  # descriptors that Linux takes with one packet
 
@@ -73,14 +73,14 @@ class Sender:
             except OSError as error:
                 if error.errno != errno.ETOOMANYREFS:
                     raise
-                time.sleep(0.001)  # as many are under way as this user may have: they are being received
+                time.sleep(0.001)  # this user may have no more descriptors under way, but they are being received
 
     def _send(self, data: memoryview) -> None:
         for begin in range(0, len(data), PACKET):
             self.end.send(data[begin : begin + PACKET])
 
     def receive_bytes(self) -> bytearray:
-        """What the pool sends when it is asked to."""
+        """Receive what the pool sends when it is asked to."""
         (size,) = LENGTH.unpack(self.end.recv(LENGTH.size))
         return _fill(self.end, bytearray(size), 0)
 
@@ -146,14 +146,14 @@ class Receiver:
 
 
 class Reserve:
-    """One descriptor kept for the moment in which there are no others: a result must not be lost then."""
+    """A descriptor that is kept for the moment in which there are no others, so that no result is lost then."""
 
     def __init__(self) -> None:
         self._fd: int | None = None
         self.refill()
 
     def refill(self) -> bool:
-        """Whether there is one, if need be a new one."""
+        """Make sure that there is a descriptor in reserve; return whether there is."""
         if self._fd is None:
             with contextlib.suppress(OSError):
                 self._fd = os.open(os.devnull, os.O_RDONLY)

@@ -76,7 +76,7 @@ class Home:
         self.imported = False
 
     def has_main(self, imported: bool) -> None:
-        """The worker has the main script: it has imported it, or is a fork of a process that has.
+        """Say that the worker has the main script: it has imported it, or is a fork of a process that has.
 
         What the initializer, or a task, then binds there holds here, too.
         """
@@ -95,7 +95,7 @@ class Home:
         return None if found is _MISSING else found
 
     def follow(self) -> None:
-        """Have what was bound in the main script since the last time."""
+        """Take over what was bound in the main script since the last time."""
         for name, value in list(self._main.items()):
             if value is not self._before.get(name, _MISSING):
                 self.names[name] = self._before[name] = value
@@ -113,7 +113,7 @@ class Home:
                 self.names[name] = self._taken[name] = value
 
     def settle(self) -> None:
-        """When a task is unpickled: have what has come once more, where the worker has not made it its own."""
+        """Call this when a task is unpickled: take over what has come once more, unless the worker has changed it."""
         equal, self._equal = self._equal, {}
         ours = {
             name: (self.names[name], value)
@@ -135,7 +135,7 @@ class Home:
             return False
 
     def let_go(self) -> None:
-        """After a task: forget what comes with the next one in any case."""
+        """Call this after a task: forget what comes with the next one in any case."""
         for name, mark in self._marks.items():
             if mark is None and name in self._taken:
                 value = self._taken.pop(name)
@@ -156,7 +156,7 @@ def names(first: dict[str, Any]) -> dict[str, Any]:
 
 
 class Names:
-    """Stands for them in a pickle."""
+    """What stands for these globals in a pickle."""
 
     def __init__(self, first: dict[str, Any]) -> None:
         self.first = first
@@ -183,8 +183,8 @@ def set_state(thing: Any, state: tuple[Any, ...]) -> None:
 
 
 def reduced(thing: Any, parts: Any, importable: bool, marks: Marks) -> Any:
-    """How a function or class of the main script is pickled, from how cloudpickle does it: the same, but that functions
-    get those globals, and that who has imported the script takes its own."""
+    """How a function or class of the main script is pickled, made of how cloudpickle does it. The difference is that
+    functions get those globals, and that a process which has imported the script takes its own function or class."""
     if not (isinstance(parts, tuple) and len(parts) == 6 and parts[3] is parts[4] is None):
         return parts  # not as this knows it
     function, args, values, _, _, setter = parts

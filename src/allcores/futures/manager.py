@@ -84,7 +84,7 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
         self.initargs = executor._initargs  # shared arrays among them have to live until the last worker has started
         self.ready: deque[int] = deque()
         self.started: set[int] = set()  # workers that have said so
-        self.finishing: list[Any] = []  # items that are no longer pending, and whose futures may not be done yet
+        self.finishing: list[Any] = []  # items that are no longer pending, but whose futures may not be done yet
         self.shutdown_lock = executor._shutdown_lock
         super().__init__(executor)
         # The standard library's callback takes a lock, which this thread may hold when the collector runs in it.
@@ -95,7 +95,7 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
         try:
             super().run()
         except BaseException as error:
-            # For instance: no more threads, since the interpreter goes down.
+            # For instance there are no more threads, because the interpreter goes down.
             self.terminate_broken(traceback.format_exception(error))
         finally:
             self._hang_up(list(self.channels))
@@ -131,7 +131,7 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
             self.call_queue.put(call)
 
     def wait_result_broken_or_wakeup(self) -> tuple[Any, bool, Any]:
-        """The next answer; or a death, and its cause; or neither, when something else is to be done."""
+        """The next answer, or a death and its cause. Neither where something else is to be done first."""
         while True:
             while self.ready:
                 pid = self.ready.popleft()
@@ -158,7 +158,7 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
                     continue
                 self.call_queue.answered()
                 return Received(message.head, message.body, message.fds, receiver), False, None
-            # Of workers that have done their number of tasks.
+            # These belong to workers that have done their number of tasks.
             self._hang_up([pid for pid in list(self.channels) if pid not in self.processes])
             wakeup = self.thread_wakeup.reader
             receivers = {receiver.end: pid for pid, receiver in list(self.channels.items())}
@@ -174,12 +174,12 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
             if dead is not None and not self.ready:
                 return None, True, self._post_mortem(dead)
             if woken:
-                return None, False, None  # answers that were found, too, come after what is to be done
+                return None, False, None  # answers that have come as well are read afterwards
             if not found:
                 self.traffic.store.trim()
 
     def _hang_up(self, pids: list[int]) -> None:
-        """Close what leads to workers."""
+        """Close the connections to workers."""
         for pid in pids:
             self.channels.pop(pid).close()
             if pid in self.pidfds:
@@ -214,8 +214,8 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
         self.finishing = []
 
     def _replace_dead_worker(self) -> tuple[tuple[str, str], None] | None:
-        """In the place of a worker that has done its number of tasks. Python 3.14.10 has the manager start it, with the
-        standard library's function; earlier versions ask the executor."""
+        """Start a worker in place of one that has done its number of tasks. Python 3.14.10 has the manager do so, with
+        the standard library's function; earlier versions ask the executor."""
         executor, why = self.executor_reference(), "its executor was garbage collected"
         if executor is not None:
             executor._adjust_process_count()
@@ -299,7 +299,7 @@ class Manager(base._ExecutorManagerThread):  # type: ignore[misc]
 
 
 def _finish(future: Future[Any], value: Any, failed: bool) -> None:
-    """What the callbacks of a future raise, an exit included, is not for this thread."""
+    """End a future. What its callbacks raise, even an exit, does not end this thread."""
     future._invoke_callbacks = partial(call_back, future)  # type: ignore[attr-defined]
     try:
         # A pending future may have been cancelled a moment ago.

@@ -1,6 +1,6 @@
 """Large results leave a worker without being in memory twice: pages are freed as soon as they are copied.
 
-Only those of arrays that nobody can look at any more: own memory, and no reference but that of the buffer.
+This is done only to arrays that nobody can look at any more: they own their memory, and only the buffer refers to them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .segments import Segment
 
 LARGE = 64 << 20  # bytes from which it is worth it
 PIECE = 16 << 20
-DONTNEED = 4  # MADV_DONTNEED on Linux, whatever Python knows of it
+DONTNEED = 4  # MADV_DONTNEED on Linux, which not every Python has as a constant
 
 
 @cache
@@ -53,7 +53,8 @@ def _references(buffer: memoryview) -> int:
 
 @cache
 def _when_alone() -> int:
-    """The same where nothing but the buffer leads there. Python 3.14 makes fewer for itself than 3.13."""
+    """That number where only the buffer refers to the array. Python 3.14 makes fewer references for itself than
+    3.13."""
     return _references(memoryview(np.empty(2)[:]))  # type: ignore[arg-type]
 
 
@@ -86,8 +87,8 @@ def move_pages(sources: list[Source], spans: Sequence[tuple[int, int]], size: in
 
 
 def _free(address: int, begin: int, count: int) -> tuple[int, int, int]:
-    """Free the whole pages of a piece; its first and last one may hold something else. Where, whose copy is at `begin`,
-    and how many bytes."""
+    """Free the whole pages of a piece, whose first and last one may hold something else. Returns what was freed: its
+    address, where its copy begins, and how many bytes."""
     first = -(-address // mmap.PAGESIZE) * mmap.PAGESIZE
     last = (address + count) // mmap.PAGESIZE * mmap.PAGESIZE
     if last <= first or _madvise()(first, last - first, DONTNEED) != 0:

@@ -1,7 +1,8 @@
 """Signals that go to a whole process group: Ctrl-C in a terminal, a SIGTERM or SIGHUP from a supervisor.
 
-What they mean is the decision of the program that has the pool. Its workers take no notice, nor does the fork server,
-without which nobody would learn of their end. Children that either of them forks are as they would be without this.
+The program that has the pool decides what they mean. Its workers do nothing about them, and neither does the fork
+server, without which nobody would learn of their end. Children that either of them forks behave as they would without
+this.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ _children_wait = False
 
 
 def leave_to_the_parent() -> None:
-    """Take no notice of a SIGTERM or SIGHUP from here on; what is ignored already, as under nohup, stays so.
+    """Do nothing about a SIGTERM or SIGHUP from here on; what is ignored already, as under nohup, stays so.
 
-    They are handled, by nothing, not ignored: programs that this process starts would ignore them, too.
+    They get a handler that does nothing. If they were ignored, programs that this process starts would ignore them,
+    too.
     """
     for number in LEFT:
         if signal.getsignal(number) != signal.SIG_IGN:
@@ -32,24 +34,24 @@ def leave_to_the_parent() -> None:
 
 
 def hold_back() -> Any:
-    """Have those signals, and Ctrl-C, wait: here, and in programs that are started meanwhile. Returns what held
-    before."""
+    """Block these signals and Ctrl-C, here and in programs that are started meanwhile. Returns which signals were
+    blocked before."""
     return signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, *LEFT])
 
 
 def let_through() -> None:
-    """The contrary."""
+    """Unblock these signals and Ctrl-C."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, *LEFT])
 
 
 def _nothing(number: int, frame: object) -> None:
-    """A handler."""
+    """A handler that does nothing."""
 
 
 def have_children_wait(name: str) -> None:
-    """In the fork server: signals wait until a child knows what it is. A worker, of this name, lets them through when
-    it is ready for them, others do at once."""
+    """In the fork server, block signals around forks until a child knows what it is. A worker, which has this name,
+    lets them through when it is ready for them; other children do so at once."""
     global _children_wait
     _children_wait = True
 

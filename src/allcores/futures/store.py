@@ -28,8 +28,8 @@ from .shared import Array
 IDLE = 10.0  # seconds after which a free segment is given back to the system
 SLACK = 1 << 20  # bytes that a segment may be larger than twice what is needed
 
-# Before Python 3.13 a mapping keeps a descriptor. Results beyond this number are copied out of their segments, lest a
-# list of results take all the descriptors that a process may have, often 1024.
+# Before Python 3.13 a mapping keeps a descriptor. Results beyond this number are copied out of their segments, so that
+# a list of results does not take all the descriptors that a process may have, often 1024.
 TRACKLESS = sys.version_info >= (3, 13)
 MAPPED = 256
 
@@ -70,7 +70,7 @@ class Store:
         try:
             segment = create(size)
         except OSError:
-            # What is free may be what is missing.
+            # The memory of free segments may be what is missing.
             if not self.drop(0):
                 raise
             segment = create(size)
@@ -112,17 +112,17 @@ class Store:
         return dropped
 
     def trim(self) -> None:
-        """Let go of what has not been used for some seconds."""
+        """Let go of segments that have not been used for some seconds."""
         self.drop(self._most, time.monotonic() - IDLE)
 
     @property
     def idle(self) -> bool:
-        """Whether there is something to let go of, later. Without a GIL leases, too: arrays die when the thread that
-        has made them wakes."""
+        """Whether there will be something to let go of later. Without a GIL leases count, too, since arrays die only
+        when the thread that has made them wakes."""
         return bool(self._free or self._leases)
 
     def lease(self, segment: AnySegment, again: bool) -> Array:
-        """The bytes of a segment, which comes back when the last view of them has died; unless not `again`."""
+        """The bytes of a segment, which comes back when the last view of them has died if it is to be used `again`."""
         if not TRACKLESS and len(self._leases) >= MAPPED:
             try:
                 return np.frombuffer(segment.read(), np.uint8)
@@ -135,7 +135,7 @@ class Store:
         key = id(owner)
         again, born = again and len(self._leases) < self._most, _forks
         if not again:
-            segment.close()  # there are enough to be used again
+            segment.close()  # there are enough free ones
 
         def end(_: object) -> None:
             if self._leases.pop(key, None) is not None and again:
@@ -148,7 +148,7 @@ class Store:
         return owner
 
     def close(self) -> None:
-        """Arrays live on."""
+        """Let go of all segments; arrays live on."""
         self._closed = True
         self._leases.clear()
         self.drop(0)

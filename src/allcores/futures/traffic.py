@@ -14,7 +14,7 @@ from .globals import Marks
 from .shared import Array
 from .worker import ADOPTED, NOT_ADOPTED, Answer, Call, Spans
 
-# A segment and where others find it, or neither.
+# A segment, and the handle by which others find it; or neither.
 Place = tuple[segments.AnySegment, segments.AnyHandle] | tuple[None, None]
 
 
@@ -55,17 +55,17 @@ class Traffic:
         self.again: deque[Call] = deque()  # refused calls, to be sent once more
         self.reserve = Reserve()
         self.counts = dict.fromkeys(("tasks", "bytes_pickled", "bytes_shared", "fallbacks", "segments_abandoned"), 0)
-        self._result_size, self._without_buffers = 0, 4  # of the last result with buffers; the results since then
+        self._result_size, self._without_buffers = 0, 4  # the last result with buffers; results since then
         self._warned = False
         self._live = 0
 
     @property
     def full(self) -> bool:
-        """Whether as many tasks have arguments in shared memory as may."""
+        """Whether no further task may have its arguments in shared memory now."""
         return self._live >= self.most
 
     def pack(self, number: int, function: Any, args: Any, kwargs: Any) -> Call:
-        """A task, laid out."""
+        """Pack a task: its arguments are pickled, and their buffers laid out."""
         pickled = pickling.dumps((function, args, kwargs), self.threshold, self.main, marks=self.marks)
         (segment, handle), spans, inline = self._place(pickled)
         room, room_handle = self._spare()
@@ -77,7 +77,7 @@ class Traffic:
         return call
 
     def _place(self, pickled: pickling.Pickled) -> tuple[Place, Spans, list[bytes | bytearray]]:
-        """Put buffers into a segment; where none is to be had, make objects of them."""
+        """Put buffers into a segment; where there is none, make objects of them that are pickled."""
         if not pickled.sources:
             return (None, None), [], []
         if self.share:
@@ -96,7 +96,7 @@ class Traffic:
 
     def _spare(self) -> Place:
         """A free segment of the last result's size, for the next one, if there is one."""
-        # As long as there are results to put into it: a handle takes 10 us of the 130 that an empty task takes.
+        # Only while results have buffers: making a handle takes 10 us of the 130 that an empty task takes.
         room = self.store.spare(self._result_size) if self.share and self._without_buffers < 4 else None
         if room is not None:
             with contextlib.suppress(OSError):
@@ -134,7 +134,7 @@ class Traffic:
         return value
 
     def _arrived(self, received: Received) -> tuple[segments.Segment | None, list[Array]]:
-        """What has come with an answer: the segment of its buffers, and the owners of shared arrays."""
+        """Open what has come with an answer: the segment of its buffers, and the owners of shared arrays."""
         answer, handles = received.answer, received.answer.shared
         expected = [(answer.size, answer.token)] * (answer.size > 0) + [(each.size, each.token) for each in handles]
         # Whatever happens here, who has a segment closes it.
@@ -160,7 +160,7 @@ class Traffic:
         return None, owners
 
     def _land(self, flight: Flight, answer: Answer) -> None:
-        """The arguments are no longer needed."""
+        """Let go of the arguments of a task that has ended."""
         segment = flight.segment
         if segment is None:
             return
@@ -203,7 +203,7 @@ class Traffic:
         return pickle.dumps(None if flight.room is None else flight.room.handle)
 
     def warn(self, why: str) -> None:
-        """Tell once a pool. Where warnings are errors there is nobody here to raise them at."""
+        """Warn once a pool. Where warnings are errors, nobody could catch them here, so they are dropped."""
         if not self._warned:
             self._warned = True
             with contextlib.suppress(RuntimeWarning):

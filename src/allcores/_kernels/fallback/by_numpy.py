@@ -12,14 +12,17 @@ __all__ = ["count_classes", "sort_classes", "sort_lines", "to_classes"]
 
 
 def count_classes(a: Array, pivots: Array, cursor: Array, counts: Array) -> int:
-    """counts[chunk, class]. Class c: what comes after pivot c - 1, but not after pivot c; NaN comes after all."""
+    """Count how many elements of each class a chunk has, in counts[chunk, class].
+
+    Class c has what comes after pivot c - 1, but not after pivot c; NaN comes after all pivots.
+    """
     for chunk, here in runs_of(len(a), cursor):
         counts[chunk] = np.bincount(np.searchsorted(pivots, a[here]), minlength=len(pivots) + 1)
     return 0
 
 
 def to_classes(a: Array, pivots: Array, next: Array, cursor: Array, out: Array) -> int:
-    """next[chunk, class]: where the first of a class in a chunk goes. It is moved on."""
+    """Move elements to their classes. next[chunk, class] is where the first one of a chunk goes; it is moved on."""
     for chunk, here in runs_of(len(a), cursor):
         which = np.searchsorted(pivots, a[here])
         counts = np.bincount(which, minlength=len(pivots) + 1)
@@ -33,7 +36,7 @@ def to_classes(a: Array, pivots: Array, next: Array, cursor: Array, out: Array) 
 
 
 def sort_classes(ends: Array, cursor: Array, out: Array) -> int:
-    """Each class in order but for zeros of both signs. Class c ends at ends[c + 1]."""
+    """Sort each class, but for the order of zeros of both signs. Class c ends at ends[c + 1]."""
     for c, _ in runs_of(len(ends) - 1, cursor):
         out[ends[c] : ends[c + 1]].sort()
     return 0

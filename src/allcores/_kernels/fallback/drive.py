@@ -25,9 +25,9 @@ ROWS_LEAF = 32
 
 NEXT, END, STOP, DONE, LINES, LEAVES, TILE = range(7)
 
-# What guards each cursor in use, by its id; a compiled kernel claims with an atomic instruction instead. One for all
-# would not do: a signal or garbage collection may begin a call of its own where this thread has it, and would then wait
-# for helpers that wait for this thread.
+# A lock for each cursor in use, by its id; a compiled kernel claims with an atomic instruction instead. One lock for
+# all cursors would not do: a signal or garbage collection may begin a call while this thread holds it, and that call
+# would wait for helpers that wait for this thread.
 _guards: dict[int, tuple[object, threading.Lock]] = {}
 
 if hasattr(os, "register_at_fork"):
@@ -35,7 +35,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def alone_at(cursor: Array) -> threading.Lock:
-    """The lock of a cursor, which is gone with it."""
+    """The lock of a cursor, which lives as long as the cursor."""
     key = id(cursor)
     found = _guards.get(key)
     if found is None:
@@ -55,7 +55,8 @@ def claim(cursor: Array) -> int:
 
 
 def chunks(x: Array, mask: Array | None, cursor: Array) -> Iterator[tuple[Any, ...]]:
-    """Claimed chunks: elements (outer, n, inner), their mask, and where they begin and go."""
+    """The chunks that this worker claims: elements (outer, n, inner), their mask, where they begin, and where results
+    go."""
     outer_shape, n, inner = x.shape[:-2], x.shape[-2], x.shape[-1]
     outer = int(np.prod(outer_shape, dtype=np.int64))
     run = int(cursor[LEAVES]) * (LINE_LEAF if inner == 1 else ROWS_LEAF)

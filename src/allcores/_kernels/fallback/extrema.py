@@ -1,6 +1,6 @@
 """Extrema and their positions; the compiled twin is ext/extrema.pyx.
 
-NumPy finds the value, whatever order it looks in; what it leaves open is settled by position: of equal zeros the first.
+NumPy finds the value, in whatever order it looks. What it leaves open is decided by position: the first of equal zeros.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ def ends(dtype: np.dtype[Any]) -> tuple[Any, Any]:
 
 
 def position(block: Array, *, greatest: bool, skip: bool) -> Array:
-    """Along axis 1 of (outer, n, inner): where the first extremum is; -1 where there is none but NaN."""
+    """Where the first extremum along axis 1 of (outer, n, inner) is; -1 where there is nothing but NaN."""
     if not skip:
-        # argmin and argmax return the first NaN, otherwise the first of equals.
+        # argmin and argmax return the first NaN, or if there is none the first of equal elements.
         return np.asarray(block.argmax(axis=1) if greatest else block.argmin(axis=1))
     low, high = ends(block.dtype)
     number = block == block

@@ -39,7 +39,7 @@ def ends_push(a: Array, run: int, cursor: Array, last: Array) -> int:
 
 
 def replace(old: float, new: float, cursor: Array, a: Array) -> int:
-    """In `a`, a view (outer..., n, 1)."""
+    """Replace values in `a`, a view (outer..., n, 1)."""
     for positions, begin, end, columns in claimed(a.shape, cursor):
         where = (*positions, slice(begin, end), columns)
         block = a[where]

@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from ..common import PARAMETERS, QUANTILE_METHODS
 
 Array = np.ndarray[Any, Any]
-BLOCK = 1 << 19  # elements of windows at a time
+BLOCK = 1 << 19  # elements of windows that are looked at at a time
 
 
 def windows(v: Array, first: int, w: int) -> Iterator[tuple[slice, Array]]:
@@ -39,8 +39,9 @@ def after(index: Array, at: Array | bool) -> Array:
     return np.maximum(np.where((index == below) & at, below, below + 1), 0)
 
 
-def pick(n: Array, q: float, method: str) -> tuple[Array, Array, Array | None]:
-    """Of n sorted elements the two ranks which make the quantile, and the weight: None for an element as it is."""
+def ranks_of_quantile(n: Array, q: float, method: str) -> tuple[Array, Array, Array | None]:
+    """Which two ranks of n sorted elements make the quantile, and the weight; None for an element that is taken as it
+    is."""
     index = (n - 1) * q
     if method == "linear":
         return between(index, n)
@@ -71,7 +72,8 @@ def blend(a: Array, b: Array, t: Array | None) -> Array:
 
 
 def blend_integers(a: Array, b: Array, t: Array | None) -> Array:
-    """The same: in their middle rounded once; elsewhere from the rounded elements and their exact distance."""
+    """The quantile between two integers. In their middle it is rounded once; elsewhere it is computed from the rounded
+    elements and their exact distance."""
     a, b = a.astype(object), b.astype(object)
     low, high, span = (x.astype(np.float64) for x in (a, b, b - a))
     middle: Array = (a + b).astype(np.float64) / 2
@@ -83,9 +85,10 @@ def blend_integers(a: Array, b: Array, t: Array | None) -> Array:
 def quantiles(
     v: Array, first: int, w: int, min_count: int, q: Array, method: int, values: Array | None = None
 ) -> Array:
-    """Row j: quantile q[j] of the windows that end at v[first], ...; NaN for fewer numbers than min_count.
+    """Row j has quantile q[j] of the windows that end at v[first], ...; NaN where these have fewer than min_count
+    numbers.
 
-    With `values`, integers in their order, elements are positions among these.
+    With `values`, sorted integers, the elements of v are positions among these.
     """
     name = QUANTILE_METHODS[method]
     out = np.empty((len(q), len(v) - first))
@@ -97,7 +100,7 @@ def quantiles(
             if name == "median":
                 low, high, t = (n - 1) // 2, n // 2, None
             else:
-                low, high, t = pick(n, q[j], name)
+                low, high, t = ranks_of_quantile(n, q[j], name)
             a = np.take_along_axis(ordered, low.astype(np.intp)[:, None], axis=1)[:, 0]
             b = np.take_along_axis(ordered, high.astype(np.intp)[:, None], axis=1)[:, 0]
             if values is not None:

@@ -1,7 +1,7 @@
 """Sums, products and variances; the compiled twin is ext/reduce.pyx.
 
-A line is read as blocks of 8 rows of 32 lanes: added down each lane, the lanes in halves, the blocks in neighbour
-pairs. Columns are added down the 32 rows of a leaf. Then leaves fold in neighbour pairs.
+A line is read as blocks of 8 rows of 32 lanes: rows are added down each lane, then the lanes in halves, then the blocks
+in neighbour pairs. Columns are added down the 32 rows of a leaf. Then leaves fold in neighbour pairs.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def reduce(
 
 
 def in_last_leaf(block: Array) -> int:
-    """Elements in the last leaf of a chunk (outer, n, 1)."""
+    """How many elements the last leaf of a chunk (outer, n, 1) has."""
     return int((block.shape[1] - 1) % LINE_LEAF + 1)
 
 
@@ -80,7 +80,7 @@ def line_total(leaf: Array, n: int) -> Array:
 
 
 def blocks_sum(blocks: Array) -> Partials:
-    """Neighbours in pairs, one left over with the last pair; the last two levels with what their rounding loses."""
+    """Add neighbours in pairs, one left over with the last pair. The last two levels keep what their rounding loses."""
     while blocks.shape[2] > 4:
         pairs = blocks[..., :-1:2] + blocks[..., 1::2]
         if blocks.shape[2] % 2:
@@ -114,7 +114,7 @@ def terms(leaf: Array, acc: np.dtype[Any]) -> Array:
 
 
 def numbers(leaf: Array, acc: np.dtype[Any], instead: float = -0.0) -> Array:
-    """NaN replaced by what changes no result."""
+    """The elements, with NaN replaced by a number that changes no result."""
     return np.where(leaf == leaf, leaf, leaf.dtype.type(instead)).astype(acc)
 
 
@@ -128,7 +128,7 @@ def zero(x: Array) -> float:
 
 
 def total(x: Array, where: Array | None, cursor: Array, outputs: Partials, padding: Any, of: Any) -> int:
-    """Kernels that add something of each element: in 64-bit integers, or in float64 with what its rounding loses."""
+    """A kernel that adds up something of each element, in 64-bit integers, or in float64 with what rounding loses."""
     if len(outputs) == 1:
         int64 = np.dtype(np.int64)
 

@@ -21,11 +21,11 @@ from .window import claimed
 State = list[Array]
 
 TINY = float(np.finfo(np.float64).tiny)
-LOW = 2.0**-8  # counts below are multiplied
+LOW = 2.0**-8  # counts below this are multiplied by a power of two
 LEAST = 2.0**-128
 WEIGHT, DECAY, FAR, NEAR, LOST = -5, -4, -3, -2, -1
 MORE = 5
-SPLIT = float((1 << 27) + 1)  # halves the digits of a double
+SPLIT = float((1 << 27) + 1)  # splits the digits of a double into halves
 SUMS = 32  # partial sums of a leaf, of every 32nd element
 
 
@@ -38,14 +38,14 @@ def lowered(value: Array, exponent: Array) -> Array:
 
 
 def split(value: Array | float) -> tuple[Array, Array]:
-    """Digits between a half and two, and an even exponent, whose root is a power of two as well."""
+    """Split a value into digits between a half and two and an even exponent, whose root is a power of two as well."""
     digits, exponent = np.frexp(value)
     odd = exponent % 2
     return np.asarray(np.where(odd, 2 * digits, digits)), np.asarray(exponent - odd)
 
 
 def settle(operation: Operation, state: State) -> None:
-    """The same state, its count and its decay near one where they are low."""
+    """The same state with other exponents: its count and its decay are near one where they were low."""
     digits, exponent = split(state[DECAY])
     low = (state[DECAY] > 0) & (state[DECAY] < LOW)
     state[DECAY] = np.where(low, digits, state[DECAY])
@@ -63,7 +63,7 @@ def settle(operation: Operation, state: State) -> None:
 
 
 def forget(operation: Operation, state: State, forgets: Array) -> None:
-    """Nothing before counts. That there was an element is no matter of weight: a sum is 0 then."""
+    """Forget everything before, but for the fact that there was an element: a sum is 0 then, not NaN."""
     if forgets.any():
         fields = [0] if operation is SUM else range(operation.fields)
         for f in [*fields, FAR, NEAR]:
@@ -74,7 +74,8 @@ def forget(operation: Operation, state: State, forgets: Array) -> None:
 
 
 def join_mean(mean: Array, x: Array, u: Array) -> Array:
-    """What is known no longer counts where u is 1, but that it was infinite: mean + (x - mean) would leave errors."""
+    """The mean after x has joined. Where u is 1 it is x itself, unless the mean was infinite: mean + (x - mean) would
+    be rounded."""
     d = x - mean
     return np.asarray(np.where(u == 1, x + (d - d), mean + d * u))
 
@@ -96,7 +97,8 @@ def step_mean(given: list[Array], here: Array, decay: Array, state: State) -> No
 
 
 def share(here: Array, decay: Array, state: State) -> tuple[Array, Array, Array]:
-    """What joins has the share u, what was known k / 2**FAR; that, too. The count is then that after the row."""
+    """A row of elements joins: these have the share u, what was known has k / 2**FAR. Afterwards the count is that
+    after the row."""
     w = decay * state[0]
     whole = lowered(w, state[FAR])
     u = 1 / (whole + 1)
@@ -119,7 +121,7 @@ def step_var(given: list[Array], here: Array, decay: Array, state: State) -> Non
 
 
 def nearer(here: Array, state: State) -> None:
-    """Moments have become smaller by the exponent of k: it is theirs now."""
+    """Give moments the exponent of k, by which they have become smaller."""
     state[NEAR] = np.where(here, state[FAR], state[NEAR])
     state[FAR] = np.where(here, 0.0, state[FAR])
 
@@ -162,7 +164,7 @@ def add_seen(a: State, b: State) -> list[Array]:
 
 
 def scales(a: State, b: State) -> tuple[Array, Array, Array]:
-    """The exponent of the count of both, how far a's is below it, how far b's is."""
+    """The exponent of the common count, how far that of a is below it, and how far that of b is."""
     far = a[FAR] + b[LOST]
     top = np.minimum(far, b[FAR])
     return top, far - top, b[FAR] - top
@@ -216,7 +218,7 @@ def merge(operation: Operation, a: State, b: State) -> State:
         return [*operation.merge(a, b), weight, *a[DECAY:]]
     before = list(a)
     fields = [*operation.merge(a, b), weight, *a[DECAY:]]
-    # Where there is nothing in b, a decays; where there is nothing in a, there is b.
+    # Where b is empty, a only decays; where a is empty, the result is b.
     alone = [*before[: operation.fields], weight, *before[DECAY:]]
     alone[f] = b[DECAY] * before[f]
     if operation is MEAN:
@@ -250,13 +252,13 @@ def finish_corr(state: State) -> Array:
 
 @dataclass(frozen=True)
 class Operation:
-    """What is known of a series up to an element, and how it becomes a value."""
+    """A kernel: what is known of a series up to an element, and how that becomes a value."""
 
     fields: int
     step: Callable[[list[Array], Array, Array, State], None]
     merge: Callable[[State, State], list[Array]]
     finish: Callable[[State], Array]
-    count: int | None = None  # the field that must not underflow: counts and sums do decay to 0
+    count: int | None = None  # the field that must not underflow; counts and sums may decay to 0
 
 
 def row_of(x: Array, row: int, begin: int, end: int, leaf: int, leaves: int, rest: float) -> Array:
@@ -286,7 +288,7 @@ def walk(
 
 
 def product_error(a: float, b: float, product: float) -> float:
-    """What rounding took from a product (Dekker, 1971)."""
+    """The rounding error of a product (Dekker, 1971)."""
     c, d = SPLIT * a, SPLIT * b
     a_high, b_high = c - (c - a), d - (d - b)
     a_low, b_low = a - a_high, b - b_high
@@ -294,7 +296,7 @@ def product_error(a: float, b: float, product: float) -> float:
 
 
 def powers_of(alpha: float) -> list[float]:
-    """The first four of 1 - alpha, which is not 0, each rounded once."""
+    """The first four powers of 1 - alpha, which is not 0, each rounded once."""
     powers = [1 - alpha]
     rests = [(1 - powers[0]) - alpha]
     for k in range(1, 4):
@@ -308,18 +310,18 @@ def powers_of(alpha: float) -> list[float]:
 
 
 def sums_of_four(rows: list[Array], powers: list[float], before: Array) -> list[Array]:
-    """Decaying sums up to each of four rows: of neighbours, of pairs, then with what was before."""
+    """Decaying sums up to each of four rows: first of neighbours, then of pairs, then with the sum before."""
     zero = np.zeros_like(before)
     d, d2, _, _ = powers
     pairs = [row + d * other for row, other in zip(rows, [zero, *rows], strict=False)]
-    fours = [pair + d2 * other for pair, other in zip(pairs, [zero, zero, *pairs], strict=False)]
-    return [four + power * before for four, power in zip(fours, powers, strict=True)]
+    sums = [pair + d2 * other for pair, other in zip(pairs, [zero, zero, *pairs], strict=False)]
+    return [total + power * before for total, power in zip(sums, powers, strict=True)]
 
 
 def walk_decays(
     operation: Operation, x: Array, alpha: float, begin: int, end: int, leaf: int, state: State
 ) -> Iterator[tuple[int, State]]:
-    """The same for counts, sums and means of one alpha, four rows at a time; weights are not asked for."""
+    """Yield the state after each row for counts, sums and means of one alpha, four rows at a time, without weights."""
     leaves = -(-(end - begin) // leaf)
     powers, length, decay = powers_of(alpha), min(leaf, end - begin), 1 - alpha
     for first in range(0, length, 4):
@@ -345,7 +347,7 @@ def walk_decays(
             i = row - first
             state[: len(fields)] = [field[i] for field in fields]
             for f, before in enumerate(asleep):
-                # Up to the first element of the four, a mean is what it was.
+                # Up to the first element among the four, a mean stays what it was.
                 state[f] = np.where(seen[i] > 0, state[f], before[i])
             state[DECAY] = decay * state[DECAY]
             yield row, state
@@ -442,7 +444,7 @@ def sums_of_products(operation: Operation, x: Array, alpha: float, leaf: int) ->
 
 
 def add_lanes(rows: Array) -> Array:
-    """Rows of 32 (axis 2) in order, then their lanes in halves."""
+    """Add rows of 32 lanes (axis 2) in order, then their lanes in halves."""
     total = np.zeros_like(rows[:, :, 0])
     for row in range(rows.shape[2]):
         total = total + rows[:, :, row]

@@ -1,6 +1,6 @@
 """Order statistics by sorting; the compiled twin is ext/select.pyx.
 
-Keys are integers of the same order as the elements: NaN is the largest one, and both zeros are the same.
+Ordered keys are integers of the same order as the elements: NaN is the largest one, and both zeros are the same.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def selection_pass(
 def divide(x: Array, ranks: Array, positions: int, backwards: int, cursor: Array, out: Array) -> int:
     """Lines of x, divided around the elements of `ranks`, which are in order, to the lines of out.
 
-    Each class, what is less than a pivot, equal to it, greater, keeps its elements in their order. Only the first ones
-    where out is shorter; `positions`: where they were instead of the elements.
+    Each class (less than a pivot, equal to it, greater) keeps its elements in their order. Where out is shorter it gets
+    only the first ones. With `positions` it gets their positions instead of the elements.
     """
     for where, _, _, columns in claimed(x.shape, cursor):
         block = x[(*where, slice(None), columns)]

@@ -47,7 +47,7 @@ def rankdata(a: Array, method: int, missing: int, cursor: Array, out: Array) -> 
 
 
 def runs_of(n: int, cursor: Array) -> Iterator[tuple[int, slice]]:
-    """Claimed runs of one line."""
+    """The runs of one line that this worker claims."""
     run = int(cursor[LEAVES])
     while (chunk := claim(cursor)) >= 0:
         yield chunk, slice(chunk * run, min((chunk + 1) * run, n))
@@ -127,7 +127,7 @@ def spread(
 def buckets_of(
     parts: Array, places: Array | None, counts: Array, run: int, dtype: np.dtype, cursor: Array
 ) -> Iterator[tuple[int, Array, Array]]:
-    """Claimed buckets: elements, and where they are in the line."""
+    """The buckets that this worker claims: their elements, and where these are in the line."""
     while (bucket := claim(cursor)) >= 0:
         at = np.concatenate(
             [
@@ -220,7 +220,7 @@ def gather_first(
     number: Array,
     times: Array | None,
 ) -> int:
-    """The same by position: where each different value occurs first."""
+    """The positions in the line at which each different value occurs first, at the offset of its bucket in `first`."""
     for bucket, block, at in buckets_of(parts, places, counts, run, np.dtype(chr(code)), cursor):
         order = np.argsort(block, kind="stable")
         note(first, times, number, bucket, offsets, groups(block[order], missing), at[order])
@@ -238,7 +238,7 @@ def note(
 
 
 def pack(source: Array, begins: Array, ends: Array, cursor: Array, out: Array) -> int:
-    """Pieces of `source`, each to where it ends in `out`."""
+    """Copy pieces of `source` to `out`, where each has its place."""
     while (i := claim(cursor)) >= 0:
         begin = int(ends[i - 1]) if i else 0
         out[begin : ends[i]] = source[begins[i] : begins[i] + ends[i] - begin]

@@ -14,7 +14,7 @@ from .drive import END, NEXT, chunks
 def look(
     x: Array, where: Array | None, cursor: Array, output: Array, padding: int, answer: Callable[[Array], Array]
 ) -> int:
-    """One answer a column of each chunk; for one answer in all, look no further once it is settled."""
+    """Write one answer a column of each chunk. Where there is one answer in all, stop as soon as it is known."""
     single = output[0].size == 1
     for block, keep, _, region in chunks(x, where, cursor):
         if keep is not None:

@@ -1,6 +1,7 @@
 """Moving windows of what can be merged; the compiled twin is ext/window.pyx, which explains the order of operations.
 
-A chunk is handled whole: elements (lines, groups, L, columns), and states are tuples (count, field, ...) of arrays.
+A chunk is handled whole. Elements are arrays (lines, groups, L, columns), and states are tuples (count, field, ...) of
+these.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from .drive import LEAVES, LINES, TILE, claim
 
 MOST = 64  # the largest window that is a group of its own
 GROUP = 32
-DIGITS = 53  # of a float64
-# Factors for third and fourth moments, and the least and greatest sum of squares of which each is right.
+DIGITS = 53  # binary digits of a float64
+# Factors for third and fourth moments, each with the least and the greatest sum of squares for which it is right.
 Scale = tuple[float, float, float]
 SCALES: tuple[Scale, ...] = (
     (1.0, 2.0**-340, 2.0**340),
@@ -27,7 +28,7 @@ SCALES: tuple[Scale, ...] = (
     (2.0**-350, 2.0 ** (340 - 700), 2.0 ** (1020 - 700)),
 )
 
-# Of correlations each series has a scale of its own: every sum of squares is a float64 at one of them.
+# In correlations each series has a scale of its own, so that every sum of squares is in the range of float64 at one.
 SERIES_SCALES: tuple[Scale, ...] = (
     (1.0, 2.0**-960, 2.0**1020),
     (2.0**600, 0.0, float(np.nextafter(2.0 ** (-960 + 1200), 0))),
@@ -39,7 +40,7 @@ Merge = Callable[[State, State], State]
 
 
 def claimed(shape: tuple[int, ...], cursor: Array) -> Iterator[tuple[tuple[Any, ...], int, int, slice]]:
-    """Chunks of views (outer..., n, inner): outer positions, a range of n, columns."""
+    """The chunks of views (outer..., n, inner) that this worker claims: outer positions, a range of n, columns."""
     outer, n, inner = int(np.prod(shape[:-2], dtype=np.int64)), shape[-2], shape[-1]
     lines, run, tile = int(cursor[LINES]), int(cursor[LEAVES]), int(cursor[TILE])
     parts, tiles = -(-n // run), -(-inner // tile)
@@ -55,7 +56,7 @@ def claimed(shape: tuple[int, ...], cursor: Array) -> Iterator[tuple[tuple[Any, 
 def take(x: Array, positions: tuple[Any, ...], begin: int, end: int, columns: slice, digits: int = 64) -> Array:
     """Elements begin..end as float64, (lines, n, columns); NaN outside of the series.
 
-    Where there are integers of more digits, as Python's numbers.
+    Where integers have more digits than float64, elements are Python's numbers.
     """
     block = x[(*positions, slice(max(begin, 0), max(end, 0)), columns)]
     block = block.astype(np.float64 if within(block, digits) else object)
@@ -67,7 +68,7 @@ def take(x: Array, positions: tuple[Any, ...], begin: int, end: int, columns: sl
 
 
 def within(block: Array, digits: int) -> bool:
-    """Whether these are no integers, or none of more digits."""
+    """Whether no element is an integer of more than so many digits."""
     if digits >= 64 or block.dtype.kind not in "iu" or not block.size:
         return True
     return -(1 << digits) <= int(block.min()) and int(block.max()) < 1 << digits
@@ -78,7 +79,7 @@ def unscaled(values: Array) -> tuple[Scale, ...]:
 
 
 def scales_held(values: Array) -> tuple[Scale, ...]:
-    """Of a series that is correlated: few ask for any but the first."""
+    """The scales that a series in a correlation may need; few need any but the first."""
     size = np.abs(values)
     asked = (True, ((size > 0) & (size < 2.0**-420)).any(), ((size > 2.0**420) & (size < np.inf)).any())
     return tuple(itertools.compress(SERIES_SCALES, asked))
@@ -104,7 +105,7 @@ def merge_max(a: State, b: State) -> State:
 
 
 def last_of(better: Array, a: State, b: State) -> State:
-    """(count, value, position): the better, of equals the last; what is missing is at -1."""
+    """(count, value, position) of the better element, or the last of equal ones; a missing element is at -1."""
     later = better | ((b[1] == a[1]) & (b[2] > a[2]))
     return a[0] + b[0], np.where(later, b[1], a[1]), np.where(later, b[2], a[2])
 
@@ -131,7 +132,7 @@ def apart(a: State, b: State, at: int, inputs: int) -> Array:
 
 
 def met(a: State, b: State, distances: list[Array], u: Array) -> list[Array]:
-    """The count, pivots and means of both."""
+    """The count, pivots and means of a and b together."""
     inputs, some = len(distances), a[0] > 0
     pivots = [np.where(some, a[1 + f], b[1 + f]) for f in range(inputs)]
     means = [np.where(some, a[at], b[at]) + d * u for at, d in enumerate(distances, 1 + inputs)]
@@ -156,7 +157,7 @@ def merge_moments(a: State, b: State) -> State:
 
 
 def add_moments(a: State, b: State) -> State:
-    """The same where b is an element, before a or after it: its mean is 0 relative to itself, and so are its sums."""
+    """Merge an element b, before a or after it: its mean is 0 relative to itself, and so are its sums."""
     na, nb = a[0], b[0]
     u, v = share(nb, na + nb), share(na, na + nb)
     pivot = np.where(na > 0, a[1], b[1])
@@ -193,17 +194,19 @@ def add_comoments(a: State, b: State) -> State:
 
 @dataclass(frozen=True)
 class Operation:
-    """What a kernel knows of a run of elements, and how it becomes a value."""
+    """A kernel: what is known of a run of elements, and how that becomes a value."""
 
     merge: Merge
-    finish: Callable[..., Array]  # of the state, the position of the end, and the kernel's own parameters
+    finish: Callable[..., Array]  # takes the state, the position of the end, and the kernel's own parameters
     least: Callable[[int, int], int] = lambda count, ddof: count
     nothing: float = 0.0  # stands for a missing element
-    add: Merge | None = None  # of moments: one more element
-    sums: int = 0  # of products of deviations
-    scales: Callable[[Array], tuple[Scale, ...]] = unscaled  # that the elements of an input may ask for
+    add: Merge | None = None  # merges one more element into moments
+    sums: int = 0  # how many sums of products of deviations a state has
+    scales: Callable[[Array], tuple[Scale, ...]] = unscaled  # the scales that the elements of an input may need
     position: bool = False
-    digits: Callable[[int], int] = lambda window: 64  # of integers, up to which float64 is exact; 64: it need not be
+    digits: Callable[[int], int] = lambda window: (
+        64
+    )  # digits of integers up to which float64 is exact; 64 where it need not be
 
 
 def elements(operation: Operation, given: list[Array], begin: int) -> State:

@@ -1,4 +1,4 @@
-"""Moving medians, quantiles and ranks, lane by lane; the compiled twin is ext/window_order.pyx."""
+"""Moving medians, quantiles and ranks, line by line; the compiled twin is ext/window_order.pyx."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ..common import QUANTILE_METHODS, Array
 from .ranks import quantiles, ranks
 from .window import claimed, take
 
-Lane = tuple[Array, int, tuple[Any, ...], Array | None]
+Line = tuple[Array, int, tuple[Any, ...], Array | None]
 
 
-def lanes(a: Array, window: int, offset: int, cursor: Array) -> Iterator[Lane]:
-    """The elements of all windows of a lane of a chunk, where in them its last element is, and where results go.
+def lines_of(a: Array, window: int, offset: int, cursor: Array) -> Iterator[Line]:
+    """The elements of all windows of each line of a chunk, where in them its last element is, and where results go.
 
     Integers that float64 may not tell apart are positions among distinct values, which come last.
     """
@@ -30,16 +30,16 @@ def lanes(a: Array, window: int, offset: int, cursor: Array) -> Iterator[Lane]:
             block = take(places.reshape(block.shape), (slice(None),), low - first, end + offset - first, slice(None))
         else:
             block = take(a, positions, low, end + offset, columns)
-        for line in range(len(block)):
+        for number in range(len(block)):
             for i, column in enumerate(range(*columns.indices(inner))):
-                at = (*(axis[line] for axis in positions), slice(begin, end), column)
-                yield block[line, :, i], n - 1 - low, at, values
+                at = (*(axis[number] for axis in positions), slice(begin, end), column)
+                yield block[number, :, i], n - 1 - low, at, values
 
 
 def move_quantile(
     a: Array, window: int, offset: int, min_count: int, q: tuple[float, ...], method: int, cursor: Array, *out: Array
 ) -> int:
-    for v, _, at, values in lanes(a, window, offset, cursor):
+    for v, _, at, values in lines_of(a, window, offset, cursor):
         results = quantiles(v, window - 1, window, min_count, np.array(q), method, values)
         for output, result in zip(out, results, strict=True):
             with np.errstate(all="ignore"):  # of rounding to the dtype of the result
@@ -52,6 +52,6 @@ def move_median(a: Array, window: int, offset: int, min_count: int, cursor: Arra
 
 
 def move_rank(a: Array, window: int, offset: int, min_count: int, cursor: Array, out: Array) -> int:
-    for v, last, at, _ in lanes(a, window, offset, cursor):
+    for v, last, at, _ in lines_of(a, window, offset, cursor):
         out[at] = ranks(v, window - 1, window, min_count, last)
     return 0
