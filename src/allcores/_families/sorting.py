@@ -62,8 +62,8 @@ def same_memory(a: Array, b: Array) -> bool:
 
 
 def small(name: str, a: Any, axis: Any, dtype: Any, workers: Any) -> Any:
-    """The result of the fast path for a small array, elements in order or positions of `dtype`; None where that does not
-    take it."""
+    """The result of the fast path for a small array: elements in order, or positions of `dtype`; None where that does
+    not take it."""
     if settings.doors <= 0 or type(a) is not np.ndarray or not 0 < a.ndim <= 2 or type(axis) is not int:
         return None
     if (axis != -1 and axis != a.ndim - 1) or not (workers is None or settings.is_count(workers)):
