@@ -18,7 +18,6 @@ from helpers import (
     bits,
     oracle,
     outcome,
-    python,
     sample,
     takes,
 )
@@ -190,41 +189,6 @@ def test_inputs_are_unchanged(backend, team):
             outcome(getattr(ac, name), a, axis=0)
             outcome(getattr(ac, name), a[::-1, ::-1])
         assert a.tobytes() == before
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs mprotect")
-def test_nothing_is_read_beyond_the_array():
-    """Arrays of every length that end where memory ends: reading on would be a crash."""
-    result = python("""
-        import contextlib, ctypes, mmap, warnings
-        import numpy as np, allcores as ac
-        from allcores import _kernels
-        from allcores._engine import settings
-        warnings.simplefilter("ignore")
-        page = mmap.PAGESIZE
-        memory = mmap.mmap(-1, 9 * page)
-        whole = np.frombuffer(memory, np.uint8)
-        libc = ctypes.CDLL(None, use_errno=True)
-        beyond = ctypes.c_void_p(whole.ctypes.data + 8 * page)
-        assert libc.mprotect(beyond, ctypes.c_size_t(page), 0) == 0, ctypes.get_errno()
-        whole = whole[: 8 * page]
-        names = ["sum", "nanmean", "nanvar", "prod", "nanargmin", "ptp", "max", "anynan", "count_nonzero"]
-        ways = [settings.use_backend(backend) for backend in _kernels.available()]
-        for way in [contextlib.nullcontext(), *ways]:       # the first: the short way for small arrays
-            with way:
-                for dtype in (np.float64, np.float32, np.int16, np.int8):
-                    x = whole.view(dtype)
-                    for n in [*range(1, 70), 255, 256, 257, 700]:
-                        for name in names:
-                            f = getattr(ac, name)
-                            f(x[len(x) - n:])
-                            f(x[len(x) - 2 * n:].reshape(2, n), axis=1)
-                            f(x[len(x) - 2 * n:].reshape(2, n), axis=0)
-                            f(x[len(x) - 2 * n::2])
-                            f(x[len(x) - n:][::-1])
-        print("fine")
-    """)
-    assert (result.stdout.strip(), result.stderr, result.returncode) == ("fine", "", 0)
 
 
 SPELLED_OUT = np.dtype(float).newbyteorder("<" if sys.byteorder == "little" else ">")

@@ -66,7 +66,10 @@ def calls(name, a):
 
 
 @pytest.mark.slow_fallback
-@pytest.mark.parametrize(("name", "char"), everyday(CELLS, [cell for cell in CELLS if cell[1] in "?hQfd"]))
+@pytest.mark.parametrize(
+    ("name", "char"),
+    [cell if cell[1] in "?hQfd" else pytest.param(*cell, marks=pytest.mark.extended) for cell in CELLS],
+)
 def test_cells_are_computed_here(name, char, way, alone):
     a = sample((3, 37, 5), char)
     a = np.exp(a / 16) if char in "fd" and "prod" in name else a

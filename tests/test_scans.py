@@ -408,6 +408,7 @@ def test_constant_series(backend):
 # ---- peers
 
 
+@pytest.mark.extended
 @pytest.mark.slow_fallback
 @pytest.mark.parametrize("name", EXPONENTIAL)
 def test_agrees_with_numbagg(name, backend):

@@ -48,15 +48,10 @@ def test_shapes_of_q(backend):
     assert bits(ac.move_quantile(a, 5, 0.5, axis=0)) == bits(ac.move_median(a, 5, axis=0))
 
 
-def test_out_for_several(backend, team):
-    a = sample((30, 8), "d")
-    want = ac.move_quantile(a, 5, [0.1, 0.9], 1, 0)
-    for out in (np.empty((2, 30, 8)), np.empty((30, 8, 2)).transpose(2, 0, 1), np.empty((4, 60, 8))[::-2, ::2]):
-        assert ac.move_quantile(a, 5, [0.1, 0.9], 1, 0, out=out) is out
-        assert bits(np.ascontiguousarray(out)) == bits(want)
+def test_bad_out_for_several():
     for bad in (np.empty((30, 8)), np.empty((1, 30, 8))):
         with pytest.raises(ValueError, match=r"out must have the shape \(2, 30, 8\)"):
-            ac.move_quantile(a, 5, [0.1, 0.9], axis=0, out=bad)
+            ac.move_quantile(sample((30, 8), "d"), 5, [0.1, 0.9], axis=0, out=bad)
 
 
 @pytest.mark.parametrize(

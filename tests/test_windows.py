@@ -38,6 +38,7 @@ def test_dtypes(name, char, backend, team):
             check_move(name, inputs_of(name, x), window, min(2, window), axis, center=i % 2 == 1)
 
 
+@pytest.mark.slow_fallback
 @pytest.mark.parametrize("char", everyday("df", "d"))
 @pytest.mark.parametrize("name", WINDOWS)
 def test_lengths(name, char, backend, team):
