@@ -367,13 +367,6 @@ FAULTS = [
     ),
     Fault(
         "working",
-        "                if self.turns.stopped:\n                    return None\n",
-        "",
-        "who waits for the piece before waits for ever where that could not be read",
-        "test_mapreduce.py::test_a_source_that_raises -k carried",
-    ),
-    Fault(
-        "working",
         "                        ready.append((following, state))",
         "                        ready.append((following, None))",
         "every task of a series begins anew",
