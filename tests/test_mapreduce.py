@@ -218,6 +218,28 @@ def test_a_source_that_raises(toy, where):
     until(lambda: settings.doors > 0)  # tasks that have begun on threads are not waited for
 
 
+def test_nobody_waits_for_what_could_not_be_read():
+    """The part after it has been read, and waits for it, when it fails."""
+
+    class Late(ac.Source):
+        def __init__(self):
+            self.name, self.shape, self.dtype, self.chunks = "late", (1 << 14,), np.dtype(float), (1 << 10,)
+            self.later = threading.Event()
+
+        def read(self, region):
+            if region[0].start == 1 << 12:
+                assert self.later.wait(60)
+                threading.Event().wait(0.1)
+                raise RuntimeError("no such block")
+            if region[0].start > 1 << 12:
+                self.later.set()
+            return np.ones(region[0].stop - region[0].start)
+
+    future = ac.submit(side_by_side, Totals, Late(), 0, workers=2)
+    with pytest.raises(OSError, match="no such block"):
+        future.result(timeout=30)
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no such signal here")
 @pytest.mark.parametrize("toy", TOYS)
 def test_a_worker_that_dies(toy):
@@ -299,8 +321,9 @@ def test_memory(toy):
     assert few.most <= 2 < many.most
 
 
-def test_results_that_come_back_are_within_the_budget():
-    """Tasks under way, twice as many as workers, have at most half of the budget to give back."""
+def test_results_that_come_back_are_within_the_budget(monkeypatch):
+    """Tasks under way, twice as many as workers, have at most the budget to give back."""
+    monkeypatch.setattr(mapreduce, "task_size", 1 << 22)
     pieces = Pieces((1 << 20,), (1 << 10,), (False,))
     work = Mapped(pieces, np.dtype(float), 0, 16, (), np.dtype(float))
     with ac.set_memory_budget(1 << 18):

@@ -765,7 +765,7 @@ def test_what_executors_can_be():
 DOCS = Path(__file__).parent.parent / "docs" / "sources.md"
 
 
-@pytest.mark.parametrize("number", range(2))
+@pytest.mark.parametrize("number", range(3))
 def test_the_programs_of_the_documentation(tmp_path, number):
     program = DOCS.read_text().split("```python\n")[number + 1].split("```")[0]
     (tmp_path / "program.py").write_text(program)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import tracemalloc
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import BACKENDS, COMPILED, MOVES, SCANNED
+from helpers import BACKENDS, COMPILED, COMPUTING, FUNCTIONS, MOVES, SCANNED, SORTED, plain_call, takes
 
 import allcores as ac
+from allcores import quantiles, selection
 from allcores._engine import mapreduce, settings
 from allcores._engine.registry import SCANS, WINDOWS
 
@@ -377,3 +379,90 @@ def test_cancelled(name):
     with pytest.raises(CancelledError):
         future.result(timeout=60)
     assert source.reads < 4000  # of 8192
+
+
+# ---- who takes what
+
+
+class Loaded(Exception):
+    """All of it has been asked for."""
+
+
+class Kept(ac.Source):
+    """Has its elements, but does not give all of them at once, and writes down what is written."""
+
+    def __init__(self, x):
+        self.x, self.name, self.shape, self.dtype, self.chunks = x, "kept", x.shape, x.dtype, None
+
+    def read(self, region):
+        return self.x[region]
+
+    def write(self, region, values):
+        self.x[region] = values
+
+    def load(self):
+        raise Loaded
+
+
+ROWS = {
+    "reductions": FUNCTIONS,
+    "medians, quantiles, percentiles": quantiles.__all__,
+    "moving windows": MOVES,
+    "exponential weights, `push`, `ffill`, `bfill`": (*EXPONENTIAL, *FILLS),
+    "`sort`": ("sort",),
+    "other sorting, ranks, `unique`, partitions": (*(name for name in SORTED if name != "sort"), *selection.__all__),
+    "`replace`": ("replace",),
+    "`map_blocks`, `map_overlap`": ("map_blocks", "map_overlap"),
+    "`reduction`": ("reduction",),
+    "`apply_along_axis`": ("apply_along_axis",),
+}
+BLOCKS = {
+    "map_blocks": lambda a, **more: ac.map_blocks(np.sqrt, a, **more),
+    "map_overlap": lambda a, **more: ac.map_overlap(np.sqrt, a, 1, **more),
+    "reduction": lambda a, **more: ac.reduction(a, np.sum, np.sum, **more),
+    "apply_along_axis": lambda a, **more: ac.apply_along_axis(np.sum, 0, a, **more),
+}
+
+
+def called(name, a, **more):
+    if name in BLOCKS:
+        return BLOCKS[name](a, **more)
+    return plain_call(name, a, **more)
+
+
+def reach(name):
+    """What the table says of a function: executor, lazy source, lazy `out`."""
+    x = np.random.default_rng(0).random((400, 400))  # more than what is loaded because it is small
+    cells = ["yes" if takes(name, "executor") else "no"]
+    try:
+        called(name, Kept(x))
+        cells.append("yes")
+    except Loaded:
+        cells.append("loaded")
+    except (TypeError, AttributeError):
+        cells.append("no")
+    if not takes(name, "out"):
+        return [*cells, "no"]
+    more = {"axis": 0} if takes(name, "axis") else {}
+    want = np.asarray(called(name, x, **more))
+    out = Kept(np.zeros(want.shape, want.dtype))
+    assert called(name, x, out=out, **more) is out
+    np.testing.assert_array_equal(out.x, want)
+    return [*cells, "yes"]
+
+
+DOCS = Path(__file__).parent.parent / "docs" / "sources.md"
+
+
+def test_the_table_of_the_documentation():
+    lines = DOCS.read_text().split("## Who takes what")[1].split("\n\n")[1].splitlines()
+    table = {cells[0]: cells[1:] for cells in ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:])}
+    assert list(table) == list(ROWS)
+    assert {*COMPUTING, *BLOCKS} == {name for names in ROWS.values() for name in names}
+    for row, (threads, *cells) in table.items():
+        for name in ROWS[row]:
+            # Some results are not put anywhere: then there is no such argument.
+            found = reach(name)
+            without = cells[:2] == found[:2] and not takes(name, "out")
+            assert found == cells or (row == "reductions" and without), (row, name)
+            assert (threads == "yes") == takes(name, "workers")

@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 @contextmanager
 def set_executor(executor: Executor | None) -> Iterator[None]:
-    """Context manager that has lazy sources reduced, and your own functions called, on an executor.
+    """Context manager that has lazy sources computed with, and your own functions called, on an executor.
 
     Parameters
     ----------
@@ -38,7 +38,8 @@ def set_executor(executor: Executor | None) -> Iterator[None]:
 
     Notes
     -----
-    It holds for reductions, medians and quantiles of lazy sources, and for `map_blocks` and its kin where they have no
+    It holds for reductions, medians and quantiles, moving windows, exponential weights and filled gaps of lazy sources,
+    and for `map_blocks` and its kin where they have no
     ``executor=``. Arrays in memory stay on threads: sending one to another process takes longer than anything that is
     compiled here. They are sent, once a worker, where the call itself has ``executor=``.
 

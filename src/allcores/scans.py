@@ -22,6 +22,9 @@ and what comes before is added by its decay. Counts, sums and means of one `alph
 elements of a series at a time. How depends on the arguments, the number of series, their length and their order in
 memory alone: the same bits for any number of workers.
 
+Of a lazy source (`allcores.open`) one piece after the other is computed along the axis, and what is known of each
+series goes from one to the next.
+
 Memory: the result, and less than one MiB for each worker; 0.1 to 0.2 bytes for each element of long series besides.
 """
 
@@ -70,13 +73,13 @@ def push(
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension. Integers and bools have no gaps.
+        Input of at least one dimension, perhaps a lazy source. Integers and bools have no gaps.
     n : int, optional
         How far a number is taken, in elements; None: to the end of the gap.
     axis : int, optional
         Along which axis.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     executor : concurrent.futures.Executor, optional
@@ -134,13 +137,13 @@ def ffill(
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension. Integers and bools have no gaps.
+        Input of at least one dimension, perhaps a lazy source. Integers and bools have no gaps.
     limit : int, optional
         How far a number is taken, in elements; None: to the end of the gap.
     axis : int, optional
         Along which axis.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     executor : concurrent.futures.Executor, optional
@@ -198,13 +201,13 @@ def bfill(
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension. Integers and bools have no gaps.
+        Input of at least one dimension, perhaps a lazy source. Integers and bools have no gaps.
     limit : int, optional
         How far a number is taken, in elements; None: to the end of the gap.
     axis : int, optional
         Along which axis.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     executor : concurrent.futures.Executor, optional
@@ -313,7 +316,7 @@ def move_exp_nancorr(
     Parameters
     ----------
     a, b : array_like
-        Input of at least one dimension, broadcast against each other.
+        Input of at least one dimension, broadcast against each other; perhaps lazy sources: see `allcores.open`.
     alpha : float or array_like
         How much of what is known is forgotten at each element: between 0 and 1. A number, one for each element of the
         axis, or one for each element of the input.
@@ -322,7 +325,7 @@ def move_exp_nancorr(
     axis : int, optional
         Along which axis.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     executor : concurrent.futures.Executor, optional
@@ -382,7 +385,7 @@ def move_exp_nancount(
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension.
+        Input of at least one dimension, perhaps a lazy source: see `allcores.open`.
     alpha : float or array_like
         How much of what is known is forgotten at each element: between 0 and 1. A number, one for each element of the
         axis, or one for each element of the input.
@@ -391,7 +394,7 @@ def move_exp_nancount(
     axis : int, optional
         Along which axis.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     executor : concurrent.futures.Executor, optional
@@ -449,7 +452,7 @@ def move_exp_nancov(
     Parameters
     ----------
     a, b : array_like
-        Input of at least one dimension, broadcast against each other.
+        Input of at least one dimension, broadcast against each other; perhaps lazy sources: see `allcores.open`.
     alpha : float or array_like
         How much of what is known is forgotten at each element: between 0 and 1. A number, one for each element of the
         axis, or one for each element of the input.
@@ -458,7 +461,7 @@ def move_exp_nancov(
     axis : int, optional
         Along which axis.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     executor : concurrent.futures.Executor, optional
@@ -517,7 +520,7 @@ def move_exp_nanmean(
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension.
+        Input of at least one dimension, perhaps a lazy source: see `allcores.open`.
     alpha : float or array_like
         How much of what is known is forgotten at each element: between 0 and 1. A number, one for each element of the
         axis, or one for each element of the input.
@@ -526,7 +529,7 @@ def move_exp_nanmean(
     axis : int, optional
         Along which axis.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     executor : concurrent.futures.Executor, optional
@@ -582,7 +585,7 @@ def move_exp_nanstd(
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension.
+        Input of at least one dimension, perhaps a lazy source: see `allcores.open`.
     alpha : float or array_like
         How much of what is known is forgotten at each element: between 0 and 1. A number, one for each element of the
         axis, or one for each element of the input.
@@ -591,7 +594,7 @@ def move_exp_nanstd(
     axis : int, optional
         Along which axis.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     executor : concurrent.futures.Executor, optional
@@ -649,7 +652,7 @@ def move_exp_nansum(
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension.
+        Input of at least one dimension, perhaps a lazy source: see `allcores.open`.
     alpha : float or array_like
         How much of what is known is forgotten at each element: between 0 and 1. A number, one for each element of the
         axis, or one for each element of the input.
@@ -658,7 +661,7 @@ def move_exp_nansum(
     axis : int, optional
         Along which axis.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     executor : concurrent.futures.Executor, optional
@@ -715,7 +718,7 @@ def move_exp_nanvar(
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension.
+        Input of at least one dimension, perhaps a lazy source: see `allcores.open`.
     alpha : float or array_like
         How much of what is known is forgotten at each element: between 0 and 1. A number, one for each element of the
         axis, or one for each element of the input.
@@ -724,7 +727,7 @@ def move_exp_nanvar(
     axis : int, optional
         Along which axis.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     executor : concurrent.futures.Executor, optional

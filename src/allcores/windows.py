@@ -1,11 +1,11 @@
 """Moving windows under bottleneck's names, on all cores.
 
-Each takes what bottleneck's function takes, and ``out=``, ``workers=`` and ``center=``. Inputs are array-likes as
-`numpy.asarray` takes them, pandas and xarray objects among them; results are ndarrays of the input's shape. Compiled
-for bool, all integer widths, float16, float32 and float64, in any layout and byte order. Objects that are integers
-become these, where int64 or uint64 has them all; other objects that are numbers, and longdouble, become float64, and
-so do integers and bools of which some are missing: NaN stands for what is masked, None, NA and, among numbers, NaT.
-Quantities are refused, as results have no unit.
+Each takes what bottleneck's function takes, and ``out=``, ``workers=``, ``executor=`` and ``center=``. Inputs are
+array-likes as `numpy.asarray` takes them, pandas and xarray objects among them; results are ndarrays of the input's
+shape. Compiled for bool, all integer widths, float16, float32 and float64, in any layout and byte order. Objects that
+are integers become these, where int64 or uint64 has them all; other objects that are numbers, and longdouble, become
+float64, and so do integers and bools of which some are missing: NaN stands for what is masked, None, NA and, among
+numbers, NaT. Quantities are refused, as results have no unit.
 
 The window of output i holds the elements i - window + 1 .. i, or with ``center=True`` as many to the right of i as to
 its left (one more to the left where the window is even), as in pandas. NaN is missing, and so is what lies outside of
@@ -29,6 +29,8 @@ one of a subclass is assigned to, and in a masked array nothing is masked then, 
 
 Elements that are further apart than the greatest float64 have no variance and no covariance: NaN, as where there is an
 infinity. A product is NaN where the elements before a 0 already overflow.
+
+Of a lazy source (`allcores.open`) pieces are read with what is around them, at least three windows at a time.
 
 Memory: the result, and a few MiB for each worker, up to 20 where windows have more than 10,000 elements. Above some
 200,000 elements each worker takes 8 to 60 bytes for each element of the window (moments and positions the most), for
@@ -88,7 +90,7 @@ def move_sum(
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension.
+        Input of at least one dimension, perhaps a lazy source: see `allcores.open`.
     window : int
         Number of elements in a window: at least 1, at most the length of the axis.
     min_count : int, optional
@@ -96,7 +98,7 @@ def move_sum(
     axis : int, optional
         Along which axis the window moves.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
@@ -156,7 +158,7 @@ def move_mean(
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension.
+        Input of at least one dimension, perhaps a lazy source: see `allcores.open`.
     window : int
         Number of elements in a window: at least 1, at most the length of the axis.
     min_count : int, optional
@@ -164,7 +166,7 @@ def move_mean(
     axis : int, optional
         Along which axis the window moves.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
@@ -225,7 +227,7 @@ def move_std(
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension.
+        Input of at least one dimension, perhaps a lazy source: see `allcores.open`.
     window : int
         Number of elements in a window: at least 1, at most the length of the axis.
     min_count : int, optional
@@ -235,7 +237,7 @@ def move_std(
     ddof : int, optional
         The sum of squares is divided by the number of elements less `ddof`.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
@@ -301,7 +303,7 @@ def move_var(
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension.
+        Input of at least one dimension, perhaps a lazy source: see `allcores.open`.
     window : int
         Number of elements in a window: at least 1, at most the length of the axis.
     min_count : int, optional
@@ -311,7 +313,7 @@ def move_var(
     ddof : int, optional
         The sum of squares is divided by the number of elements less `ddof`.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
@@ -376,7 +378,7 @@ def move_min(
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension.
+        Input of at least one dimension, perhaps a lazy source: see `allcores.open`.
     window : int
         Number of elements in a window: at least 1, at most the length of the axis.
     min_count : int, optional
@@ -384,7 +386,7 @@ def move_min(
     axis : int, optional
         Along which axis the window moves.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
@@ -443,7 +445,7 @@ def move_max(
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension.
+        Input of at least one dimension, perhaps a lazy source: see `allcores.open`.
     window : int
         Number of elements in a window: at least 1, at most the length of the axis.
     min_count : int, optional
@@ -451,7 +453,7 @@ def move_max(
     axis : int, optional
         Along which axis the window moves.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
@@ -510,7 +512,7 @@ def move_median(
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension.
+        Input of at least one dimension, perhaps a lazy source: see `allcores.open`.
     window : int
         Number of elements in a window: at least 1, at most the length of the axis.
     min_count : int, optional
@@ -518,7 +520,7 @@ def move_median(
     axis : int, optional
         Along which axis the window moves.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
@@ -582,7 +584,7 @@ def move_quantile(
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension.
+        Input of at least one dimension, perhaps a lazy source: see `allcores.open`.
     window : int
         Number of elements in a window: at least 1, at most the length of the axis.
     q : float or sequence of float
@@ -594,7 +596,7 @@ def move_quantile(
     method : str, optional
         How a quantile between two elements is estimated: one of those of `numpy.quantile`.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
@@ -659,7 +661,7 @@ def move_rank(
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension.
+        Input of at least one dimension, perhaps a lazy source: see `allcores.open`.
     window : int
         Number of elements in a window: at least 1, at most the length of the axis.
     min_count : int, optional
@@ -667,7 +669,7 @@ def move_rank(
     axis : int, optional
         Along which axis the window moves.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
@@ -727,7 +729,7 @@ def move_argmin(
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension.
+        Input of at least one dimension, perhaps a lazy source: see `allcores.open`.
     window : int
         Number of elements in a window: at least 1, at most the length of the axis.
     min_count : int, optional
@@ -735,7 +737,7 @@ def move_argmin(
     axis : int, optional
         Along which axis the window moves.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
@@ -795,7 +797,7 @@ def move_argmax(
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension.
+        Input of at least one dimension, perhaps a lazy source: see `allcores.open`.
     window : int
         Number of elements in a window: at least 1, at most the length of the axis.
     min_count : int, optional
@@ -803,7 +805,7 @@ def move_argmax(
     axis : int, optional
         Along which axis the window moves.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
@@ -863,7 +865,7 @@ def move_count(
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension.
+        Input of at least one dimension, perhaps a lazy source: see `allcores.open`.
     window : int
         Number of elements in a window: at least 1, at most the length of the axis.
     min_count : int, optional
@@ -871,7 +873,7 @@ def move_count(
     axis : int, optional
         Along which axis the window moves.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
@@ -930,7 +932,7 @@ def move_prod(
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension.
+        Input of at least one dimension, perhaps a lazy source: see `allcores.open`.
     window : int
         Number of elements in a window: at least 1, at most the length of the axis.
     min_count : int, optional
@@ -938,7 +940,7 @@ def move_prod(
     axis : int, optional
         Along which axis the window moves.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
@@ -997,7 +999,7 @@ def move_skew(
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension.
+        Input of at least one dimension, perhaps a lazy source: see `allcores.open`.
     window : int
         Number of elements in a window: at least 1, at most the length of the axis.
     min_count : int, optional
@@ -1005,7 +1007,7 @@ def move_skew(
     axis : int, optional
         Along which axis the window moves.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
@@ -1070,7 +1072,7 @@ def move_kurt(
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension.
+        Input of at least one dimension, perhaps a lazy source: see `allcores.open`.
     window : int
         Number of elements in a window: at least 1, at most the length of the axis.
     min_count : int, optional
@@ -1078,7 +1080,7 @@ def move_kurt(
     axis : int, optional
         Along which axis the window moves.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
@@ -1155,7 +1157,7 @@ def move_cov(
     ddof : int, optional
         The sum of products is divided by the number of pairs less `ddof`.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
@@ -1228,7 +1230,7 @@ def move_corr(
     axis : int, optional
         Along which axis the window moves.
     out : ndarray, optional
-        Where to put the result: of its shape and dtype, and unchanged if an argument is bad.
+        Where to put the result: of its shape and dtype, perhaps a lazy source; unchanged if an argument is bad.
     workers : int, optional
         Threads to use; None: `get_workers`; -1: all the cores this process may use. Changes no bit of the result.
     center : bool, optional
