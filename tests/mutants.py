@@ -811,8 +811,8 @@ FAULTS = [
     ),
     Fault(
         "arguments",
-        "    if not is_plain(out) or not np.may_share_memory(result, out):\n        out[...] = result\n",
-        "    if not is_plain(out):\n        out[...] = result\n",
+        "not (is_plain(out) and np.may_share_memory(result, out)):",
+        "not is_plain(out):",
         "what was computed beside an `out` does not come to it",
         "test_out.py -k 'move_max or move_exp_nansum'",
     ),
