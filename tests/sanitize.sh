@@ -44,12 +44,17 @@ export ASAN_OPTIONS="detect_leaks=0:handle_segv=0:log_path=$home/report"
 export UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1"
 export TSAN_OPTIONS="report_signal_unsafe=0:history_size=4:log_path=$home/report"
 
-sweeps() {  # whole, brief or team
-  local failed=0
+sweeps() {  # whole, brief or team; side by side
+  local failed=0 family
+  local -A running
   for family in reductions windows scans order sorting; do
-    "${run[@]}" "$python" tests/test_guard_pages.py "$family" "$home/note" "$@" || {
+    "${run[@]}" "$python" tests/test_guard_pages.py "$family" "$home/note.$family" "$@" &
+    running[$family]=$!
+  done
+  for family in "${!running[@]}"; do
+    wait "${running[$family]}" || {
       failed=1
-      printf '%s: last call: %s\n' "$family" "$(tr -s ' ' < "$home/note")"
+      printf '%s: last call: %s\n' "$family" "$(tr -s ' ' < "$home/note.$family")"
     }
   done
   return $failed
