@@ -29,7 +29,7 @@ def main() -> int:
         plot.draw(results.rows, results.machine, args.plot)
     if args.json:
         args.json.write_text(json.dumps(report.as_json(results), indent=1) + "\n")
-    return 0 if results.agree else 1
+    return 1 if results.wrong else 0
 
 
 if __name__ == "__main__":

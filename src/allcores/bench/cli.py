@@ -135,4 +135,4 @@ def run(args: argparse.Namespace, sizes: Sizes | None = None) -> int:
         args.json.write_text(json.dumps(report.as_json(results), indent=1) + "\n")
     if args.plot:
         plot.draw(results.rows, results.machine, args.plot)
-    return 130 if results.interrupted else 0 if results.agree else 1
+    return 130 if results.interrupted else 1 if results.wrong else 0

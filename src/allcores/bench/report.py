@@ -24,9 +24,9 @@ class Results:
     interrupted: bool = False
 
     @property
-    def agree(self) -> bool:
-        """Whether allcores' answers were NumPy's."""
-        return not any(name in row.refused for row in self.rows for name in (ONE, ALL, FALLBACK))
+    def wrong(self) -> list[Row]:
+        """The rows in which an answer of allcores was not the one that everybody has to give."""
+        return [row for row in self.rows if any(name in row.refused for name in (ONE, ALL, FALLBACK))]
 
 
 def number(value: float) -> str:
@@ -157,9 +157,8 @@ def whole(results: Results) -> Iterator[str]:
             f"  {value:.2f}  {row.function}, {row.case.label}: "
             f"{number(times * ours)} {scale}, {row.best} {number(times * theirs)}"
         )
-    refused = [row for row in rows if any(name in row.refused for name in (ONE, ALL, FALLBACK))]
-    if refused:
-        yield f"allcores gives another answer in {len(refused)} rows"
+    if results.wrong:
+        yield f"allcores gives another answer in {len(results.wrong)} rows"
     if results.interrupted:
         yield "interrupted: the rest was not measured"
 
