@@ -8,6 +8,7 @@ import inspect
 import subprocess
 import sys
 import textwrap
+import threading
 import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
@@ -362,6 +363,27 @@ def axes_of(ndim: int) -> list:
     """None, every axis from both ends, and every tuple of axes."""
     tuples = chain.from_iterable(combinations(range(ndim), k) for k in range(1, ndim + 1))
     return [None, *range(ndim), *range(-ndim, 0), *tuples]
+
+
+# ---- sources
+
+
+class CountingSource(ac.Source):
+    """A source of ones that knows how many of its parts were read at a time, at most."""
+
+    def __init__(self, length: int, chunk: int) -> None:
+        self.name, self.shape, self.dtype, self.chunks = "counting", (length,), np.dtype(float), (chunk,)
+        self.now = self.most = 0
+        self.lock = threading.Lock()
+
+    def read(self, region):
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        threading.Event().wait(0.002)
+        with self.lock:
+            self.now -= 1
+        return np.ones(region[0].stop - region[0].start)
 
 
 # ---- other processes

@@ -16,6 +16,7 @@ from multiprocessing import get_context
 
 import numpy as np
 import pytest
+from helpers import CountingSource
 
 import allcores as ac
 from allcores._engine import mapreduce, settings
@@ -298,23 +299,7 @@ def test_states_wait_in_order():
 @pytest.mark.parametrize("toy", ["halo", "carried"])
 def test_memory(toy):
     """Few parts are there at a time, and as many as the budget has room for."""
-
-    class Counting(ac.Source):
-        def __init__(self):
-            self.name, self.shape, self.dtype, self.chunks = "counting", (1 << 16,), np.dtype(float), (1 << 11,)
-            self.now = self.most = 0
-            self.lock = threading.Lock()
-
-        def read(self, region):
-            with self.lock:
-                self.now += 1
-                self.most = max(self.most, self.now)
-            threading.Event().wait(0.002)
-            with self.lock:
-                self.now -= 1
-            return np.ones(region[0].stop - region[0].start)
-
-    few, many = Counting(), Counting()
+    few, many = CountingSource(1 << 16, 1 << 11), CountingSource(1 << 16, 1 << 11)
     with ac.set_memory_budget(1 << 17):  # two pieces of two arrays of 16 KiB, twice
         TOYS[toy][0](few, 0, workers=4)
     TOYS[toy][0](many, 0, workers=4)

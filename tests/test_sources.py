@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import EXACT, FUNCTIONS, everyday
+from helpers import EXACT, FUNCTIONS, CountingSource, everyday
 
 import allcores as ac
 from allcores._engine import grid, mapreduce, settings, sources
@@ -559,31 +559,12 @@ def test_registered_types():
 # ---- memory, and calls in the background
 
 
-class Counting(ac.Source):
-    """How many parts are there at a time."""
-
-    def __init__(self):
-        self.name, self.shape, self.dtype, self.chunks = "counting", (1 << 20,), np.dtype(float), (1 << 14,)
-        self.now = self.most = 0
-        self.lock = threading.Lock()
-
-    def read(self, region):
-        with self.lock:
-            self.now += 1
-            self.most = max(self.most, self.now)
-        values = np.ones(region[0].stop - region[0].start)
-        threading.Event().wait(0.002)
-        with self.lock:
-            self.now -= 1
-        return values
-
-
 def test_the_budget_bounds_what_is_read_at_a_time():
-    source = Counting()
+    source = CountingSource(1 << 20, 1 << 14)
     with ac.set_memory_budget(1 << 18):  # two pieces of 128 KiB
         ac.sum(source, workers=4)
     assert source.most == 1
-    source = Counting()
+    source = CountingSource(1 << 20, 1 << 14)
     ac.sum(source, workers=4)
     assert source.most > 1
 
@@ -621,12 +602,12 @@ def test_limits_of_control_groups(tmp_path):
 
 
 def test_background_calls_of_sources_stop():
-    class Slow(Counting):
+    class Slow(CountingSource):
         def read(self, region):
             threading.Event().wait(0.02)
             return super().read(region)
 
-    future = ac.submit(ac.nanmean, Slow(), workers=2)
+    future = ac.submit(ac.nanmean, Slow(1 << 20, 1 << 14), workers=2)
     while future.progress()[0] < 1 and not future.done():
         threading.Event().wait(0.005)
     assert future.cancel()
